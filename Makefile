@@ -1,0 +1,37 @@
+# One line per target; the logic lives in Python.
+# Options: PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11
+PYTHON ?= python3
+CONTROL = .venvs/control/bin/python
+OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
+OWNED = ASSAY_OWNER_PID=$$PPID
+
+.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check bench-client
+
+help:            ## list the targets
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+compare: setup   ## everything: quantize, serve, load-test, question, report, verdict
+	@$(OWNED) $(CONTROL) -m eval compare $(OPTIONS)
+deploy-all: quantize ## serve every variant in the background; returns when all are ready
+	@$(OWNED) $(CONTROL) -m deploy up $(OPTIONS)
+quantize: setup  ## make what is missing of the plan's artifacts
+	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS)
+loadtest:        ## load-test what is served
+	@$(OWNED) $(CONTROL) -m loadtest $(OPTIONS)
+eval:            ## question what is served
+	@$(OWNED) $(CONTROL) -m eval quality $(OPTIONS)
+report:          ## comparison, verdict and report from what was measured
+	@$(CONTROL) -m eval report $(OPTIONS)
+status:          ## what runs, with health
+	@$(CONTROL) -m deploy status
+down:            ## stop what this project started
+	@$(CONTROL) -m deploy down
+setup:           ## make the environments under .venvs/
+	@$(OWNED) $(PYTHON) -m deploy.environments $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
+test: setup      ## the whole test suite, with real engines
+	@$(CONTROL) -m pytest
+test-fast: setup ## the tests that start no engine
+	@$(CONTROL) -m pytest -m "not engine"
+check: setup     ## format, lint, types, fast tests
+	@.venvs/control/bin/ruff format --check . && .venvs/control/bin/ruff check . && .venvs/control/bin/mypy && $(CONTROL) -m pytest -q -m "not engine"
+bench-client: setup ## what the load generator itself adds to latency
+	@$(OWNED) $(CONTROL) -m loadtest calibrate
