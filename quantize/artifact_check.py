@@ -1,0 +1,118 @@
+"""Hold an artifact against what it claims to be, before an engine may serve it.
+
+An engine loads what the files hold, not what a manifest says: a 4-bit checkpoint whose weights
+are 16 bits wide is served without a word. So the stored tensors themselves are counted here.
+Numpy-free and torch-free: it runs in front of every engine start.
+"""
+
+import json
+from pathlib import Path
+
+from quantize.manifest import ArtifactError, Manifest, read_manifest, verify_files
+from quantize.recipes import Recipe, find_recipe
+from quantize.stored_tensor import WeightFileError
+from quantize.weight_measures import LinearLayer, WeightMeasures, measure_gguf, measure_safetensors
+
+_TOLERANCE = 1e-6
+
+
+def check_artifact(artifact: Path) -> Manifest:
+    """Verify every file's SHA-256 and that the stored tensors are what the recipe makes.
+
+    Reads all files once (about a second per gigabyte).
+
+    Raises:
+        ArtifactError: the artifact is missing, unfinished, altered, or holds other tensors than
+            its manifest and recipe say.
+    """
+    manifest = read_manifest(artifact)
+    try:
+        verify_files(artifact, manifest)
+        recipe = find_recipe(manifest.recipe)
+        measures = measure_weights(artifact, recipe)
+    except (OSError, WeightFileError) as error:
+        raise ArtifactError(str(error)) from None
+    except ArtifactError:
+        raise
+    except ValueError as error:
+        raise ArtifactError(f"{artifact}: {error}") from None
+    check_measures(artifact, recipe, measures)
+    _check_manifest(artifact, manifest, measures)
+    return manifest
+
+
+def measure_weights(artifact: Path, recipe: Recipe) -> WeightMeasures:
+    """Measure an artifact's weights in its recipe's file format.
+
+    Raises:
+        WeightFileError: a weight file is missing, truncated or damaged.
+    """
+    if recipe.weight_format == "gguf":
+        return measure_gguf(artifact)
+    return measure_safetensors(artifact, int(recipe.bits) if recipe.packed else None)
+
+
+def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> None:
+    """Hold the stored linear layers against the recipe.
+
+    Raises:
+        ArtifactError: naming the first layer of another kind, or the bits per weight.
+    """
+    if not measures.linear_layers:
+        raise ArtifactError(f"{artifact} holds no linear layers of a decoder")
+    wrong = [layer for layer in measures.linear_layers if not _is_of(recipe, layer)]
+    if wrong:
+        raise ArtifactError(
+            f"{artifact} is no {recipe.name}: {len(wrong)} of {len(measures.linear_layers)} linear "
+            f"layers are stored otherwise, first {wrong[0].name} as {'+'.join(wrong[0].kinds)}"
+        )
+    low, high = recipe.effective_bits
+    if not low - _TOLERANCE <= measures.bits_per_weight <= high + _TOLERANCE:
+        raise ArtifactError(
+            f"{artifact} is no {recipe.name}: {measures.bits_per_weight:.2f} bits per weight, "
+            f"expected {low} to {high}"
+        )
+    if recipe.weight_format == "safetensors":
+        _check_quantization_config(artifact, recipe)
+
+
+def _is_of(recipe: Recipe, layer: LinearLayer) -> bool:
+    return layer.packed == recipe.packed and set(layer.kinds) <= recipe.layer_kinds
+
+
+def _check_quantization_config(artifact: Path, recipe: Recipe) -> None:
+    """What ``config.json`` announces decides how an engine reads the tensors."""
+    path = artifact / "config.json"
+    try:
+        announced = json.loads(path.read_text()).get("quantization_config")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error})") from None
+    if not recipe.packed:
+        if announced is not None:
+            raise ArtifactError(f"{path} announces a quantization, but {recipe.name} has none")
+        return
+    if not isinstance(announced, dict):
+        raise ArtifactError(f"{path} announces no quantization, but {recipe.name} is quantized")
+    found = (announced.get("quant_method"), announced.get("bits"))
+    if found != (recipe.method, recipe.bits):
+        raise ArtifactError(
+            f"{path} announces {found[0]} with {found[1]} bits, "
+            f"but {recipe.name} is {recipe.method} with {recipe.bits:g} bits"
+        )
+
+
+def _check_manifest(artifact: Path, manifest: Manifest, measures: WeightMeasures) -> None:
+    """The manifest's figures must be those of the files."""
+    held = {
+        "parameter_count": measures.parameter_count,
+        "quantized_parameters": measures.linear_parameters,
+        "weight_bytes": measures.weight_bytes,
+        "quantized_weight_bytes": measures.linear_bytes,
+        "tensor_types": dict(measures.tensor_types),
+    }
+    for key, value in held.items():
+        said = getattr(manifest, key)
+        if said != value:
+            raise ArtifactError(
+                f"{artifact}: the manifest says {key} = {said}, the files hold {value}"
+            )

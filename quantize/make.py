@@ -1,0 +1,209 @@
+"""Make the artifacts of one model: whatever is missing or made from something else than today."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantize.artifact_check import check_measures, measure_weights
+from quantize.artifact_paths import artifact_directory, inputs_sha256, model_directory
+from quantize.calibration import CalibrationPlan, plan_sha256, read_texts
+from quantize.manifest import (
+    MANIFEST_NAME,
+    ArtifactError,
+    FileEntry,
+    Manifest,
+    read_manifest,
+    sha256_of_file,
+)
+from quantize.method import Job, Outcome
+from quantize.methods import METHODS
+from quantize.progress import ProgressLine
+from quantize.recipes import Recipe, with_sources
+from quantize.source_model import SourceModel, check_source_model
+from quantize.tool_process import installed_version
+from quantize.workbench import Workbench, locked, making
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to make, of which model, where."""
+
+    model: SourceModel
+    recipe_names: tuple[str, ...]
+    calibration: CalibrationPlan
+    artifacts: Path
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    """One recipe of an order, with everything that decides what comes out."""
+
+    recipe: Recipe
+    directory: Path
+    source: Path | None
+    tool: str
+    tool_version: str
+    inputs_sha256: str
+
+
+def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
+    """Make or reuse every recipe's artifact (and those they read); returns their directories.
+
+    ``say`` receives one line per artifact. Blocks while another process makes one of them.
+
+    Raises:
+        ValueError: the model, the calibration text or a recipe's name is at fault.
+        ToolError, RecipeError: a tool failed.
+        OSError: a directory cannot be written, or the disk is full; nothing unfinished is left.
+    """
+    items = _plan(order)
+    missing = [item for item in items if _reusable(item) is None]
+    if missing:
+        check_source_model(order.model.folder, [item.recipe for item in missing])
+        read_texts(order.calibration.path)
+    for item in items:
+        manifest = _reusable(item)
+        if manifest is None:
+            manifest = _make_locked(order, item, say)
+        else:
+            say(_line(item, manifest, "reused"))
+    return [item.directory for item in items]
+
+
+def _plan(order: Order) -> list[_Item]:
+    """The items in the order in which they can be made, sources first."""
+    calibration = plan_sha256(order.calibration)
+    items: dict[str, _Item] = {}
+    versions: dict[str, str] = {}
+    for recipe in with_sources(list(order.recipe_names)):
+        spec = METHODS[recipe.method]
+        tool = spec.tool or "assay"
+        if tool not in versions:
+            assert spec.tool is None or spec.environment is not None
+            versions[tool] = (
+                installed_version(spec.environment, spec.tool)
+                if spec.tool and spec.environment
+                else str(spec.version)
+            )
+        source = items[recipe.source] if recipe.source else None
+        items[recipe.name] = _Item(
+            recipe=recipe,
+            directory=artifact_directory(order.artifacts, order.model, recipe.name),
+            source=source.directory if source else None,
+            tool=tool,
+            tool_version=versions[tool],
+            inputs_sha256=inputs_sha256(
+                order.model,
+                recipe,
+                method_version=spec.version,
+                tool=tool,
+                tool_version=versions[tool],
+                calibration_sha256=calibration,
+                source_sha256=source.inputs_sha256 if source else None,
+            ),
+        )
+    return list(items.values())
+
+
+def _reusable(item: _Item) -> Manifest | None:
+    """The finished artifact's manifest, if it was made from today's inputs and is all there.
+
+    Sizes are checked here; hashes are when it is served.
+    """
+    try:
+        manifest = read_manifest(item.directory)
+        sizes = [(item.directory / entry.path).stat().st_size for entry in manifest.files]
+    except (ArtifactError, OSError):
+        return None
+    whole = sizes == [entry.size_bytes for entry in manifest.files]
+    return manifest if whole and manifest.inputs_sha256 == item.inputs_sha256 else None
+
+
+def _make_locked(order: Order, item: _Item, say: Callable[[str], None]) -> Manifest:
+    name = item.recipe.name
+
+    def waiting() -> None:
+        say(f"{name:<16} waiting: another process is making it")
+
+    with locked(item.directory, waiting) as lock_fd:
+        manifest = _reusable(item)
+        if manifest is not None:
+            say(_line(item, manifest, "reused"))
+            return manifest
+        logs = model_directory(order.artifacts, order.model) / "logs"
+        logs.mkdir(exist_ok=True)
+        log = logs / f"{name}.log"
+        log.write_bytes(b"")
+        with making(item.directory) as bench, ProgressLine(name) as progress:
+            manifest = _make(order, item, bench, log, lock_fd, progress)
+    say(_line(item, manifest, f"made in {manifest.seconds:.1f} s"))
+    return manifest
+
+
+def _make(
+    order: Order, item: _Item, bench: Workbench, log: Path, lock_fd: int, progress: ProgressLine
+) -> Manifest:
+    started = time.monotonic()
+    job = Job(
+        model=order.model,
+        recipe=item.recipe,
+        source=item.source,
+        calibration=order.calibration,
+        threads=order.threads,
+        output=bench.output.resolve(),
+        scratch=bench.scratch.resolve(),
+        log=log,
+        lock_fd=lock_fd,
+        progress=progress,
+    )
+    outcome = METHODS[item.recipe.method].make(job)
+    progress("hashing")
+    manifest = _describe(order, item, bench.output, outcome, time.monotonic() - started)
+    (bench.output / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+def _describe(
+    order: Order, item: _Item, output: Path, outcome: Outcome, seconds: float
+) -> Manifest:
+    """Measure what was made, hold it against the recipe, and write it down."""
+    measures = measure_weights(output, item.recipe)
+    check_measures(output, item.recipe, measures)
+    files = sorted(path for path in output.rglob("*") if path.is_file())
+    return Manifest(
+        model=order.model.name,
+        model_sha256=order.model.sha256,
+        recipe=item.recipe.name,
+        parameters=dict(item.recipe.parameters),
+        weight_format=item.recipe.weight_format,
+        tool=item.tool,
+        tool_version=item.tool_version,
+        calibration_sha256=outcome.calibration_sha256,
+        inputs_sha256=item.inputs_sha256,
+        parameter_count=measures.parameter_count,
+        quantized_parameters=measures.linear_parameters,
+        weight_bytes=measures.weight_bytes,
+        quantized_weight_bytes=measures.linear_bytes,
+        bits_per_weight=round(measures.bits_per_weight, 4),
+        tensor_types=dict(measures.tensor_types),
+        seconds=round(seconds, 3),
+        peak_memory_bytes=outcome.peak_memory_bytes,
+        files=tuple(
+            FileEntry(
+                path=str(path.relative_to(output)),
+                size_bytes=path.stat().st_size,
+                sha256=sha256_of_file(path),
+            )
+            for path in files
+        ),
+    )
+
+
+def _line(item: _Item, manifest: Manifest, what: str) -> str:
+    size_mb = manifest.size_bytes / 1e6
+    return (
+        f"{item.recipe.name:<16} {what:<16} {size_mb:9.1f} MB  "
+        f"{manifest.bits_per_weight:5.2f} bits per weight  {item.directory}"
+    )

@@ -1,0 +1,57 @@
+"""What every method of making weights is given, and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantize.calibration import CalibrationPlan
+from quantize.recipes import Recipe
+from quantize.source_model import SourceModel
+
+
+class RecipeError(RuntimeError):
+    """A recipe could not be carried out; the message says what the tool said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One recipe of one model.
+
+    ``output`` receives the artifact's files, ``scratch`` anything else; ``source`` is the artifact
+    the recipe reads, where it reads one. ``progress`` shows a few words (``layer 3/6``).
+    """
+
+    model: SourceModel
+    recipe: Recipe
+    source: Path | None
+    calibration: CalibrationPlan
+    threads: int
+    output: Path
+    scratch: Path
+    log: Path
+    lock_fd: int
+    progress: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """``calibration_sha256``: hash of the token ids used; ``peak_memory_bytes`` of any process."""
+
+    calibration_sha256: str | None
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """How a method is carried out.
+
+    ``tool`` is a distribution in ``environment`` (None: our own code makes the weights).
+    ``version`` is raised whenever a change of our code changes what comes out, so that artifacts
+    of the old code are made anew. ``make`` blocks until the files are written and raises
+    RecipeError, ToolError, a ValueError of its inputs, or OSError.
+    """
+
+    tool: str | None
+    environment: str | None
+    version: int
+    make: Callable[[Job], Outcome]

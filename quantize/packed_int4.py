@@ -1,0 +1,81 @@
+"""The ``gptq-*`` and ``awq-*`` recipes: GPTQModel in a process of its own, its files put right.
+
+GPTQModel writes the checkpoint formats of the retired auto-gptq and autoawq, which transformers
+and vLLM load. Of what it saves only the weights and the quantization's description are taken;
+configuration and tokenizer come from the source model, so that they are the same everywhere.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from quantize.bf16_copy import copy_companions, write_config
+from quantize.method import Job, Outcome, RecipeError
+from quantize.tool_process import environment_python, run_tool
+
+_LAYER = re.compile(r"(?:in layer\s+\[|Quantizing layer )(\d+) of (\d+)")
+# What the tool notes of its own run (devices, temporary paths) is no part of a checkpoint.
+_KEPT_NOTES = ("quantizer", "act_group_aware", "damp_percent")
+
+
+def make(job: Job) -> Outcome:
+    """Quantize the source model into ``job.output``."""
+    saved = job.scratch / "saved"
+    request = job.scratch / "request.json"
+    request.write_text(json.dumps(_request(job, saved)))
+    usage = run_tool(
+        [environment_python("quantize"), "-m", f"quantize.{job.recipe.method}", request],
+        log=job.log,
+        threads=job.threads,
+        # The tool sizes its pool by the machine; a pool larger than the threads stalls it.
+        env={"GPTQMODEL_CPU_WORKERS": str(job.threads), "TMPDIR": str(job.scratch)},
+        held_fds=[job.lock_fd],
+        on_progress=lambda tail, _: job.progress(progress_words(tail)),
+    )
+    config = json.loads((saved / "config.json").read_text())
+    for path in saved.iterdir():
+        if path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
+            shutil.move(path, job.output / path.name)
+    copy_companions(job.model.folder, job.output)
+    described = config.get("quantization_config")
+    if not isinstance(described, dict):
+        raise RecipeError(f"GPTQModel saved no quantization_config (log: {job.log})")
+    write_config(job.model.folder, job.output, portable_description(described))
+    outcome = json.loads((job.scratch / "outcome.json").read_text())
+    return Outcome(
+        calibration_sha256=outcome["calibration_sha256"], peak_memory_bytes=usage.peak_memory_bytes
+    )
+
+
+def _request(job: Job, saved: Path) -> dict[str, Any]:
+    return {
+        "model": str(job.model.folder.resolve()),
+        "calibration": {
+            "path": str(job.calibration.path.resolve()),
+            "samples": job.calibration.samples,
+            "sequence_length": job.calibration.sequence_length,
+        },
+        "parameters": dict(job.recipe.parameters),
+        "threads": job.threads,
+        "offload": str(job.scratch / "offload"),
+        "saved": str(saved),
+        "outcome": str(job.scratch / "outcome.json"),
+    }
+
+
+def portable_description(described: dict[str, Any]) -> dict[str, Any]:
+    """The tool's ``quantization_config`` without notes on the machine it ran on."""
+    notes = described.get("meta") or {}
+    kept = {key: notes[key] for key in _KEPT_NOTES if notes.get(key) is not None}
+    return {key: value for key, value in described.items() if key != "meta"} | {"meta": kept}
+
+
+def progress_words(tail: str) -> str:
+    """``layer 3/6`` out of the end of GPTQModel's log; empty before the first layer.
+
+    The log counts layers from 0 to the last index.
+    """
+    found = _LAYER.findall(tail)
+    return f"layer {int(found[-1][0]) + 1}/{int(found[-1][1]) + 1}" if found else ""
