@@ -1,0 +1,187 @@
+"""One engine process: started, proven ready, watched and stopped.
+
+The child gets an ephemeral loopback port and a random key, so that a stale engine on a reused
+port can never be taken for it. It stays in its parent's process group: when a Ray worker is
+killed, Ray's process-group clean-up takes the engine along (``RAY_…_process_group_cleanup``).
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from services.engines.spec import EngineSpec, HeldWeights, Launch
+
+READY_POLL_S = 0.1
+STOP_GRACE_S = 10.0
+LOG_TAIL_LINES = 20
+
+
+class EngineError(RuntimeError):
+    """An engine that did not start, or is not what its artifact says."""
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on right now (a race is met by retrying the start)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
+    """The last lines of a log file; empty where there is none."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 64 * 1024))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def tree_memory_bytes(pid: int) -> int:
+    """Proportional set size of a process and its descendants, in bytes (Linux smaps)."""
+    total = 0
+    try:
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            try:
+                total += process.memory_full_info().pss
+            except psutil.Error:
+                continue
+    except psutil.Error:
+        return total
+    return total
+
+
+@dataclass
+class EngineChild:
+    """An engine's OpenAI server as a child process of this one."""
+
+    spec: EngineSpec
+    launch: Launch
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where the engine listens."""
+        return f"http://127.0.0.1:{self.launch.port}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The key every request to the engine must carry."""
+        return {"authorization": f"Bearer {self.launch.api_key}"}
+
+    def spawn(self) -> None:
+        """Start the process on a fresh port with a fresh key; its output goes to the log."""
+        self.launch = replace(self.launch, port=free_port(), api_key=secrets.token_urlsafe(24))
+        root = Path(__file__).parent.parent
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        variables = {**kept, "PYTHONPATH": str(root), **self.spec.env(self.launch)}
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                self.spec.argv(self.launch),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=root,
+                env=variables,
+            )
+
+    async def wait_ready(self, session: aiohttp.ClientSession, timeout_s: float) -> None:
+        """Wait until the engine is healthy and lists our model under our key.
+
+        Raises:
+            EngineError: it exited or was not ready in time; with the end of its log.
+        """
+        assert self.process is not None
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while asyncio.get_running_loop().time() < deadline:
+            if (code := self.process.poll()) is not None:
+                raise EngineError(
+                    f"{self.spec.title} exited with code {code} while "
+                    f"starting; the end of {self.log}:\n{log_tail(self.log)}"
+                )
+            if await self._answers(session):
+                return
+            await asyncio.sleep(READY_POLL_S)
+        raise EngineError(
+            f"{self.spec.title} was not ready after {timeout_s:.0f} s "
+            f"(serving.start_timeout_s); the end of {self.log}:\n{log_tail(self.log)}"
+        )
+
+    async def _answers(self, session: aiohttp.ClientSession) -> bool:
+        timeout = aiohttp.ClientTimeout(total=5)
+        try:
+            async with session.get(
+                self.base_url + self.spec.health_path, headers=self.headers, timeout=timeout
+            ) as health:
+                if health.status != 200:
+                    return False
+            async with session.get(
+                f"{self.base_url}/v1/models", headers=self.headers, timeout=timeout
+            ) as models:
+                served = (await models.json())["data"] if models.status == 200 else []
+        except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
+            return False
+        return self.launch.served_name in {model["id"] for model in served}
+
+    async def held_weights(self, session: aiohttp.ClientSession) -> HeldWeights:
+        """Ask the engine what weights it holds.
+
+        Raises:
+            EngineError: the engine does not answer the question.
+        """
+        method, path, body = self.spec.weights_request
+        async with session.request(
+            method, self.base_url + path, data=body or None, headers=self.headers
+        ) as response:
+            content = await response.read()
+            if response.status != 200:
+                raise EngineError(
+                    f"asked for its weights, {self.spec.title} "
+                    f"answered {response.status}: {content[:200]!r}"
+                )
+        try:
+            return self.spec.parse_weights(content)
+        except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
+            raise EngineError(
+                f"asked for its weights, {self.spec.title} answered {content[:200]!r} ({error!r})"
+            ) from None
+
+    def memory_bytes(self) -> int:
+        """Memory in use by the engine and its descendants (PSS, bytes)."""
+        return tree_memory_bytes(self.process.pid) if self.process is not None else 0
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL to whatever of its tree is left after the grace period.
+
+        Blocks up to ``STOP_GRACE_S``. Never kills the process group: it is our parent's own.
+        """
+        if self.process is None:
+            return
+        try:
+            tree = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            tree = []
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=STOP_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for process in tree:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue

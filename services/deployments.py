@@ -1,0 +1,33 @@
+"""The Serve deployments: thin, so that the apps they run need no Ray to be tested.
+
+Both build their app after the constructor (late-bound ingress).
+"""
+
+from ray import serve
+
+from services.gateway import GatewayApp, GatewaySettings
+from services.replica import VariantApp
+from services.supervisor import ReplicaSettings, Supervisor
+from services.variants import find_variant
+
+
+@serve.ingress()
+class VariantReplica:
+    """One variant: its replica owns one engine process."""
+
+    def __init__(self, settings: ReplicaSettings) -> None:
+        self._settings = settings
+
+    def __serve_build_asgi_app__(self) -> VariantApp:
+        return VariantApp(Supervisor(find_variant(self._settings.variant), self._settings))
+
+
+@serve.ingress()
+class Gateway:
+    """``/v1`` for all variants."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+
+    def __serve_build_asgi_app__(self) -> GatewayApp:
+        return GatewayApp(self._settings)

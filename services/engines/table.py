@@ -1,0 +1,12 @@
+"""The ENGINES table."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from services.engines.llamacpp_engine import LLAMACPP
+from services.engines.spec import EngineSpec
+from services.engines.vllm_engine import VLLM
+
+ENGINES: Mapping[str, EngineSpec] = MappingProxyType(
+    {engine.name: engine for engine in (VLLM, LLAMACPP)}
+)

@@ -1,0 +1,62 @@
+"""What runs inside vLLM's own processes: a weight report, and a key on every route.
+
+Imported by vLLM in its environment (``--worker-extension-cls``, ``--middleware``), so it needs
+nothing but the standard library and what vLLM brings.
+"""
+
+import hmac
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+class WeightReport:
+    """Mixed into vLLM's worker: tells what the loaded model really holds."""
+
+    model_runner: Any
+
+    def assay_weights(self) -> dict[str, Any]:
+        """All weights in bytes, and how many layers each weight method serves.
+
+        A CPU build repacks an unquantized weight into a kernel's own layout and empties the
+        parameter; such a layer is counted by its shape.
+        """
+        kinds: Counter[str] = Counter()
+        total = 0
+        seen: set[int] = set()
+        for module in self.model_runner.model.modules():
+            method = getattr(module, "quant_method", None)
+            if method is not None:
+                kernel = getattr(method, "kernel", None)
+                name = type(method).__name__
+                kinds[f"{name}/{type(kernel).__name__}" if kernel is not None else name] += 1
+            held = list(module.parameters(recurse=False))
+            # Tied embeddings are one tensor on two modules.
+            new = [tensor for tensor in held if id(tensor) not in seen]
+            seen.update(id(tensor) for tensor in held)
+            size = sum(tensor.nbytes for tensor in new)
+            total += size if size or len(new) < len(held) else _repacked_bytes(module)
+        return {"weight_bytes": total, "kinds": dict(kinds)}
+
+
+def _repacked_bytes(module: Any) -> int:
+    """Bytes of an unquantized linear layer whose weight a kernel took over."""
+    rows = getattr(module, "output_size_per_partition", 0)
+    columns = getattr(module, "input_size_per_partition", 0)
+    dtype = getattr(module, "params_dtype", None)
+    return rows * columns * dtype.itemsize if dtype is not None else 0
+
+
+async def require_key(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Refuse every request without the child's key, but for the health probe.
+
+    vLLM's own ``--api-key`` guards only ``/v1``.
+    """
+    from starlette.responses import JSONResponse
+
+    expected = f"Bearer {os.environ['VLLM_API_KEY']}".encode()
+    given = request.headers.get("authorization", "").encode()
+    if request.url.path != "/health" and not hmac.compare_digest(given, expected):
+        return JSONResponse({"error": {"message": "unauthorized", "code": 401}}, status_code=401)
+    return await call_next(request)

@@ -1,0 +1,50 @@
+"""What every refused or failed request is answered with: OpenAI's error JSON.
+
+RequestError                 any of them
+├── 400 invalid_request_error    a field is wrong; ``param`` names it
+├── 404 not_found_error          no such variant or route; the message lists the valid names
+├── 413 invalid_request_error    the body is too large
+├── 429 rate_limit_error         the queue is full; carries Retry-After
+├── 502 engine_error             the engine broke off
+├── 503 unavailable_error        the variant is starting, or its engine is dead
+└── 504 timeout_error            the engine did not answer in time
+"""
+
+import json
+from collections.abc import Mapping
+
+_TYPES: Mapping[int, str] = {
+    404: "not_found_error",
+    429: "rate_limit_error",
+    502: "engine_error",
+    503: "unavailable_error",
+    504: "timeout_error",
+}
+RETRY_AFTER_S = 1
+
+
+class RequestError(Exception):
+    """A request that ends with an OpenAI error of this status."""
+
+    def __init__(self, status: int, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+
+    def body(self) -> bytes:
+        """The response body, as OpenAI's clients expect it."""
+        error = {
+            "message": self.message,
+            "type": _TYPES.get(self.status, "invalid_request_error"),
+            "param": self.param,
+            "code": self.status,
+        }
+        return json.dumps({"error": error}).encode()
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Content type, and when to come back where that helps."""
+        headers = [(b"content-type", b"application/json")]
+        if self.status in {429, 503}:
+            headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+        return headers

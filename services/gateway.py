@@ -1,0 +1,173 @@
+"""The gateway: ``/v1`` for all variants, routed by the request's ``model``.
+
+Every variant's own route (``/<variant>/v1``) does without this hop.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import aiohttp
+
+from services.errors import RequestError
+from services.metrics import merge_expositions
+from services.relay import (
+    Receive,
+    Relay,
+    Scope,
+    Send,
+    read_body,
+    send_error,
+    send_response,
+)
+from services.variants import find_variant
+
+ROUTED = frozenset({"/v1/completions", "/v1/chat/completions"})
+PROBE_TIMEOUT_S = 10.0
+JSON = [(b"content-type", b"application/json")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings:
+    """Where the variants are: ``base_url`` is the service itself, seen from inside."""
+
+    base_url: str
+    variants: tuple[str, ...]
+    request_timeout_s: float
+
+
+def choose_variant(body: bytes, variants: tuple[str, ...]) -> str:
+    """The variant a request asks for by its ``model``.
+
+    Raises:
+        RequestError: 400 for a body that is no JSON object or names no model, 404 for an unknown
+            one, with the valid names.
+    """
+    try:
+        content = json.loads(body)
+    except ValueError:
+        raise RequestError(400, "the request body is no valid JSON") from None
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, str):
+        raise RequestError(400, "the request names no model", param="model")
+    if model not in variants:
+        near = get_close_matches(model, variants, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        names = ", ".join(variants)
+        raise RequestError(404, f"unknown model {model!r}{hint} (valid: {names})", param="model")
+    return model
+
+
+class GatewayApp:
+    """The ASGI app at ``/``."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route one request (or run the app's life span)."""
+        if scope["type"] == "lifespan":
+            return await self._lifespan(receive, send)
+        path = scope["path"]
+        try:
+            if path in ROUTED:
+                await self._route(scope, receive, send, path)
+            elif path == "/v1/models":
+                body = json.dumps({"object": "list", "data": await self._models()}).encode()
+                await send_response(send, 200, JSON, body)
+            elif path == "/healthz":
+                await self._healthz(send)
+            elif path == "/metrics":
+                texts = await self._ask_all("/metrics")
+                headers = [(b"content-type", b"text/plain; version=0.0.4")]
+                exposition = merge_expositions([text for _status, text in texts.values()])
+                await send_response(send, 200, headers, exposition)
+            else:
+                names = ", ".join(f"/{name}/v1" for name in self.settings.variants)
+                raise RequestError(404, f"no route {path!r}; the variants are at {names}")
+        except RequestError as error:
+            await send_error(send, error)
+        except ConnectionResetError:
+            return None
+        return None
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                connector = aiohttp.TCPConnector(limit=0)
+                self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+                self._relay = Relay(self._session, self.settings.request_timeout_s)
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if self._session is not None:
+                    await self._session.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        if scope["method"] != "POST":
+            raise RequestError(405, f"{path} takes POST")
+        body = await read_body(receive)
+        variant = choose_variant(body, self.settings.variants)
+        await self._relay.forward(
+            scope,
+            receive,
+            send,
+            url=f"{self.settings.base_url}/{variant}{path}",
+            body=body,
+            headers={},
+        )
+
+    async def _ask_all(self, path: str) -> dict[str, tuple[int, str]]:
+        """GET ``path`` of every variant at once; an unreachable one answers (503, "")."""
+        assert self._session is not None
+        timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+        session = self._session
+
+        async def ask(name: str) -> tuple[int, str]:
+            url = f"{self.settings.base_url}/{name}{path}"
+            try:
+                async with session.get(url, timeout=timeout) as response:
+                    return response.status, await response.text()
+            except (aiohttp.ClientError, TimeoutError):
+                return 503, ""
+
+        names = self.settings.variants
+        return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
+
+    async def _describe_all(self) -> dict[str, dict[str, Any]]:
+        described: dict[str, dict[str, Any]] = {}
+        for name, (_status, text) in (await self._ask_all("/healthz")).items():
+            try:
+                described[name] = json.loads(text)
+            except ValueError:
+                described[name] = {"variant": name, "state": "unreachable", "reason": text or None}
+        return described
+
+    async def _models(self) -> list[dict[str, Any]]:
+        models = []
+        for name, health in (await self._describe_all()).items():
+            variant = find_variant(name)
+            models.append(
+                {
+                    "id": name,
+                    "object": "model",
+                    "created": 0,
+                    "owned_by": "assay",
+                    "recipe": variant.recipe.name,
+                    "engine": variant.engine.name,
+                    "bits": health.get("bits_per_weight"),
+                    "state": health["state"],
+                }
+            )
+        return models
+
+    async def _healthz(self, send: Send) -> None:
+        variants = await self._describe_all()
+        ready = all(health["state"] == "ready" for health in variants.values())
+        body = json.dumps({"ready": ready, "variants": variants}).encode()
+        await send_response(send, 200 if ready else 503, JSON, body)

@@ -1,0 +1,114 @@
+"""The app of one variant: it relays to its engine, and answers for it when it cannot.
+
+It answers from the first moment: a variant that is not ready says so in OpenAI's error JSON
+instead of keeping clients waiting.
+"""
+
+import contextlib
+import json
+
+import aiohttp
+
+from services.errors import RequestError
+from services.metrics import label_variant
+from services.relay import (
+    Receive,
+    Relay,
+    Scope,
+    Send,
+    read_body,
+    send_error,
+    send_response,
+)
+from services.supervisor import State, Supervisor
+
+# Exact paths only: an engine's other routes, reached by its own key, would obey any client.
+ENGINE_ROUTES = frozenset({"/v1/models", "/v1/completions", "/v1/chat/completions"})
+JSON = [(b"content-type", b"application/json")]
+TEXT = [(b"content-type", b"text/plain; version=0.0.4")]
+OWN_SERIES = """\
+# HELP assay_variant_up Whether the variant answers requests.
+# TYPE assay_variant_up gauge
+assay_variant_up {up}
+# HELP assay_requests_in_flight Requests the relay holds open.
+# TYPE assay_requests_in_flight gauge
+assay_requests_in_flight {in_flight}
+"""
+
+
+class VariantApp:
+    """The ASGI app of one variant; its life span is the engine's."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._settings = supervisor.settings
+        self._in_flight = 0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Serve leaves its route prefix in the path, as ``root_path``."""
+        if scope["type"] == "lifespan":
+            return await self._lifespan(receive, send)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        try:
+            if path == "/healthz":
+                await self._healthz(send)
+            elif path == "/metrics":
+                await send_response(send, 200, TEXT, await self._metrics())
+            elif path in ENGINE_ROUTES:
+                await self._to_engine(scope, receive, send, path)
+            else:
+                routes = ", ".join(sorted(ENGINE_ROUTES))
+                raise RequestError(404, f"no route {path!r}: use {routes}, /healthz or /metrics")
+        except RequestError as error:
+            await send_error(send, error)
+        except ConnectionResetError:
+            return None
+        return None
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                connector = aiohttp.TCPConnector(limit=0)
+                self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+                self._relay = Relay(self._session, self._settings.request_timeout_s)
+                await self._supervisor.start(self._session)
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._supervisor.stop()
+                if self._session is not None:
+                    await self._session.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _to_engine(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        body = await read_body(receive)
+        child = self._supervisor.ready_child()
+        if self._in_flight >= self._settings.max_sequences + self._settings.queue_length:
+            name = self._settings.variant
+            raise RequestError(429, f"{name}: {self._in_flight} requests are in flight already")
+        self._in_flight += 1
+        try:
+            await self._relay.forward(
+                scope, receive, send, url=child.base_url + path, body=body, headers=child.headers
+            )
+        finally:
+            self._in_flight -= 1
+
+    async def _healthz(self, send: Send) -> None:
+        body = {**await self._supervisor.describe(), "in_flight": self._in_flight}
+        code = 200 if self._supervisor.status.state is State.READY else 503
+        await send_response(send, code, JSON, json.dumps(body).encode())
+
+    async def _metrics(self) -> bytes:
+        """The engine's own series and ours, labelled by the variant."""
+        assert self._session is not None
+        ready = self._supervisor.status.state is State.READY
+        text = OWN_SERIES.format(up=int(ready), in_flight=self._in_flight)
+        with contextlib.suppress(RequestError, aiohttp.ClientError, TimeoutError):
+            child = self._supervisor.ready_child()
+            url = f"{child.base_url}/metrics"
+            async with self._session.get(url, headers=child.headers) as response:
+                text += (await response.read()).decode()
+        return label_variant(text, self._settings.variant)

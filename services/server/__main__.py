@@ -1,0 +1,149 @@
+"""``python -m services.server``: load a model, then serve it until SIGTERM."""
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import uvicorn
+
+from services.server.app import Engine, make_app
+from services.server.backend import Backend, BackendError
+from services.server.chat_template import ChatTemplate
+from services.server.scheduler import Delivery, Scheduler
+
+KEY_VARIABLE = "ASSAY_ENGINE_KEY"
+
+# Each backend lives in its own environment, so its module is only imported when it is asked for.
+BACKENDS = {"llamacpp": ("services.server.llamacpp_backend", "LlamaCppBackend")}
+
+# The engine thread must get the interpreter back soon after a decode; Python's default lets
+# another thread keep it for 5 ms, which is several tokens.
+_SWITCH_INTERVAL_S = 0.0002
+# OpenMP threads spin this often before they sleep. The default spins for milliseconds, and a
+# thread that spins while its partner is off the CPU makes decoding several times slower as soon
+# as anything else runs on the machine.
+_OPENMP_SPINS = "2000"
+_SHUTDOWN_S = 5
+_BACKLOG = 2048
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    key = os.environ.get(KEY_VARIABLE, "")
+    if not key:
+        print(f"error: {KEY_VARIABLE} must hold the API key", file=sys.stderr)
+        return 2
+    os.environ.setdefault("GOMP_SPINCOUNT", _OPENMP_SPINS)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # uvicorn raises the signal again after its own graceful stop: by then all is done.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        backend = _load(options)
+        template = _chat_template(backend, options.chat_template)
+    except (BackendError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    with socket.create_server((options.host, options.port), backlog=_BACKLOG) as listener:
+        _serve(options, backend, template, key, listener)
+    backend.close()
+    return 0
+
+
+def _serve(
+    options: argparse.Namespace,
+    backend: Backend,
+    template: ChatTemplate | None,
+    key: str,
+    listener: socket.socket,
+) -> None:
+    loop = asyncio.new_event_loop()
+
+    def deliver(delivery: Delivery) -> None:
+        # One wake-up of the server's loop per step, however many sequences have news.
+        loop.call_soon_threadsafe(_hand_out, delivery)
+
+    def announce() -> None:
+        host, port = listener.getsockname()[:2]
+        print(f"ready: http://{host}:{port}", flush=True)
+
+    def died() -> None:
+        # A server without its engine is worth less than none: whoever watches us starts anew.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    scheduler = Scheduler(backend, deliver, options.max_waiting, died)
+    engine = Engine(
+        backend=backend,
+        scheduler=scheduler,
+        served_name=options.served_name,
+        chat_template=template,
+    )
+    config = uvicorn.Config(
+        make_app(engine, key, announce),
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    # What is loaded now lives as long as the process: collections need not look at it.
+    gc.freeze()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def _hand_out(delivery: Delivery) -> None:
+    for receive, chunk in delivery:
+        receive(chunk)
+
+
+def _load(options: argparse.Namespace) -> Backend:
+    module, name = BACKENDS[options.backend]
+    backend: Backend = getattr(import_module(module), name)(
+        options.model,
+        context_length=options.context_length,
+        max_sequences=options.max_sequences,
+        threads=options.threads,
+        kv_cache_dtype=options.kv_cache_dtype,
+    )
+    return backend
+
+
+def _chat_template(backend: Backend, path: Path | None) -> ChatTemplate | None:
+    capacity = backend.capacity
+    source = capacity.chat_template if path is None else path.read_text(encoding="utf-8")
+    if source is None:
+        return None
+    return ChatTemplate(source, bos_text=capacity.bos_text, eos_text=capacity.eos_text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.server", description=__doc__)
+    parser.add_argument("--backend", required=True, choices=sorted(BACKENDS))
+    parser.add_argument("--model", required=True, type=Path, help="artifact directory or file")
+    parser.add_argument("--served-name", required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 = any free port")
+    parser.add_argument("--context-length", type=_positive, default=2048, metavar="TOKENS")
+    parser.add_argument("--max-sequences", type=_positive, default=16)
+    parser.add_argument("--max-waiting", type=_positive, default=1024, metavar="SEQUENCES")
+    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1)
+    parser.add_argument("--kv-cache-dtype", default="f16", help="f16 or f32")
+    parser.add_argument("--chat-template", type=Path, metavar="FILE", help="default: the model's")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

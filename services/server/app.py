@@ -1,0 +1,223 @@
+"""The HTTP routes: OpenAI's API, and what the supervisor asks (health, weights, metrics)."""
+
+import dataclasses
+import hmac
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.server.answer import GenerationResponse
+from services.server.backend import Backend
+from services.server.chat_template import ChatTemplate
+from services.server.errors import (
+    BadRequest,
+    BodyTooLarge,
+    EngineFailed,
+    RequestError,
+    Unauthorized,
+    UnknownModel,
+)
+from services.server.generation import (
+    DEFAULT_COMPLETION_TOKENS,
+    Generation,
+    Scoring,
+    plan_requests,
+)
+from services.server.metrics import EngineMetrics
+from services.server.protocol import ChatBody, CompletionBody, TokenizeBody, parse_body
+from services.server.responses import ChatShape, CompletionShape
+from services.server.scheduler import Scheduler
+from services.server.sequence import GenerationRequest
+from services.server.token_text import TokenText
+
+_MAX_BODY_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What the routes work on."""
+
+    backend: Backend
+    scheduler: Scheduler
+    served_name: str
+    chat_template: ChatTemplate | None
+    started_at: int = dataclasses.field(default_factory=lambda: int(time.time()))
+
+
+class _Routes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._text = TokenText(engine.backend)
+        capacity = engine.backend.capacity
+        self._metrics = EngineMetrics(
+            engine.scheduler, capacity.context_length * capacity.max_sequences
+        )
+
+    async def health(self, _: Request) -> Response:
+        if not self._engine.scheduler.alive:
+            raise EngineFailed("the engine has stopped")
+        return JSONResponse({"status": "ok"})
+
+    async def models(self, _: Request) -> Response:
+        entry = {
+            "id": self._engine.served_name,
+            "object": "model",
+            "created": self._engine.started_at,
+            "owned_by": "assay",
+            "max_model_len": self._engine.backend.capacity.context_length,
+        }
+        return JSONResponse({"object": "list", "data": [entry]})
+
+    async def completions(self, request: Request) -> Response:
+        body = parse_body(CompletionBody, await _read(request))
+        self._check_model(body.model)
+        prompts = [
+            self._tokenize(prompt) if isinstance(prompt, str) else prompt
+            for prompt in body.prompts()
+        ]
+        echo = bool(body.echo)
+        requests = plan_requests(
+            self._engine.backend,
+            body,
+            prompts,
+            DEFAULT_COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens,
+            Scoring(logprobs=body.logprobs, prompt_logprobs=body.logprobs if echo else None),
+        )
+        texts = [
+            prompt if isinstance(prompt, str) else self._text.prompt(prompt)
+            for prompt in (body.prompts() if echo else ())
+            for _ in range(body.n or 1)
+        ]
+        shape = CompletionShape(body.model, self._text, requests, texts if echo else None)
+        return self._answer(body, requests, shape)
+
+    async def chat_completions(self, request: Request) -> Response:
+        body = parse_body(ChatBody, await _read(request))
+        self._check_model(body.model)
+        if self._engine.chat_template is None:
+            raise BadRequest("messages: this model has no chat template", "messages")
+        text = self._engine.chat_template.render(body.messages)
+        prompt = self._engine.backend.tokenize(text, add_special=False, parse_special=True)
+        limit = body.max_completion_tokens or body.max_tokens
+        scoring = Scoring(logprobs=body.score_count())
+        requests = plan_requests(self._engine.backend, body, [prompt], limit, scoring)
+        return self._answer(body, requests, ChatShape(body.model, self._text, requests))
+
+    async def tokenize(self, request: Request) -> Response:
+        body = parse_body(TokenizeBody, await _read(request))
+        if body.model is not None:
+            self._check_model(body.model)
+        tokens = self._tokenize(body.prompt, body.add_special_tokens is not False)
+        length = self._engine.backend.capacity.context_length
+        return JSONResponse({"tokens": tokens, "count": len(tokens), "max_model_len": length})
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def weights(self, _: Request) -> Response:
+        return JSONResponse(dataclasses.asdict(self._engine.backend.weights()))
+
+    def _answer(
+        self,
+        body: CompletionBody | ChatBody,
+        requests: list[GenerationRequest],
+        shape: CompletionShape | ChatShape,
+    ) -> Response:
+        generation = Generation(requests)
+        generation.start(self._engine.scheduler)
+        return GenerationResponse(
+            generation,
+            shape,
+            stream=bool(body.stream),
+            include_usage=body.wants_usage(),
+            choices_per_prompt=body.n or 1,
+        )
+
+    def _tokenize(self, text: str, add_special: bool = True) -> list[int]:
+        return self._engine.backend.tokenize(text, add_special=add_special, parse_special=True)
+
+    def _check_model(self, model: str) -> None:
+        if model != self._engine.served_name:
+            raise UnknownModel(
+                f"model: {model!r} is not served here (valid: {self._engine.served_name!r})",
+                "model",
+            )
+
+
+class _KeyCheck:
+    """Bearer key on every route but health, compared in constant time."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] != "/health":
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(given, self._expected):
+                error = Unauthorized("a valid API key is needed: 'Authorization: Bearer <key>'")
+                await _error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def make_app(engine: Engine, key: str, on_ready: Callable[[], None]) -> ASGIApp:
+    """The application; the engine thread starts and stops with it."""
+    routes = _Routes(engine)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        engine.scheduler.start()
+        on_ready()
+        yield
+        engine.scheduler.stop()
+
+    app = Starlette(
+        routes=[
+            Route("/health", routes.health),
+            Route("/v1/models", routes.models),
+            Route("/v1/completions", routes.completions, methods=["POST"]),
+            Route("/v1/chat/completions", routes.chat_completions, methods=["POST"]),
+            Route("/tokenize", routes.tokenize, methods=["POST"]),
+            Route("/metrics", routes.metrics),
+            Route("/weights", routes.weights),
+        ],
+        exception_handlers={RequestError: _on_request_error, HTTPException: _on_http_error},
+        lifespan=lifespan,
+    )
+    return _KeyCheck(app, key)
+
+
+async def _read(request: Request) -> bytes:
+    parts, size_bytes = [], 0
+    async for part in request.stream():
+        size_bytes += len(part)
+        if size_bytes > _MAX_BODY_BYTES:
+            raise BodyTooLarge(f"the body is larger than {_MAX_BODY_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _error_response(error: RequestError) -> Response:
+    return JSONResponse(error.body(), error.status, error.headers())
+
+
+async def _on_request_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return _error_response(error)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals (unknown path or method) in OpenAI's format."""
+    assert isinstance(error, HTTPException)
+    failure = RequestError(f"{error.detail}: {request.method} {request.url.path}")
+    failure.kind, failure.status = "invalid_request_error", error.status_code
+    return JSONResponse(failure.body(), error.status_code, error.headers)

@@ -1,0 +1,62 @@
+"""What goes into the next decode: a pure choice over the running sequences."""
+
+from collections.abc import Sequence as Running
+from dataclasses import dataclass
+
+from services.server.backend import Batch, Capacity
+from services.server.sequence import Sequence
+
+# Prompt tokens per step while others wait for their next token: a few decode steps' worth.
+_PREFILL_BESIDE_DECODE = 128
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One sequence's part of a batch: its tokens, and which rows of logits are its own."""
+
+    sequence: Sequence
+    tokens: list[int]
+    first_row: int
+    rows: int
+    is_prompt: bool
+
+
+def compose(running: Running[Sequence], capacity: Capacity) -> tuple[Batch, list[Segment]]:
+    """The next token of every sequence that decodes, then prompts as far as there is room.
+
+    Prompts are served in the order given and their ``prefilled`` is advanced. Decoding sequences
+    stand in slot order, as only consecutive numbers are computed together.
+    """
+    batch = Batch()
+    segments = []
+    for sequence in sorted(running, key=lambda item: item.slot):
+        if not sequence.is_prefilling:
+            token = sequence.generated[-1]
+            segments.append(Segment(sequence, [token], batch.rows, 1, is_prompt=False))
+            batch.add(sequence.slot, sequence.length - 1, token, True)
+    limit = capacity.batch_tokens
+    if segments:
+        limit = min(limit, len(batch) + _PREFILL_BESIDE_DECODE)
+    for sequence in running:
+        if sequence.is_prefilling and len(batch) < limit:
+            rows_left = capacity.logits_rows - batch.rows
+            segment = _add_prompt(batch, sequence, limit - len(batch), rows_left)
+            if segment.tokens:
+                segments.append(segment)
+    return batch, segments
+
+
+def _add_prompt(batch: Batch, sequence: Sequence, room: int, rows_left: int) -> Segment:
+    """Add the next part of a prompt; rows of logits are limited as well as tokens."""
+    prompt, start, first_row = sequence.request.prompt, sequence.prefilled, batch.rows
+    scored = sequence.request.prompt_logprobs is not None
+    stop = min(len(prompt), start + (min(room, rows_left) if scored else room))
+    if stop == len(prompt) and rows_left < 1:
+        stop = max(start, stop - 1)
+    for position in range(start, stop):
+        ends = position == len(prompt) - 1
+        wants = sequence.wants_token if ends else scored
+        batch.add(sequence.slot, position, prompt[position], wants)
+    sequence.prefilled = stop
+    rows = batch.rows - first_row
+    return Segment(sequence, prompt[start:stop], first_row, rows, is_prompt=True)

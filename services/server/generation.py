@@ -1,0 +1,167 @@
+"""From a validated body to running sequences, and their chunks back on the server's loop."""
+
+import asyncio
+import dataclasses
+from dataclasses import dataclass, field
+
+from services.server.backend import Backend
+from services.server.errors import BadRequest, EngineFailed
+from services.server.protocol import GenerationBody
+from services.server.sampling import TokenScores, join_scores
+from services.server.scheduler import Scheduler
+from services.server.sequence import Chunk, FinishReason, GenerationRequest, Sequence
+
+DEFAULT_COMPLETION_TOKENS = 16
+
+
+@dataclass
+class Choice:
+    """One finished answer: the sum of its chunks."""
+
+    index: int
+    prompt: list[int]
+    text: str = ""
+    tokens: list[int] = field(default_factory=list)
+    scores: TokenScores | None = None
+    prompt_scores: TokenScores | None = None
+    finish_reason: FinishReason | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Append a chunk."""
+        self.text += chunk.text
+        self.tokens += chunk.tokens
+        self.scores = _joined(self.scores, chunk.scores)
+        self.prompt_scores = _joined(self.prompt_scores, chunk.prompt_scores)
+        self.finish_reason = chunk.finish_reason
+
+
+class Generation:
+    """All sequences of one HTTP request, and the queue where their chunks arrive."""
+
+    def __init__(self, requests: list[GenerationRequest]) -> None:
+        self.requests = requests
+        self._arrived: asyncio.Queue[tuple[int, Chunk]] = asyncio.Queue()
+        self._sequences = [
+            Sequence(request, self._receiver(index)) for index, request in enumerate(requests)
+        ]
+        self._open = len(requests)
+
+    def start(self, scheduler: Scheduler) -> None:
+        """Queue every sequence; raises QueueFull or EngineFailed."""
+        scheduler.submit(self._sequences)
+
+    def cancel(self) -> None:
+        """Let the engine drop what still runs, at its next step."""
+        for sequence in self._sequences:
+            sequence.cancelled = True
+
+    async def next_chunks(self) -> list[tuple[int, Chunk]]:
+        """Wait for at least one chunk, with the index of its choice; empty after the last.
+
+        Raises:
+            EngineFailed: the engine gave up on a sequence.
+        """
+        if not self._open:
+            return []
+        chunks = [await self._arrived.get()]
+        while not self._arrived.empty():
+            chunks.append(self._arrived.get_nowait())
+        for _, chunk in chunks:
+            if chunk.error is not None:
+                raise EngineFailed(f"the engine failed: {chunk.error}")
+            self._open -= chunk.finish_reason is not None
+        return chunks
+
+    async def finish(self) -> list[Choice]:
+        """Wait for every sequence; choices in order."""
+        choices = [Choice(i, request.prompt) for i, request in enumerate(self.requests)]
+        while chunks := await self.next_chunks():
+            for index, chunk in chunks:
+                choices[index].add(chunk)
+        return choices
+
+    def _receiver(self, index: int) -> "_Receiver":
+        return _Receiver(self._arrived, index)
+
+
+@dataclass(frozen=True)
+class _Receiver:
+    """Called on the server's loop with a sequence's chunks."""
+
+    arrived: asyncio.Queue[tuple[int, Chunk]]
+    index: int
+
+    def __call__(self, chunk: Chunk) -> None:
+        self.arrived.put_nowait((self.index, chunk))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """Which log-probabilities a request wants: likeliest tokens to report, None for none."""
+
+    logprobs: int | None = None
+    prompt_logprobs: int | None = None
+
+
+def plan_requests(
+    backend: Backend,
+    body: GenerationBody,
+    prompts: list[list[int]],
+    max_tokens: int | None,
+    scoring: Scoring,
+) -> list[GenerationRequest]:
+    """One request per prompt and per ``n``, choices of a prompt side by side.
+
+    ``max_tokens`` None means as many as fit. Each of ``n`` draws from its own seed.
+
+    Raises:
+        BadRequest: a prompt is empty, has unknown tokens, or does not fit.
+    """
+    sampling = body.sampling(backend.capacity.vocab_size)
+    requests = []
+    for prompt in prompts:
+        allowed = _allowed_tokens(backend, prompt, max_tokens)
+        min_tokens = body.min_tokens or 0
+        if min_tokens > allowed:
+            raise BadRequest(
+                f"min_tokens: {min_tokens} is more than max_tokens, {allowed}", "min_tokens"
+            )
+        for choice in range(body.n or 1):
+            seed = None if sampling.seed is None else (sampling.seed + choice) % 2**63
+            requests.append(
+                GenerationRequest(
+                    prompt=prompt,
+                    max_tokens=allowed,
+                    sampling=dataclasses.replace(sampling, seed=seed),
+                    min_tokens=min_tokens,
+                    stops=body.stops(),
+                    ignore_eos=bool(body.ignore_eos),
+                    logprobs=scoring.logprobs,
+                    prompt_logprobs=scoring.prompt_logprobs,
+                    stream=bool(body.stream),
+                )
+            )
+    return requests
+
+
+def _allowed_tokens(backend: Backend, prompt: list[int], max_tokens: int | None) -> int:
+    capacity = backend.capacity
+    if not prompt:
+        raise BadRequest("prompt: expected at least one token", "prompt")
+    if min(prompt) < 0 or max(prompt) >= capacity.vocab_size:
+        raise BadRequest(f"prompt: token ids must be in 0 to {capacity.vocab_size - 1}", "prompt")
+    room = capacity.context_length - len(prompt)
+    if room < (1 if max_tokens is None else max_tokens):
+        asked = "" if max_tokens is None else f" and {max_tokens} to generate"
+        raise BadRequest(
+            f"prompt: {len(prompt)} tokens{asked} do not fit the context length of "
+            f"{capacity.context_length}",
+            "prompt",
+        )
+    return room if max_tokens is None else max_tokens
+
+
+def _joined(left: TokenScores | None, right: TokenScores | None) -> TokenScores | None:
+    if left is None or right is None:
+        return left if right is None else right
+    return join_scores([left, right])

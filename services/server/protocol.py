@@ -1,0 +1,176 @@
+"""The request bodies that this server understands: anything else is refused by name.
+
+Field meanings are OpenAI's (https://platform.openai.com/docs/api-reference); ``top_k``,
+``min_tokens`` and ``ignore_eos`` are vLLM's. A null field means its default.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.server.errors import BadRequest
+from services.server.sampling import SamplingParameters
+
+MAX_LOGPROBS = 20
+
+Ids = list[int]
+Probability = Annotated[float, Field(gt=0, le=1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Stop = Annotated[str, Field(min_length=1)]
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StreamOptions(_Strict):
+    """``stream_options``."""
+
+    include_usage: bool | None = None
+
+
+class GenerationBody(_Strict):
+    """What completions and chat completions have in common."""
+
+    model: str
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    top_p: Probability | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    seed: int | None = None
+    stop: Stop | list[Stop] | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    ignore_eos: bool | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    user: str | None = None
+
+    def sampling(self, vocab_size: int) -> SamplingParameters:
+        """The sampling part, with defaults filled in.
+
+        Raises:
+            BadRequest: ``logit_bias`` names a token that does not exist.
+        """
+        return SamplingParameters(
+            temperature=1.0 if self.temperature is None else self.temperature,
+            top_p=self.top_p or 1.0,
+            top_k=max(self.top_k or 0, 0),
+            seed=self.seed,
+            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            logit_bias=_biases(self.logit_bias or {}, vocab_size),
+        )
+
+    def stops(self) -> tuple[str, ...]:
+        """All stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class CompletionBody(GenerationBody):
+    """``POST /v1/completions``."""
+
+    prompt: str | Ids | list[str] | list[Ids]
+    echo: bool | None = None
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+
+    def prompts(self) -> list[str | Ids]:
+        """One entry per prompt; token ids are one prompt, not many.
+
+        Raises:
+            BadRequest: there is no prompt at all.
+        """
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if not self.prompt:
+            raise BadRequest("prompt: expected at least one token or string", "prompt")
+        if isinstance(self.prompt[0], int):
+            return [[token for token in self.prompt if isinstance(token, int)]]
+        return [item for item in self.prompt if not isinstance(item, int)]
+
+
+class TextPart(_Strict):
+    """One text part of a message's content."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Message(_Strict):
+    """One chat message."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart] | None = None
+    name: str | None = None
+
+    def text(self) -> str:
+        """The content as one string."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content or ())
+
+
+class ChatBody(GenerationBody):
+    """``POST /v1/chat/completions``."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+
+    def score_count(self) -> int | None:
+        """How many likeliest tokens to report, or None for no log-probabilities.
+
+        Raises:
+            BadRequest: ``top_logprobs`` without ``logprobs``.
+        """
+        if not self.logprobs:
+            if self.top_logprobs:
+                raise BadRequest("top_logprobs: needs logprobs to be true", "top_logprobs")
+            return None
+        return self.top_logprobs or 0
+
+
+class TokenizeBody(_Strict):
+    """``POST /tokenize``."""
+
+    prompt: str
+    model: str | None = None
+    add_special_tokens: bool | None = None
+
+
+def parse_body(kind: type[Body], raw: bytes) -> Body:
+    """Validate a JSON body.
+
+    Raises:
+        BadRequest: names the first field that is unknown or wrong.
+    """
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if not first["loc"]:
+            raise BadRequest(f"the body is not a valid JSON object: {first['msg']}") from None
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise BadRequest(f"{path}: this field is not supported", path) from None
+        raise BadRequest(f"{path}: {first['msg']}", str(first["loc"][0])) from None
+
+
+def _biases(raw: dict[str, float], vocab_size: int) -> dict[int, float]:
+    biases = {}
+    for key, bias in raw.items():
+        if not key.isascii() or not key.isdigit() or int(key) >= vocab_size:
+            raise BadRequest(
+                f"logit_bias: {key!r} is no token id (valid: 0 to {vocab_size - 1})", "logit_bias"
+            )
+        biases[int(key)] = bias
+    return biases

@@ -1,0 +1,260 @@
+"""Continuous batching: one thread that decodes all running sequences together.
+
+Every step is one decode of the next token of each running sequence, plus a chunk of the prompts
+that are still being read, so that a long prompt delays the others by a bounded time.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from services.server.backend import Backend, BackendError, Batch
+from services.server.batching import Segment, compose
+from services.server.errors import EngineFailed, QueueFull
+from services.server.sampling import Logits, TokenScores, score_tokens
+from services.server.sequence import Chunk, Sequence
+from services.server.slots import Slot, plan_reuse
+
+Delivery = list[tuple[Callable[[Chunk], None], Chunk]]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Statistics:
+    """Counters that the engine thread writes and anyone may read."""
+
+    running: int = 0
+    batch_tokens: int = 0
+    steps_total: int = 0
+    prompt_tokens_total: int = 0
+    reused_tokens_total: int = 0
+    generation_tokens_total: int = 0
+    cached_tokens: int = 0
+
+
+class Scheduler:
+    """Runs sequences on a backend. ``deliver`` hands a batch of chunks to the server's loop.
+
+    ``died`` is called, in the engine thread, when that thread ends without having been stopped.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        deliver: Callable[[Delivery], None],
+        max_waiting: int,
+        died: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._backend = backend
+        self._deliver = deliver
+        self._died = died
+        self._max_waiting = max_waiting
+        self._commands: SimpleQueue[Sequence | None] = SimpleQueue()
+        self._waiting: deque[Sequence] = deque()
+        self._running: list[Sequence] = []
+        self._slots = [Slot(number) for number in range(backend.capacity.max_sequences)]
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._stopping = False
+        self.statistics = Statistics()
+
+    @property
+    def waiting(self) -> int:
+        """Sequences that have no slot yet."""
+        return len(self._waiting) + self._commands.qsize()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the engine thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the engine thread."""
+        self._thread.start()
+
+    def submit(self, sequences: list[Sequence]) -> None:
+        """Queue the sequences of one request, all or none; called from the server's thread.
+
+        Raises:
+            QueueFull: too many wait already.
+            EngineFailed: the engine thread has ended.
+        """
+        if not self.alive:
+            raise EngineFailed("the engine has stopped")
+        if self.waiting and self.waiting + len(sequences) > self._max_waiting:
+            raise QueueFull(f"{self.waiting} sequences wait already; try again")
+        for sequence in sequences:
+            self._commands.put(sequence)
+
+    def stop(self) -> None:
+        """Stop after the current step and wait for it; unfinished sequences get an error."""
+        self._stopping = True
+        self._commands.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._receive()
+                self._drop_cancelled()
+                self._admit()
+                if self._running:
+                    self._step()
+        finally:
+            while not self._commands.empty():
+                command = self._commands.get()
+                if command is not None:
+                    self._waiting.append(command)
+            self._fail([*self._running, *self._waiting], "the engine has stopped")
+            if not self._stopping:
+                self._died()
+
+    def _receive(self) -> None:
+        """Take in new sequences; sleeps only when there is nothing to do."""
+        idle = not self._running and not self._waiting
+        while idle or not self._commands.empty():
+            command = self._commands.get()
+            idle = False
+            if command is not None:
+                self._waiting.append(command)
+
+    def _drop_cancelled(self) -> None:
+        if any(sequence.cancelled for sequence in self._running):
+            for sequence in [item for item in self._running if item.cancelled]:
+                self._release(sequence)
+        if any(sequence.cancelled for sequence in self._waiting):
+            self._waiting = deque(item for item in self._waiting if not item.cancelled)
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._running) < len(self._slots):
+            sequence = self._waiting.popleft()
+            request = sequence.request
+            reuse = plan_reuse(self._slots, request.prompt, request.prompt_logprobs)
+            slot = reuse.slot
+            self._trim(slot, reuse.cached)
+            slot.busy, slot.scores = True, None
+            sequence.slot, sequence.prefilled = slot.number, reuse.cached
+            if reuse.scores is not None:
+                sequence.prompt_scores.append(reuse.scores)
+            self._running.append(sequence)
+            self.statistics.reused_tokens_total += reuse.cached
+        self.statistics.running = len(self._running)
+
+    def _step(self) -> None:
+        batch, segments = compose(self._running, self._backend.capacity)
+        for segment in segments:
+            self._slots[segment.sequence.slot].tokens.extend(segment.tokens)
+            if segment.is_prompt:
+                self.statistics.prompt_tokens_total += len(segment.tokens)
+        try:
+            logits = self._backend.decode(batch)
+        except BackendError as error:
+            logger.error("decoding failed: %s", error)
+            self._fail([segment.sequence for segment in segments], str(error))
+            return
+        self._score_prompts(segments, logits)
+        delivery = self._sample(segments, logits)
+        for segment in segments:
+            sequence = segment.sequence
+            if not sequence.is_prefilling and not sequence.wants_token:
+                delivery.append((sequence.deliver, sequence.take_last()))
+                self._release(sequence)
+        if delivery:
+            self._deliver(delivery)
+        self._count(batch)
+
+    def _score_prompts(self, segments: list[Segment], logits: Logits) -> None:
+        for segment in segments:
+            request = segment.sequence.request
+            if not segment.is_prompt or request.prompt_logprobs is None:
+                continue
+            stop = segment.sequence.prefilled
+            targets = request.prompt[stop - len(segment.tokens) + 1 : stop + 1]
+            if targets:
+                rows = logits[segment.first_row : segment.first_row + len(targets)]
+                scores = score_tokens(rows, targets, request.prompt_logprobs)
+                segment.sequence.prompt_scores.append(scores)
+            if not segment.sequence.is_prefilling and segment.sequence.prompt_scores:
+                kept = segment.sequence.join_prompt_scores()
+                self._slots[segment.sequence.slot].scores = kept
+
+    def _sample(self, segments: list[Segment], logits: Logits) -> Delivery:
+        """Draw a token for every sequence whose prompt is read; finished ones leave."""
+        ready = [
+            (segment.sequence, segment.first_row + segment.rows - 1)
+            for segment in segments
+            if segment.sequence.wants_token and not segment.sequence.is_prefilling
+        ]
+        if not ready:
+            return []
+        end_tokens = self._backend.capacity.end_tokens
+        tokens = self._choose(ready, logits, end_tokens)
+        scores = _score_chosen(ready, tokens, logits)
+        delivery: Delivery = []
+        for (sequence, _), token, score in zip(ready, tokens, scores, strict=True):
+            piece = self._backend.piece(token, special=False)
+            if sequence.accept(token, piece, score, token in end_tokens):
+                delivery.append((sequence.deliver, sequence.take_last()))
+                self._release(sequence)
+            elif sequence.request.stream and (chunk := sequence.take_chunk()) is not None:
+                delivery.append((sequence.deliver, chunk))
+        self.statistics.generation_tokens_total += len(tokens)
+        return delivery
+
+    def _choose(
+        self, ready: list[tuple[Sequence, int]], logits: Logits, end_tokens: frozenset[int]
+    ) -> list[int]:
+        if all(sequence.is_greedy() for sequence, _ in ready):
+            rows = [row for _, row in ready]
+            whole = rows == list(range(len(logits)))
+            best: list[int] = (logits if whole else logits[rows]).argmax(axis=1).tolist()
+            return best
+        return [sequence.choose(logits[row], end_tokens) for sequence, row in ready]
+
+    def _release(self, sequence: Sequence) -> None:
+        """Free a finished sequence's slot; its cache stays for a later common prefix."""
+        self._running.remove(sequence)
+        slot = self._slots[sequence.slot]
+        slot.busy, slot.last_used = False, self.statistics.steps_total
+
+    def _trim(self, slot: Slot, length: int) -> None:
+        if length < len(slot.tokens):
+            self._backend.trim(slot.number, length)
+            del slot.tokens[length:]
+
+    def _fail(self, sequences: list[Sequence], message: str) -> None:
+        """End sequences with an error and forget their caches, which are now undefined."""
+        for sequence in sequences:
+            if sequence in self._running:
+                self._running.remove(sequence)
+                slot = self._slots[sequence.slot]
+                self._backend.trim(slot.number, 0)
+                slot.tokens, slot.scores, slot.busy = [], None, False
+        failed = Chunk("", [], error=message)
+        self._deliver([(sequence.deliver, failed) for sequence in sequences])
+
+    def _count(self, batch: Batch) -> None:
+        statistics = self.statistics
+        statistics.running = len(self._running)
+        statistics.batch_tokens = len(batch)
+        statistics.steps_total += 1
+        statistics.cached_tokens = sum(len(slot.tokens) for slot in self._slots)
+
+
+def _score_chosen(
+    ready: list[tuple[Sequence, int]], tokens: list[int], logits: Logits
+) -> list[TokenScores | None]:
+    """Scores for those that asked, computed together with the largest ``k`` asked."""
+    asked = [index for index, (seq, _) in enumerate(ready) if seq.request.logprobs is not None]
+    scores: list[TokenScores | None] = [None] * len(ready)
+    if asked:
+        k = max(ready[index][0].request.logprobs or 0 for index in asked)
+        rows = logits[[ready[index][1] for index in asked]]
+        found = score_tokens(rows, [tokens[index] for index in asked], k)
+        for place, index in enumerate(asked):
+            wanted = ready[index][0].request.logprobs or 0
+            scores[index] = found.part(place, place + 1).narrowed(wanted)
+    return scores

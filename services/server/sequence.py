@@ -1,0 +1,156 @@
+"""One sequence being generated: its state between decode steps, and what it gives out."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from services.server.detokenizer import Detokenizer
+from services.server.sampling import (
+    Logits,
+    SamplingParameters,
+    TokenScores,
+    adjust_logits,
+    choose_token,
+    join_scores,
+)
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest:
+    """What one sequence must do.
+
+    ``logprobs``: likeliest tokens to report beside each generated one, None for no scores;
+    ``prompt_logprobs`` the same for the prompt. ``stream``: give out every step.
+    """
+
+    prompt: list[int]
+    max_tokens: int
+    sampling: SamplingParameters
+    min_tokens: int = 0
+    stops: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    prompt_logprobs: int | None = None
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What a sequence gives out at once: one step of a stream, or everything at the end.
+
+    ``scores`` are of ``tokens``; ``prompt_scores`` of the prompt's tokens from the second on.
+    """
+
+    text: str
+    tokens: list[int]
+    scores: TokenScores | None = None
+    prompt_scores: TokenScores | None = None
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+
+
+@dataclass(eq=False)
+class Sequence:
+    """State of one request in the scheduler; only the engine thread touches it after submit."""
+
+    request: GenerationRequest
+    deliver: Callable[[Chunk], None]
+    slot: int = -1
+    # Prompt tokens already in the cache, and places of the prompt already scored.
+    prefilled: int = 0
+    prompt_scores: list[TokenScores] = field(default_factory=list)
+    generated: list[int] = field(default_factory=list)
+    cancelled: bool = False
+
+    def __post_init__(self) -> None:
+        request = self.request
+        self._detokenizer = Detokenizer(request.stops)
+        self._uniform = np.random.default_rng(request.sampling.seed).random
+        self._counts: Counter[int] = Counter()
+        self._text: list[str] = []
+        self._tokens: list[int] = []
+        self._scores: list[TokenScores] = []
+        self._finish_reason: FinishReason | None = None
+
+    @property
+    def is_prefilling(self) -> bool:
+        """Whether prompt tokens are still to be decoded."""
+        return self.prefilled < len(self.request.prompt)
+
+    @property
+    def wants_token(self) -> bool:
+        """Whether anything is to be generated (``max_tokens`` 0 only scores the prompt)."""
+        return self.request.max_tokens > 0
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and answer so far."""
+        return len(self.request.prompt) + len(self.generated)
+
+    def is_greedy(self) -> bool:
+        """Whether the next token is the plain argmax of the logits."""
+        sampling = self.request.sampling
+        return (
+            sampling.temperature == 0
+            and not sampling.alters_logits
+            and len(self.generated) >= self.request.min_tokens
+        )
+
+    def choose(self, logits: Logits, end_tokens: frozenset[int]) -> int:
+        """Draw the next token from one row of logits."""
+        sampling = self.request.sampling
+        banned = sorted(end_tokens) if len(self.generated) < self.request.min_tokens else ()
+        if sampling.alters_logits or banned:
+            logits = adjust_logits(logits, sampling, self._counts, banned)
+        return choose_token(logits, sampling, self._uniform())
+
+    def accept(self, token: int, piece: bytes, scores: TokenScores | None, is_end: bool) -> bool:
+        """Take one generated token; returns whether the sequence is finished with it."""
+        request = self.request
+        self.generated.append(token)
+        self._tokens.append(token)
+        if request.sampling.alters_logits:
+            self._counts[token] += 1
+        if scores is not None:
+            self._scores.append(scores)
+        self._text.append(self._detokenizer.push(piece))
+        ends_here = is_end and not request.ignore_eos
+        if ends_here or self._detokenizer.stopped:
+            self._finish_reason = "stop"
+        elif len(self.generated) >= request.max_tokens:
+            self._finish_reason = "length"
+        return self._finish_reason is not None
+
+    def join_prompt_scores(self) -> TokenScores:
+        """The prompt's scores as one; kept as one for the chunk to come."""
+        joined = join_scores(self.prompt_scores)
+        self.prompt_scores = [joined]
+        return joined
+
+    def take_chunk(self) -> Chunk | None:
+        """What a stream may give out now; None while text is held back and nothing else is new."""
+        if not any(self._text) and not (self._scores or self.prompt_scores):
+            return None
+        return self._chunk("".join(self._text), None)
+
+    def take_last(self) -> Chunk:
+        """Everything not yet given out, with the reason why it ends."""
+        text = "".join(self._text) + self._detokenizer.finish()
+        reason = self._finish_reason if self.generated else "length"
+        return self._chunk(text, reason)
+
+    def _chunk(self, text: str, reason: FinishReason | None) -> Chunk:
+        chunk = Chunk(
+            text,
+            self._tokens,
+            join_scores(self._scores) if self._scores else None,
+            join_scores(self.prompt_scores) if self.prompt_scores else None,
+            reason,
+        )
+        self._text, self._tokens, self._scores, self.prompt_scores = [], [], [], []
+        return chunk
