@@ -1,0 +1,79 @@
+"""``python -m deploy quantize|up|host|status|down``: make the artifacts, run the service."""
+
+import argparse
+
+from deploy.artifacts import make_artifacts
+from deploy.cluster import host
+from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
+from deploy.service import read_record, stop
+from deploy.up import (
+    endpoint_table,
+    gateway_settings,
+    health,
+    new_record,
+    replica_settings,
+    service_url,
+    table,
+    up,
+)
+
+COMMANDS = {
+    "quantize": "make what is missing of the plan's artifacts",
+    "up": "serve every variant in the background; returns when all are ready",
+    "host": "the service itself, in the foreground",
+    "status": "what runs, with health",
+    "down": "stop what this project started",
+}
+
+
+def _quantize(arguments: argparse.Namespace) -> None:
+    make_artifacts(plan_of(arguments))
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    plan = plan_of(arguments)
+    print(f"deploy: {len(plan.variants)} variants at {service_url(plan)}", flush=True)
+    up(plan, plan_arguments(arguments), lambda line: print(line, flush=True), owned=False)
+    print(endpoint_table(plan))
+    print(f"all variants by model name: {service_url(plan)}/v1   stop with: make down")
+
+
+def _host(arguments: argparse.Namespace) -> None:
+    plan = plan_of(arguments)
+    address = (plan.serving.host, plan.serving.port)
+    host(new_record(plan), address, replica_settings(plan), gateway_settings(plan))
+
+
+def _status(_arguments: argparse.Namespace) -> None:
+    record = read_record()
+    if record is None or not record.is_alive():
+        print("nothing runs (start with: make deploy-all)")
+        return
+    print(f"plan {record.plan} at {record.url}, host process {record.host_pid}")
+    print(table(record.url, health(record.url)))
+
+
+def _down(_arguments: argparse.Namespace) -> None:
+    record = read_record()
+    if record is None:
+        print("nothing runs")
+        return
+    stop(record)
+    print(f"stopped {record.plan} at {record.url}")
+
+
+def main() -> None:
+    """Parse the command line and run one command."""
+    parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name not in {"status", "down"}:
+            add_plan_options(command)
+    arguments = parser.parse_args()
+    action = {"quantize": _quantize, "up": _up, "host": _host, "status": _status, "down": _down}
+    run_command("deploy", lambda: action[arguments.command](arguments))
+
+
+if __name__ == "__main__":
+    main()

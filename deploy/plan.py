@@ -1,0 +1,227 @@
+"""The plan: one YAML file is one experiment.
+
+Unknown keys are refused with their key path and the nearest valid name, so that a misspelt
+objective is never silently ignored.
+"""
+
+import hashlib
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.variants import Variant, find_variant
+
+PLANS_DIR = Path(__file__).parent / "plans"
+DEFAULT_PLAN = "cpu-demo"
+
+
+class PlanError(ValueError):
+    """A plan that cannot be used; the message names the file, the key path and the remedy."""
+
+
+def _known_variant(name: str) -> str:
+    return find_variant(name).name
+
+
+VariantName = Annotated[str, AfterValidator(_known_variant)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Calibration(_Section):
+    """The one calibration set of all calibrated recipes.
+
+    ``text`` is a JSONL file with a ``text`` key, or ``bundled``. ``samples`` sequences of
+    ``sequence_length`` tokens are taken from it in order.
+    """
+
+    text: str = "bundled"
+    samples: int = Field(default=64, ge=1)
+    sequence_length: int = Field(default=512, ge=16)
+
+
+class Serving(_Section):
+    """Where and within what limits the endpoints run (sizes per variant).
+
+    ``threads`` are an engine's compute threads. None leaves one core to everything else that must
+    run beside the engine (Serve's proxy, the load generator): threads that wait for a preempted
+    sibling make every token many times slower.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    context_length: int = Field(default=2048, ge=64)
+    max_sequences: int = Field(default=16, ge=1)
+    queue_length: int = Field(default=64, ge=0)
+    threads: int | None = Field(default=None, ge=1)
+    kv_cache_gib: float = Field(default=1.0, gt=0)
+    start_timeout_s: float = Field(default=600, gt=0)
+    request_timeout_s: float = Field(default=300, gt=0)
+
+
+class Load(_Section):
+    """The closed-loop load profile: every variant meets every concurrency ``rounds`` times.
+
+    Prompts are ``prompt_tokens`` token ids long and unique per request (no prefix-cache gifts);
+    outputs are forced to ``output_tokens`` by ``ignore_eos``. A level lasts ``duration_s`` after
+    ``warmup_s`` that is not counted.
+    """
+
+    concurrencies: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 4, 16), min_length=1)
+    rounds: int = Field(default=2, ge=1)
+    duration_s: float = Field(default=8, gt=0)
+    warmup_s: float = Field(default=2, ge=0)
+    prompt_tokens: int = Field(default=128, ge=1)
+    output_tokens: int = Field(default=64, ge=2)
+    seed: int = 0
+
+
+class Quality(_Section):
+    """The lm-eval tasks, asked through the endpoints; ``limit`` caps the items per task."""
+
+    tasks: tuple[str, ...] = Field(
+        default=("assay_text", "assay_choice", "assay_words"), min_length=1
+    )
+    limit: int | None = Field(default=None, ge=1)
+    concurrency: int = Field(default=8, ge=1)
+
+
+class Slo(_Section):
+    """Service-level objective of one request, in seconds; what is None is not asked for."""
+
+    ttft_s: float | None = Field(default=None, gt=0)
+    tpot_s: float | None = Field(default=None, gt=0)
+    e2e_s: float | None = Field(default=None, gt=0)
+
+
+class Objectives(_Section):
+    """What the verdict must respect, and what it then maximises.
+
+    ``accuracy_margin`` is the loss of accuracy (0 to 1) and ``nll_margin`` the rise of the
+    negative log-likelihood (nats per token) against the baseline that is still acceptable, at
+    ``confidence``. ``memory_gib`` bounds the memory in use of one endpoint. ``prefer`` ranks the
+    variants that pass; ``concurrency`` is the load at which speed is compared (None: the
+    highest). ``price_per_hour`` is the machine's price in any currency.
+    """
+
+    slo: Slo = Slo()
+    accuracy_margin: float = Field(default=0.02, ge=0, le=1)
+    nll_margin: float = Field(default=0.05, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    memory_gib: float | None = Field(default=None, gt=0)
+    price_per_hour: float | None = Field(default=None, gt=0)
+    prefer: Literal["goodput", "latency", "memory"] = "goodput"
+    concurrency: int | None = Field(default=None, ge=1)
+
+
+class Plan(_Section):
+    """One experiment. ``model``: ``reference``, a folder, or a Hugging Face id."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    model: str = "reference"
+    variants: tuple[VariantName, ...] = Field(min_length=1)
+    baseline: VariantName
+    calibration: Calibration = Calibration()
+    serving: Serving = Serving()
+    load: Load = Load()
+    quality: Quality = Quality()
+    objectives: Objectives = Objectives()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Plan":
+        if len(set(self.variants)) != len(self.variants):
+            raise ValueError("variants: a name stands twice")
+        if self.baseline not in self.variants:
+            raise ValueError(f"baseline: {self.baseline!r} is not among the variants")
+        at = self.objectives.concurrency
+        if at is not None and at not in self.load.concurrencies:
+            raise ValueError(f"objectives.concurrency: {at} is not among load.concurrencies")
+        need = self.load.prompt_tokens + self.load.output_tokens
+        if need > self.serving.context_length:
+            raise ValueError(
+                f"load: prompt_tokens + output_tokens = {need} exceeds "
+                f"serving.context_length = {self.serving.context_length}"
+            )
+        return self
+
+    def resolved_variants(self) -> list[Variant]:
+        """The variants with their recipes and engines, in the plan's order."""
+        return [find_variant(name) for name in self.variants]
+
+    def measuring_sha256(self) -> str:
+        """Hash of everything that decides what is measured (not which variants, not the verdict).
+
+        Two plans that differ only in ``variants`` or ``objectives`` share their measurements.
+        """
+        kept = self.model_dump(
+            mode="json",
+            exclude={"name": True, "variants": True, "objectives": True}
+            | {"serving": {"host": True, "port": True}},
+        )
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def plan_path(name_or_path: str) -> Path:
+    """The file of a plan given by path or by the name of a bundled plan.
+
+    Raises:
+        PlanError: neither exists; the message lists the bundled plans.
+    """
+    for candidate in (Path(name_or_path), PLANS_DIR / f"{name_or_path}.yaml"):
+        if candidate.is_file():
+            return candidate
+    bundled = ", ".join(sorted(path.stem for path in PLANS_DIR.glob("*.yaml")))
+    raise PlanError(f"no plan {name_or_path!r}: give a file's path or one of: {bundled}")
+
+
+def load_plan(name_or_path: str, *, model: str | None = None, variants: str | None = None) -> Plan:
+    """Read and check a plan; ``model`` and comma-separated ``variants`` override its own.
+
+    A selection of variants always keeps the baseline, because every comparison needs it.
+
+    Raises:
+        PlanError: no such file, no valid YAML, or a wrong key or value, with its key path.
+    """
+    path = plan_path(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is no valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise PlanError(f"{path}: a plan is a mapping of keys, see {PLANS_DIR / 'cpu-demo.yaml'}")
+    if model:
+        content["model"] = model
+    if variants:
+        chosen = [name.strip() for name in variants.split(",") if name.strip()]
+        baseline = content.get("baseline")
+        content["variants"] = chosen if baseline in chosen else [baseline, *chosen]
+    try:
+        return Plan.model_validate(content)
+    except ValidationError as error:
+        lines = "\n".join(f"  {_explain(detail)}" for detail in error.errors())
+        raise PlanError(f"{path}:\n{lines}") from None
+
+
+def _explain(detail: Any) -> str:
+    """One pydantic error as ``key.path: what is wrong``, with the nearest valid key."""
+    location = [str(part) for part in detail["loc"]]
+    key_path = ".".join(location) or "plan"
+    if detail["type"] != "extra_forbidden":
+        message = detail["msg"].removeprefix("Value error, ")
+        given = (
+            "" if detail["type"] in {"missing", "value_error"} else f" (got {detail['input']!r})"
+        )
+        return message if key_path == "plan" else f"{key_path}: {message}{given}"
+    section: type[BaseModel] = Plan
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation  # type: ignore[assignment]
+    valid = list(section.model_fields)
+    near = get_close_matches(location[-1], valid, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{key_path}: unknown key{hint} (valid: {', '.join(valid)})"

@@ -1,0 +1,115 @@
+"""The record of the running service, and how to find and stop what belongs to it.
+
+Every process of a deployment (host, Ray, replicas, engines) inherits ``ASSAY_DEPLOYMENT`` in its
+environment, so that exactly those are stopped and never another Ray cluster of the machine.
+"""
+
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from deploy.lifeline import start_time
+
+# A second service of the same checkout (the test suite's) keeps its record elsewhere.
+RUN_DIR = Path(os.environ.get("ASSAY_RUN_DIR") or Path(__file__).parent.parent / ".run")
+RECORD = RUN_DIR / "service.json"
+MARK = "ASSAY_DEPLOYMENT"
+STOP_GRACE_S = 45.0
+
+
+class DeployError(RuntimeError):
+    """The service did not come up; the message says which variant and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceRecord:
+    """What ``.run/service.json`` says of the service that was started last."""
+
+    deployment: str
+    host_pid: int
+    host_started: int
+    url: str
+    plan: str
+    fingerprint: str
+    variants: tuple[str, ...]
+    ray_folder: str
+
+    def is_alive(self) -> bool:
+        """Whether the host process still runs (pid and start time both match)."""
+        return start_time(self.host_pid) == self.host_started
+
+
+def read_record() -> ServiceRecord | None:
+    """The last service's record, whether it still runs or not."""
+    try:
+        content: dict[str, Any] = json.loads(RECORD.read_text())
+        return ServiceRecord(**{**content, "variants": tuple(content["variants"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def write_record(record: ServiceRecord) -> None:
+    """Write the record by a temporary name and a rename."""
+    RUN_DIR.mkdir(parents=True, exist_ok=True)
+    temporary = RECORD.with_suffix(".partial")
+    temporary.write_text(json.dumps(asdict(record), indent=2))
+    temporary.replace(RECORD)
+
+
+def _belongs(process: psutil.Process, deployment: str, ray_folder: str) -> bool:
+    """Whether a process carries the deployment's mark, or holds a file of its Ray folder open.
+
+    Ray's agents rename themselves over their own environment block, so the mark alone would
+    miss them.
+    """
+    try:
+        if process.environ().get(MARK) == deployment:
+            return True
+        files = Path(f"/proc/{process.pid}/fd").iterdir()
+        return any(str(link.readlink()).startswith(f"{ray_folder}/") for link in files)
+    except (psutil.Error, OSError):
+        return False
+
+
+def processes_of(deployment: str, ray_folder: str) -> list[psutil.Process]:
+    """All processes of a deployment, but for this one."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and _belongs(process, deployment, ray_folder)
+    ]
+
+
+def sweep(deployment: str, ray_folder: str) -> int:
+    """Kill every process of a deployment whose host is gone; returns how many there were."""
+    count = 0
+    while processes := processes_of(deployment, ray_folder):
+        for process in processes:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(processes, timeout=5)
+        count += len(processes)
+    shutil.rmtree(ray_folder, ignore_errors=True)
+    return count
+
+
+def stop(record: ServiceRecord) -> None:
+    """Ask the host to stop, wait, and sweep away what is left."""
+    if record.is_alive():
+        os.kill(record.host_pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_GRACE_S
+        while record.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if record.is_alive():
+            os.kill(record.host_pid, signal.SIGKILL)
+    sweep(record.deployment, record.ray_folder)
+    RECORD.unlink(missing_ok=True)

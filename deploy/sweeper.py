@@ -1,0 +1,25 @@
+"""Outlives the host for a moment, to clear away what a ``kill -9`` of it would leave.
+
+Started by the host in a session of its own: ``python -m deploy.sweeper PID DEPLOYMENT FOLDER``.
+"""
+
+import os
+import sys
+import time
+
+from deploy.lifeline import POLL_S, start_time
+from deploy.service import MARK, sweep
+
+
+def main() -> None:
+    """Wait for the host's end, then sweep its deployment."""
+    pid, deployment, ray_folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    os.environ.pop(MARK, None)
+    born = start_time(pid)
+    while born is not None and start_time(pid) == born:
+        time.sleep(POLL_S)
+    sweep(deployment, ray_folder)
+
+
+if __name__ == "__main__":
+    main()

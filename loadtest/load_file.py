@@ -1,0 +1,91 @@
+"""``<variant>/load.json`` and ``<variant>/rounds/<k>.json``, as models that refuse unknown keys."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from deploy.plan import Load
+from loadtest.job import ClientHealth, LevelEnd
+
+LOAD_NAME = "load.json"
+REQUESTS_NAME = "requests.parquet"
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(_File):
+    """A value with its confidence interval; None bounds where none can be given."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Endpoint(_File):
+    """What was loaded, as its health route says. Sizes in bytes, None where the engine is silent.
+
+    ``memory_bytes`` is the proportional set size of the engine's processes.
+    """
+
+    variant: str
+    recipe: str
+    engine: str
+    engine_version: str
+    artifact_sha256: str
+    memory_bytes: int | None
+    held_weight_bytes: int | None
+
+
+class LevelSummary(_File):
+    """One concurrency over all rounds; times in seconds, rates per second.
+
+    ``requests`` counts the measured requests, failed ones among them (``errors``, with how often
+    for which reason). Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is
+    absent. ``tokens_per_chunk`` tells how coarse the stream is. Formulas: ``loadtest/summary.py``.
+    """
+
+    concurrency: int
+    requests: int
+    errors: int
+    error_reasons: dict[str, int]
+    counted_s: float
+    ttft_s: dict[str, Estimate]
+    tpot_s: dict[str, Estimate]
+    e2e_s: dict[str, Estimate]
+    output_tok_per_s: Estimate
+    request_per_s: Estimate
+    tokens_per_chunk: float | None
+    client: ClientHealth
+
+
+class RoundFile(_File):
+    """``rounds/<k>.json``, written after ``rounds/<k>.parquet``: that round is finished."""
+
+    schema_version: Literal[1] = 1
+    inputs_sha256: str
+    endpoint: Endpoint
+    started_at: str
+    seconds: float
+    locust_version: str
+    levels: list[LevelEnd]
+
+
+class LoadFile(_File):
+    """``load.json``, written last: the load test of this variant is finished.
+
+    ``saturated`` voids the figures: the load generator itself was the limit. ``started_at`` is the
+    UTC time of the first round, ``seconds`` the wall time of all rounds.
+    """
+
+    schema_version: Literal[1] = 1
+    variant: str
+    inputs_sha256: str
+    endpoint: Endpoint
+    load: Load
+    levels: list[LevelSummary]
+    saturated: bool
+    started_at: str
+    seconds: float
+    locust_version: str

@@ -1,0 +1,231 @@
+"""What Locust runs: users that send completions without think time, level after level.
+
+Started by ``loadtest/locust_process.py``, never by hand. Locust patches the standard library
+for gevent when it is imported, so nothing else of Assay may import this module. Locust's own
+statistics (kept as HTML) get each request's end-to-end time; every figure of ours comes from the
+records, because Locust's time of a streamed request leaves out its body and its percentiles are
+rounded to two digits.
+"""
+
+import os
+import sys
+import time
+from typing import Any
+
+import gevent
+from locust import FastHttpUser, events, task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
+from locust.env import Environment
+from locust.exception import StopUser
+from locust.runners import Runner
+
+from loadtest.client_health import HealthMonitor
+from loadtest.completion import (
+    Reading,
+    StreamError,
+    error_message,
+    fault,
+    read_stream,
+    request_body,
+)
+from loadtest.job import JOB_VARIABLE, KEY_VARIABLE, Job, LevelEnd, encode
+from loadtest.levels import Level, Phase, Ticket, least_requests
+from loadtest.prompts import PromptSource, load_prompts, prompt_number
+from loadtest.records import RequestRecord
+
+# A user waits this long after an error: a server that refuses is not to be flooded.
+ERROR_PAUSE_S = 0.5
+POLL_S = 0.02
+SPAWN_RATE = 100  # users per second; Locust warns above it
+
+
+class Round:
+    """State of the one round that this process runs, shared by the conductor and all users."""
+
+    def __init__(self, job: Job, prompts: PromptSource) -> None:
+        self.job = job
+        self.prompts = prompts
+        self.headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if key := os.environ.get(KEY_VARIABLE):
+            self.headers["Authorization"] = f"Bearer {key}"
+        self.level: Level | None = None
+        self.over = False
+        self.in_flight = 0
+
+    def body(self, level: Level, ticket: Ticket) -> bytes:
+        """The request that ``ticket`` of ``level`` sends: the same for every variant."""
+        job = self.job
+        number = prompt_number(
+            index=ticket.index,
+            round_number=job.round,
+            rounds=job.rounds,
+            level=job.concurrencies.index(level.concurrency),
+            levels=len(job.concurrencies),
+        )
+        prompt = self.prompts.prompt(number, job.prompt_tokens)
+        return request_body(job.variant, prompt, job.output_tokens)
+
+    def conduct(self, runner: Runner) -> None:
+        """Step through the levels, let the last requests finish, and end the test."""
+        for concurrency in self.job.concurrencies:
+            if self.level is not None:  # the first level's users come from the command line
+                runner.start(concurrency, spawn_rate=min(concurrency, SPAWN_RATE))
+            while runner.user_count < concurrency:
+                gevent.sleep(POLL_S)
+            self._measure(concurrency)
+        self.over = True
+        while self.in_flight:
+            gevent.sleep(POLL_S)
+        runner.quit()
+
+    def _measure(self, concurrency: int) -> None:
+        """Run one level from its warm-up to its last counted answer, and tell about it."""
+        level = self.level = Level(
+            concurrency=concurrency,
+            least=least_requests(concurrency=concurrency, rounds=self.job.rounds),
+            warmup_s=self.job.warmup_s,
+            duration_s=self.job.duration_s,
+            now=time.monotonic(),
+        )
+        _wait(level, while_in={Phase.WARMING})
+        opened = time.monotonic()
+        with HealthMonitor(gevent.sleep, gevent.spawn) as monitor:
+            _wait(level, while_in={Phase.COUNTING, Phase.FINISHING})
+        tell(
+            LevelEnd(
+                concurrency=concurrency,
+                counted_s=time.monotonic() - opened,
+                client=monitor.health(),
+            )
+        )
+
+
+def _wait(level: Level, *, while_in: set[Phase]) -> None:
+    while level.phase in while_in:
+        gevent.sleep(POLL_S)
+        level.advance(time.monotonic())
+
+
+def tell(message: RequestRecord | LevelEnd) -> None:
+    """Hand one message to the parent process."""
+    sys.stdout.write(encode(message) + "\n")
+    sys.stdout.flush()
+
+
+class CompletionUser(FastHttpUser):  # type: ignore[misc]
+    """One of the ``concurrency`` users: sends its next request when the last is answered."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.round: Round = environment.assay_round
+        self.host = self.round.job.url
+        self.network_timeout = self.round.job.request_timeout_s
+        super().__init__(environment)
+        self.free_since = time.monotonic()
+
+    @task  # type: ignore[untyped-decorator]
+    def complete(self) -> None:
+        """Send one completion and record it."""
+        level = self.round.level
+        if self.round.over:
+            raise StopUser
+        if level is None:
+            gevent.sleep(POLL_S)
+            return
+        self.round.in_flight += 1
+        ticket = level.begin(time.monotonic())
+        record = self._record(level, ticket)
+        self.free_since = record.end_s
+        level.finish(ticket, record.end_s)
+        self.round.in_flight -= 1
+        tell(record)
+        if record.error:
+            gevent.sleep(ERROR_PAUSE_S)
+
+    def _record(self, level: Level, ticket: Ticket) -> RequestRecord:
+        """Send the request of ``ticket``, read its answer, and say what happened when."""
+        job = self.round.job
+        request_id = f"{job.variant}-r{job.round}-c{level.concurrency}-{ticket.index}"
+        body = self.round.body(level, ticket)
+        reading = Reading()
+        send_s = time.monotonic()
+        with self.client.post(
+            f"/{job.variant}/v1/completions",
+            name=f"completion at concurrency {level.concurrency}",
+            data=body,
+            headers={**self.round.headers, "x-request-id": request_id},
+            stream=True,
+            catch_response=True,
+        ) as response:
+            status, error = _read(response, reading, send_s + job.request_timeout_s)
+            end_s = time.monotonic()
+            error = error or fault(
+                reading, prompt_tokens=job.prompt_tokens, output_tokens=job.output_tokens
+            )
+            # Locust stopped its clock at the header; its report is to show the whole request.
+            response.request_meta["response_time"] = (end_s - send_s) * 1000
+            if error:
+                response.failure(error)
+        return RequestRecord(
+            variant=job.variant,
+            round=job.round,
+            concurrency=level.concurrency,
+            request_id=request_id,
+            counted=ticket.counted,
+            scheduled_s=self.free_since,
+            send_s=send_s,
+            first_token_s=reading.first_token_s,
+            last_token_s=reading.last_token_s,
+            end_s=end_s,
+            prompt_tokens=reading.prompt_tokens,
+            output_tokens=reading.output_tokens,
+            chunks=reading.chunks,
+            max_gap_s=reading.max_gap_s,
+            status=status,
+            error=error,
+        )
+
+
+def _read(response: Any, reading: Reading, deadline: float) -> tuple[int, str | None]:
+    """Read the answer into ``reading``; returns the HTTP status and why it failed, if it did.
+
+    The raw response is read line by line: Locust's ``iter_lines`` waits for blocks of 1,024 bytes
+    and so delivers tokens in bursts. Status 0: there was no answer.
+    """
+    raw = getattr(response, "_response", None)
+    if raw is None:
+        return 0, f"no connection: {response.error!r}"
+    status: int = raw.get_code()
+    with gevent.Timeout(max(POLL_S, deadline - time.monotonic()), False):
+        try:
+            if status != 200:
+                return status, f"HTTP {status}: {error_message(response.content or b'')}"
+            read_stream(reading, lambda: raw.readline(b"\n"), time.monotonic)
+        except StreamError as error:
+            return status, str(error)
+        except FAILURE_EXCEPTIONS as error:
+            return status, f"the connection broke: {error!r}"
+        return status, None
+    return status, "no complete answer within serving.request_timeout_s"
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
+def begin(environment: Environment, **_: Any) -> None:
+    """Start the conductor, and the watch that ends this process with its parent."""
+    job = Job.model_validate_json(os.environ[JOB_VARIABLE])
+    environment.assay_round = Round(job, load_prompts(job.prompts))
+    gevent.spawn(_follow, job.parent_pid)
+    conductor = gevent.spawn(environment.assay_round.conduct, environment.runner)
+    conductor.link_exception(lambda _greenlet: give_up(environment))
+
+
+@events.user_error.add_listener  # type: ignore[untyped-decorator]
+def give_up(environment: Environment, **_: Any) -> None:
+    """End with an error when our own code fails: Locust would log it and wait for ever."""
+    environment.process_exit_code = 1
+    gevent.spawn(environment.runner.quit)
+
+
+def _follow(parent_pid: int) -> None:
+    while os.getppid() == parent_pid:
+        gevent.sleep(0.2)
+    os._exit(1)

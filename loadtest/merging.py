@@ -1,0 +1,72 @@
+"""Merges the finished rounds of a variant into ``requests.parquet`` and ``load.json``."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from deploy.plan import Plan
+from loadtest.job import ClientHealth, LevelEnd
+from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile, RoundFile
+from loadtest.records import RequestRecord, read_records, write_records
+from loadtest.summary import counted, output_throughput, percentiles, request_rate
+from loadtest.target import Target, write_result
+
+
+def finish(plan: Plan, target: Target) -> LoadFile | None:
+    """Write the variant's result files, ``load.json`` last; None while a round is missing."""
+    numbers = range(plan.load.rounds)
+    rounds = [target.read(RoundFile, target.round_file(n, "json")) for n in numbers]
+    finished = [result for result in rounds if result is not None]
+    if len(finished) < len(rounds):
+        return None
+    records = [r for n in numbers for r in read_records(target.round_file(n, "parquet"))]
+    levels = [
+        summarize_level(
+            [record for record in records if record.concurrency == concurrency],
+            [end for item in finished for end in item.levels if end.concurrency == concurrency],
+            seed=plan.load.seed,
+        )
+        for concurrency in sorted(plan.load.concurrencies)
+    ]
+    memories = [item.endpoint.memory_bytes for item in finished]
+    most = max((memory for memory in memories if memory is not None), default=None)
+    result = LoadFile(
+        variant=target.endpoint.variant,
+        inputs_sha256=target.inputs_sha256,
+        endpoint=finished[-1].endpoint.model_copy(update={"memory_bytes": most}),
+        load=plan.load,
+        levels=levels,
+        saturated=any(level.client.saturated for level in levels),
+        started_at=min(item.started_at for item in finished),
+        seconds=sum(item.seconds for item in finished),
+        locust_version=finished[-1].locust_version,
+    )
+    write_records(target.directory / REQUESTS_NAME, records)
+    write_result(target.directory / LOAD_NAME, result)
+    return result
+
+
+def summarize_level(
+    records: Sequence[RequestRecord], ends: Sequence[LevelEnd], *, seed: int
+) -> LevelSummary:
+    """The figures of one concurrency over all its rounds."""
+    kept = counted(records)
+    good = [record for record in kept if record.error is None]
+    chunks = sum(record.chunks for record in good)
+    return LevelSummary(
+        concurrency=kept[0].concurrency,
+        requests=len(kept),
+        errors=len(kept) - len(good),
+        error_reasons=dict(Counter(r.error for r in kept if r.error is not None)),
+        counted_s=sum(end.counted_s for end in ends),
+        ttft_s=percentiles(kept, "ttft_s", seed=seed),
+        tpot_s=percentiles(kept, "tpot_s", seed=seed),
+        e2e_s=percentiles(kept, "e2e_s", seed=seed),
+        output_tok_per_s=output_throughput(kept, seed=seed),
+        request_per_s=request_rate(kept, seed=seed),
+        tokens_per_chunk=sum(r.output_tokens for r in good) / chunks if chunks else None,
+        # The worst round decides: a figure is no better than its worst part.
+        client=ClientHealth(
+            cpu_share_p95=max(end.client.cpu_share_p95 for end in ends),
+            loop_lag_p95_s=max(end.client.loop_lag_p95_s for end in ends),
+        ),
+    )

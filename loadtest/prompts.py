@@ -1,0 +1,125 @@
+"""The prompts: token ids of real text, unique per request, the same for every variant.
+
+The calibration text is tokenized once, with the model's own tokenizer, into one long row of ids. A
+prompt is BOS and a stretch of that row. No two prompts of a run share their first ids, because an
+engine's prefix cache would answer a shared beginning from memory (vllm#52884: +86 % throughput);
+and prompt ``i`` of a round and level is a pure function of the seed, so every variant reads the
+same prompts in the same order.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+Ids = npt.NDArray[np.int32]
+
+# vLLM shares prefixes in blocks of 16 tokens, the smallest unit of the engines we know: prompts
+# that differ within their first 16 ids share nothing. BOS and a mark take up to four of them.
+BLOCK = 16
+LEAD = 12
+
+
+class PromptError(ValueError):
+    """No prompts can be made; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSource:
+    """Where prompts are cut from.
+
+    ``ids`` is the text as one row of token ids, ``starts`` the offsets in it at which a prompt may
+    begin, shuffled, no two with the same next ``LEAD`` ids.
+    """
+
+    bos: int
+    ids: Ids
+    starts: Ids
+
+    def sha256(self) -> str:
+        """Hash of everything that decides the prompts."""
+        digest = hashlib.sha256(str(self.bos).encode())
+        digest.update(self.ids.tobytes())
+        digest.update(self.starts.tobytes())
+        return digest.hexdigest()
+
+    def prompt(self, number: int, length: int) -> list[int]:
+        """Prompt ``number`` (from 0) as ``length`` token ids, BOS first.
+
+        When the starts are used up they are used again behind a mark: a second BOS, which no text
+        holds, and two ids that are others each time around. So prompts stay unique.
+        """
+        lap, slot = divmod(number, len(self.starts))
+        mark: list[int] = []
+        if lap:
+            words = np.unique(self.ids)
+            places = divmod(lap - 1, len(words))
+            mark = [self.bos, *(int(words[place % len(words)]) for place in places)]
+        begin = int(self.starts[slot])
+        text_places = np.arange(begin, begin + max(0, length - 1 - len(mark)))
+        text = self.ids.take(text_places, mode="wrap").tolist()
+        return [self.bos, *mark, *text][:length]
+
+    def save(self, path: Path) -> None:
+        """Write to a ``.npz`` file, by a temporary name and a rename."""
+        temporary = path.with_name(f"{path.stem}.partial.npz")
+        np.savez(temporary, bos=np.int32(self.bos), ids=self.ids, starts=self.starts)
+        temporary.replace(path)
+
+
+def load_prompts(path: Path) -> PromptSource:
+    """Read what ``PromptSource.save`` wrote."""
+    with np.load(path) as arrays:
+        return PromptSource(bos=int(arrays["bos"]), ids=arrays["ids"], starts=arrays["starts"])
+
+
+def prompt_number(*, index: int, round_number: int, rounds: int, level: int, levels: int) -> int:
+    """The number of prompt ``index`` of a level in a round, all counted from 0.
+
+    Rounds and levels take turns, so that no number comes twice however many requests a level
+    sends, and nothing depends on how fast a variant is.
+    """
+    return (index * rounds + round_number) * levels + level
+
+
+def make_prompts(tokenizer_directory: Path, texts: list[str], *, seed: int) -> PromptSource:
+    """Tokenize texts, in a random order of the seed, with a model's own tokenizer.
+
+    Raises:
+        PromptError: no tokenizer there, no BOS in it, or too little text.
+    """
+    tokenizer, bos = _read_tokenizer(tokenizer_directory)
+    rng = np.random.default_rng(seed)
+    shuffled = [texts[place] for place in rng.permutation(len(texts))]
+    encoded = tokenizer.encode_batch([f"{text}\n" for text in shuffled], add_special_tokens=False)
+    ids = np.array([token for text in encoded for token in text.ids], dtype=np.int32)
+    if len(ids) < 2 * LEAD:
+        raise PromptError(f"the calibration text has {len(ids)} tokens: too few for prompts")
+    return PromptSource(bos=bos, ids=ids, starts=_distinct_starts(ids, rng))
+
+
+def _read_tokenizer(directory: Path) -> tuple[Tokenizer, int]:
+    """The tokenizer of a model directory and the id of its BOS (of EOS where it has no BOS)."""
+    path = directory / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_str(path.read_text())
+        config = json.loads((directory / "tokenizer_config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise PromptError(f"{path}: prompts need the model's tokenizer ({error!r})") from None
+    for key in ("bos_token", "eos_token"):
+        token = config.get(key)
+        name = token.get("content") if isinstance(token, dict) else token
+        if name is not None and (bos := tokenizer.token_to_id(name)) is not None:
+            return tokenizer, bos
+    raise PromptError(f"{directory / 'tokenizer_config.json'}: names no bos_token or eos_token")
+
+
+def _distinct_starts(ids: Ids, rng: np.random.Generator) -> Ids:
+    """Shuffled offsets of which no two are followed by the same ``LEAD`` ids."""
+    windows = np.lib.stride_tricks.sliding_window_view(ids, LEAD)
+    _, first = np.unique(windows, axis=0, return_index=True)
+    return rng.permutation(np.sort(first)).astype(np.int32)

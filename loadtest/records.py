@@ -1,0 +1,95 @@
+"""The raw record of one request, and the file that keeps one row per request.
+
+Everything the report says about speed is computed from these rows. Times are seconds on one
+monotonic clock per process; definitions follow NVIDIA AIPerf (see ``loadtest/summary.py``).
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestRecord:
+    """One request. A time that never came (an error before it) is None.
+
+    ``scheduled_s`` is when the load model wanted the request sent, ``send_s`` when it was;
+    ``first_token_s`` is the first chunk with non-empty content, ``last_token_s`` the last chunk
+    that carries a token, ``end_s`` the end of the response (or when it was known to have failed).
+    ``prompt_tokens`` and ``output_tokens`` come from ``usage``; ``chunks`` counts token chunks;
+    ``counted`` is True for requests sent in the measuring window of their level.
+    """
+
+    variant: str
+    round: int
+    concurrency: int
+    request_id: str
+    counted: bool
+    scheduled_s: float
+    send_s: float
+    first_token_s: float | None
+    last_token_s: float | None
+    end_s: float
+    prompt_tokens: int
+    output_tokens: int
+    chunks: int
+    max_gap_s: float | None
+    status: int
+    error: str | None
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Time to first token: send to first chunk with content."""
+        return None if self.first_token_s is None else self.first_token_s - self.send_s
+
+    @property
+    def e2e_s(self) -> float | None:
+        """End-to-end latency: send to the last chunk that carries a token."""
+        return None if self.last_token_s is None else self.last_token_s - self.send_s
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Mean time per output token after the first: (e2e - TTFT) / (output tokens - 1)."""
+        if self.first_token_s is None or self.last_token_s is None or self.output_tokens < 2:
+            return None
+        return (self.last_token_s - self.first_token_s) / (self.output_tokens - 1)
+
+    @property
+    def cycle_s(self) -> float:
+        """What the request took of its user's time: scheduled send to end of the response.
+
+        A user of the closed loop has no think time, so the cycles of one user tile its time.
+        """
+        return self.end_s - self.scheduled_s
+
+
+_TYPES = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "bool": pa.bool_(),
+    "float": pa.float64(),
+    "float | None": pa.float64(),
+    "str | None": pa.string(),
+}
+SCHEMA = pa.schema(
+    [
+        pa.field(item.name, _TYPES[getattr(item.type, "__name__", str(item.type))])
+        for item in fields(RequestRecord)
+    ]
+)
+
+
+def write_records(path: Path, records: Iterable[RequestRecord]) -> None:
+    """Write all rows to a parquet file, by a temporary name and a rename."""
+    table = pa.Table.from_pylist([asdict(record) for record in records], schema=SCHEMA)
+    temporary = path.with_suffix(".partial")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
+
+
+def read_records(path: Path) -> list[RequestRecord]:
+    """Read the rows back, in the order they were written."""
+    return [RequestRecord(**row) for row in pq.read_table(path, schema=SCHEMA).to_pylist()]

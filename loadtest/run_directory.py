@@ -1,0 +1,28 @@
+"""A run: one directory of results, named by the plan and by the hash of what it measures."""
+
+from pathlib import Path
+
+import yaml
+
+from deploy.plan import Plan
+
+RESULTS_DIR = Path(__file__).parent.parent / "results"
+
+
+def run_directory(plan: Plan, results: Path = RESULTS_DIR) -> Path:
+    """The run's directory: ``results/<plan name>-<8 hex digits>``.
+
+    Plans that differ only in the choice of variants or in the objectives share it, so their
+    measurements are reused.
+    """
+    return results / f"{plan.name}-{plan.measuring_sha256()[:8]}"
+
+
+def open_run(plan: Plan, results: Path = RESULTS_DIR) -> Path:
+    """Make the run's directory and keep the plan in it; returns the directory."""
+    directory = run_directory(plan, results)
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / "plan.yaml.partial"
+    temporary.write_text(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))
+    temporary.replace(directory / "plan.yaml")
+    return directory

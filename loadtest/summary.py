@@ -1,0 +1,189 @@
+"""From raw records to figures. Pure functions; the definitions are printed in the report.
+
+All of them take the records of **one variant at one concurrency** and use the counted ones: those
+sent in the measuring window, each followed to its end while the load went on (``levels.py``).
+
+- TTFT: send to first non-empty chunk. End-to-end: send to last chunk with a token. TPOT:
+  (end-to-end - TTFT) / (output tokens - 1). As NVIDIA AIPerf defines them; GuideLLM calls this
+  TPOT "ITL", and its "TPOT" includes TTFT.
+- Output throughput: concurrency * sum of output tokens / sum of cycles, a cycle being a user's
+  time from the end of its last answer to the end of this one. By Little's law this is the rate
+  of a closed loop at full load. The usual quotient, tokens / (last response - first send), is the
+  same in the long run, but loses up to a request per user at either edge: for a window that is
+  not much longer than a request it would call slow variants slower than they are.
+- Request rate and goodput: the same with 1 per request, or per request that meets the SLO.
+  A failed request gives no tokens and meets no SLO, yet its cycle counts.
+- A percentile is the smallest value that at least that share of the sample does not exceed
+  (nearest rank), over the requests that succeeded.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import comb
+from typing import Literal
+
+import numpy as np
+
+from deploy.plan import Slo
+from loadtest.bootstrap import Counts, Floats, blocks_of, draw_blocks, draw_rounds, estimate
+from loadtest.job import LEAST_FOR_MEDIAN
+from loadtest.load_file import Estimate
+from loadtest.records import RequestRecord
+
+Metric = Literal["ttft_s", "tpot_s", "e2e_s"]
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+_RISK = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goodput:
+    """Requests that met every objective: per second, and as a share of all (0 to 1)."""
+
+    per_s: Estimate
+    share: float
+
+
+@cache
+def samples_required(share: float) -> int:
+    """How many requests certify the percentile ``share`` (0.9 for p90): 64 for p90, 662 for p99.
+
+    The smallest n for which, with 99 % confidence, at least two of n samples lie beyond the true
+    percentile: P[Binomial(n, 1 - share) <= 1] <= 0.01. This is the smallest query count of MLPerf
+    LoadGen's early-stopping rule (mlcommons/inference, loadgen/early_stopping.cc). The median is
+    no tail: five samples are enough to print it, its interval says the rest.
+    """
+    if share <= 0.5:
+        return LEAST_FOR_MEDIAN
+    beyond, n = 1 - share, 2
+    while sum(comb(n, k) * beyond**k * share ** (n - k) for k in (0, 1)) > _RISK:
+        n += 1
+    return n
+
+
+def counted(records: Sequence[RequestRecord]) -> list[RequestRecord]:
+    """The measured requests, failed ones among them.
+
+    Raises:
+        ValueError: records of more than one variant or concurrency, or none that was counted.
+    """
+    kinds = {(record.variant, record.concurrency) for record in records}
+    if len(kinds) > 1:
+        raise ValueError(f"records of several variants or concurrencies: {sorted(kinds)}")
+    kept = [record for record in records if record.counted]
+    if not kept:
+        raise ValueError(f"no counted request among {len(records)} of {sorted(kinds)}")
+    return kept
+
+
+def percentiles(
+    records: Sequence[RequestRecord], metric: Metric, *, seed: int = 0
+) -> dict[str, Estimate]:
+    """The percentiles of a latency that the sample certifies, in seconds, with intervals."""
+    good = [r for r in counted(records) if r.error is None and getattr(r, metric) is not None]
+    shares = {k: q for k, q in PERCENTILES.items() if len(good) >= samples_required(q)}
+    if not shares:
+        return {}
+    blocks = blocks_of(good)
+    values = np.array([getattr(r, metric) for block in blocks for r in block])
+    order = np.argsort(values)
+    member = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[order]
+    sorted_values, wanted = values[order], np.array(list(shares.values()))
+    rng = np.random.default_rng(seed)
+    counts = draw_blocks(blocks, draw_rounds(len({r.round for r in good}), rng), rng)
+    once = np.ones(len(good), dtype=np.int64)
+    resampled = np.array([_nearest_rank(sorted_values, row[member], wanted) for row in counts])
+    measured = _nearest_rank(sorted_values, once, wanted)
+    return {
+        key: estimate(float(measured[column]), resampled[:, column], len(blocks))
+        for column, key in enumerate(shares)
+    }
+
+
+def _nearest_rank(values: Floats, weights: Counts, shares: Floats) -> Floats:
+    """Percentiles of ascending ``values`` that stand ``weights`` times each in the sample."""
+    rank = np.cumsum(weights)
+    # The tolerance keeps 0.9 * 10 from asking for the tenth of ten.
+    found: Floats = values[np.searchsorted(rank, shares * rank[-1] - 1e-9)]
+    return found
+
+
+def output_throughput(records: Sequence[RequestRecord], *, seed: int = 0) -> Estimate:
+    """Output tokens per second of the whole endpoint at this concurrency."""
+    return _rate(records, _tokens, seed)
+
+
+def request_rate(records: Sequence[RequestRecord], *, seed: int = 0) -> Estimate:
+    """Successful requests per second at this concurrency."""
+    return _rate(records, lambda record: float(record.error is None), seed)
+
+
+def goodput(records: Sequence[RequestRecord], slo: Slo, *, seed: int = 0) -> Goodput:
+    """Requests per second that meet every objective; errors count in the denominator."""
+    kept = counted(records)
+    return Goodput(
+        per_s=_rate(records, lambda record: float(meets(record, slo)), seed),
+        share=sum(meets(record, slo) for record in kept) / len(kept),
+    )
+
+
+def meets(record: RequestRecord, slo: Slo) -> bool:
+    """Whether a request succeeded within every objective that is asked for."""
+    if record.error is not None:
+        return False
+    limits = ((record.ttft_s, slo.ttft_s), (record.tpot_s, slo.tpot_s), (record.e2e_s, slo.e2e_s))
+    return all(limit is None or (it is not None and it <= limit) for it, limit in limits)
+
+
+def throughput_ratio(
+    records: Sequence[RequestRecord], baseline: Sequence[RequestRecord], *, seed: int = 0
+) -> Estimate:
+    """Output throughput of a variant over the baseline's, of the same run and concurrency.
+
+    Rounds of the two were measured side by side, so where both have the same rounds they are drawn
+    together: what slowed the machine down in a round cancels.
+    """
+    mine, theirs = counted(records), counted(baseline)
+    rng = np.random.default_rng(seed)
+    drawn = [draw_rounds(len({r.round for r in side}), rng) for side in (mine, theirs)]
+    if {r.round for r in mine} == {r.round for r in theirs}:
+        drawn[1] = drawn[0]
+    value, resampled = _resampled_rate(mine, _tokens, drawn[0], rng)
+    other, other_resampled = _resampled_rate(theirs, _tokens, drawn[1], rng)
+    if other == 0:
+        raise ValueError(f"the baseline {theirs[0].variant} produced no tokens to compare with")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = resampled / other_resampled
+    return estimate(value / other, ratio, min(len(blocks_of(mine)), len(blocks_of(theirs))))
+
+
+def _tokens(record: RequestRecord) -> float:
+    return float(record.output_tokens) if record.error is None else 0.0
+
+
+def _rate(
+    records: Sequence[RequestRecord], worth: Callable[[RequestRecord], float], seed: int
+) -> Estimate:
+    kept = counted(records)
+    rng = np.random.default_rng(seed)
+    drawn = draw_rounds(len({r.round for r in kept}), rng)
+    value, resampled = _resampled_rate(kept, worth, drawn, rng)
+    return estimate(value, resampled, len(blocks_of(kept)))
+
+
+def _resampled_rate(
+    kept: Sequence[RequestRecord],
+    worth: Callable[[RequestRecord], float],
+    drawn: Counts,
+    rng: np.random.Generator,
+) -> tuple[float, Floats]:
+    """Concurrency * sum of ``worth`` / sum of cycles: measured, and in every resample."""
+    blocks = blocks_of(kept)
+    gained = np.array([sum(worth(r) for r in block) for block in blocks])
+    cycles = np.array([sum(r.cycle_s for r in block) for block in blocks])
+    counts = draw_blocks(blocks, drawn, rng)
+    users = kept[0].concurrency
+    return (
+        float(users * gained.sum() / cycles.sum()),
+        users * (counts @ gained) / (counts @ cycles),
+    )
