@@ -1,0 +1,55 @@
+"""``environment.json``: the machine and the versions a run was measured with."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from deploy.environments import ROOT
+from deploy.plan import Plan
+from deploy.up import cpu_model, engine_version
+
+CONTROL_PACKAGES = ("ray", "locust", "lm-eval")
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def describe_environment(plan: Plan) -> Mapping[str, object]:
+    """CPU, memory, GPU, versions and revision, as the report prints them."""
+    engines = {variant.engine.environment for variant in plan.resolved_variants()}
+    served = dict(engine_version(name).split() for name in sorted(engines))
+    return {
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpu": _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "git_revision": _output("git", "describe", "--always", "--dirty"),
+        "versions": {name: version(name) for name in CONTROL_PACKAGES} | served,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write_environment(run_dir: Path, plan: Plan) -> None:
+    """Write the record by a temporary name and a rename."""
+    write_json(run_dir / "environment.json", describe_environment(plan))
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write one JSON file by a temporary name and a rename."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(content, indent=2))
+    temporary.replace(path)

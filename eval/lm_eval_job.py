@@ -1,0 +1,49 @@
+"""What the process that runs lm-eval is told, and what it answers: one JSON line per event."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from eval.schema import TaskScore
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Job(_Message):
+    """Everything that one pass needs; ``limit`` caps the items per task.
+
+    A request is sent up to ``tries`` times. lm-eval waits 1, 1, 2, 4 and 8 s between six: enough
+    for a full queue (429) to drain.
+    """
+
+    variant: str
+    url: str
+    tokenizer: str
+    tasks: tuple[str, ...]
+    tasks_dir: str
+    bundled_only: bool
+    limit: int | None
+    concurrency: int
+    batch_size: int
+    context_length: int
+    request_timeout_s: float
+    tries: int = 6
+    capabilities: tuple[str, ...]
+    samples: str
+
+
+class Event(_Message):
+    """One line of the answer. ``kind`` says which of the other fields are set.
+
+    ``total`` and ``done`` count prompts; ``seconds`` is the time the task has taken so far.
+    """
+
+    kind: Literal["progress", "task", "refused", "error", "finished"]
+    task: str = ""
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    score: TaskScore | None = None

@@ -1,0 +1,147 @@
+"""One task of one variant against the baseline, item by item: pure functions over samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deploy.plan import Objectives
+from eval.samples import Sample, pair
+from eval.schema import Estimate, Flips, TaskComparison, TaskScore
+from eval.stats import (
+    Interval,
+    bootstrap_ratio,
+    decide_non_inferiority,
+    mcnemar_exact,
+    paired_proportion_interval,
+    wilson_interval,
+)
+
+Pairs = Sequence[tuple[Sample, Sample]]
+"""(variant, baseline) of the same item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Variant minus baseline, with its interval where the items allow one, and the flips."""
+
+    value: float
+    interval: Interval | None
+    flips: Flips | None
+
+
+def estimate(value: float, interval: Interval | None) -> Estimate:
+    """A value with its bounds, or without where no interval could be given."""
+    if interval is None:
+        return Estimate(value=value, low=None, high=None)
+    return Estimate(value=value, low=interval.low, high=interval.high)
+
+
+def is_accuracy(samples: Sequence[Sample]) -> bool:
+    """Whether the items have answers that are right or wrong."""
+    return all(sample.score is not None for sample in samples)
+
+
+def score_estimate(samples: Sequence[Sample], confidence: float) -> Estimate:
+    """A task's score: share answered right (Wilson), or nats per token (bootstrap of documents)."""
+    if not is_accuracy(samples):
+        nll, tokens = _nll(samples), [float(sample.tokens or 0) for sample in samples]
+        return estimate(sum(nll) / sum(tokens), bootstrap_ratio(nll, tokens, confidence))
+    scores = [sample.score or 0.0 for sample in samples]
+    if all(sample.correct is not None for sample in samples):
+        interval = wilson_interval(sum(scores), len(scores), confidence)
+        return estimate(interval.value, interval)
+    ones = [1.0] * len(scores)
+    return estimate(sum(scores) / len(scores), bootstrap_ratio(scores, ones, confidence))
+
+
+def _nll(samples: Sequence[Sample]) -> list[float]:
+    return [sample.nll or 0.0 for sample in samples]
+
+
+def difference(pairs: Pairs, confidence: float) -> Difference:
+    """Variant minus baseline over the items that both answered.
+
+    Right-or-wrong answers: Tango's score interval and McNemar's flips. Fractional scores and
+    log-likelihoods: paired bootstrap, the document being the unit that is resampled.
+    """
+    mine, theirs = [one for one, _ in pairs], [other for _, other in pairs]
+    if is_accuracy(mine) and all(s.correct is not None for s in (*mine, *theirs)):
+        to_wrong = sum(bool(b.correct) and not v.correct for v, b in pairs)
+        to_right = sum(bool(v.correct) and not b.correct for v, b in pairs)
+        interval = paired_proportion_interval(to_wrong, to_right, len(pairs), confidence)
+        p_value = mcnemar_exact(to_wrong, to_right)
+        flips = Flips(to_wrong=to_wrong, to_right=to_right, p_value=p_value)
+        return Difference(value=interval.value, interval=interval, flips=flips)
+    if is_accuracy(mine):
+        changes = [(v.score or 0.0) - (b.score or 0.0) for v, b in pairs]
+        weights = [1.0] * len(pairs)
+    else:
+        changes = [v - b for v, b in zip(_nll(mine), _nll(theirs), strict=True)]
+        weights = [float(sample.tokens or 0) for sample in theirs]
+    return Difference(
+        value=sum(changes) / sum(weights),
+        interval=bootstrap_ratio(changes, weights, confidence),
+        flips=None,
+    )
+
+
+def noise_floor(first: Sequence[Sample], second: Sequence[Sample]) -> float | None:
+    """What two passes of the baseline differ by (absolute); None without a common item."""
+    pairs = pair(second, first)
+    # The confidence decides only the interval, which is not used.
+    return abs(difference(pairs, 0.95).value) if pairs else None
+
+
+def _is_significant(found: Difference, noise: float, confidence: float) -> bool:
+    """Whether a change is neither chance (at the confidence) nor as small as the noise floor."""
+    if abs(found.value) <= noise:
+        return False
+    if found.flips is not None:
+        return found.flips.p_value < 1 - confidence
+    return found.interval is not None and not found.interval.low <= 0 <= found.interval.high
+
+
+def as_loss(interval: Interval, metric: str) -> Interval:
+    """A difference as a loss: positive is bad, whichever way the metric points."""
+    if metric != "accuracy":
+        return interval
+    return Interval(value=-interval.value, low=-interval.high, high=-interval.low)
+
+
+def compare_task(
+    samples: Sequence[Sample],
+    baseline: Sequence[Sample] | None,
+    score: TaskScore,
+    objectives: Objectives,
+    noise: float | None,
+) -> TaskComparison:
+    """Compare one task; ``baseline`` is None for the baseline itself.
+
+    Raises:
+        ValueError: the two were asked different questions.
+    """
+    margin = objectives.accuracy_margin if score.metric == "accuracy" else objectives.nll_margin
+    pairs = pair(samples, baseline) if baseline is not None else []
+    if baseline is not None and not pairs:
+        raise ValueError(f"{samples[0].task}: the variant and the baseline share no item")
+    found = difference(pairs, objectives.confidence) if pairs else None
+    interval = found.interval if found is not None else None
+    loss = as_loss(interval, score.metric) if interval is not None else None
+    if found is None:
+        verdict = "equal_or_better"
+    elif loss is None:
+        verdict = "undecided"
+    else:
+        verdict = decide_non_inferiority(loss, margin, noise_floor=noise or 0.0)
+    return TaskComparison(
+        metric=score.metric,
+        items=len(pairs) or len(samples),
+        score=score_estimate(samples, objectives.confidence),
+        difference=None if found is None else estimate(found.value, found.interval),
+        noise_floor=noise,
+        flips=None if found is None else found.flips,
+        margin=margin,
+        verdict=verdict,
+        significant=(
+            found is not None and _is_significant(found, noise or 0.0, objectives.confidence)
+        ),
+    )

@@ -1,0 +1,178 @@
+"""The quality stage: lm-eval's questions, asked through every variant's endpoint.
+
+Every variant gets the same token ids; the baseline is asked twice, because what two passes of the
+same weights differ by cannot be blamed on a number format.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deploy.plan import Plan
+from eval.endpoint import Health, read_health
+from eval.lm_eval_job import Job
+from eval.lm_eval_process import QualityError, run_job
+from eval.schema import QualityFile
+from loadtest.endpoint import server_url
+from quantize.source_model import TOKENIZER_FILES, resolve_model
+
+TASKS_DIR = Path(__file__).parent / "tasks"
+# Raise it when the same plan and endpoint would be asked or scored differently.
+QUALITY_VERSION = 1
+_TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".py"}
+
+Tell = Callable[[str], None]
+__all__ = ["QualityError", "inputs_sha256", "run_quality", "stored_pass"]
+
+
+def bundled_tasks(tasks_dir: Path) -> frozenset[str]:
+    """The tasks that need no network: ``<task>.yaml`` in our own folder."""
+    return frozenset(path.stem for path in tasks_dir.rglob("*.yaml"))
+
+
+def _hash_files(folder: Path, names: list[str]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        path = folder / name
+        if path.is_file():
+            digest.update(f"{name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def tasks_sha256(tasks: tuple[str, ...], tasks_dir: Path) -> str:
+    """Hash of what decides the questions: our task files and data, or lm-eval's version."""
+    paths = [path for path in tasks_dir.rglob("*") if path.suffix in _TASK_FILES]
+    ours = _hash_files(tasks_dir, [str(path.relative_to(tasks_dir)) for path in paths])
+    return hashlib.sha256(json.dumps([tasks, ours, version("lm-eval")]).encode()).hexdigest()
+
+
+def inputs_sha256(plan: Plan, health: Health, tokenizer: Path, tasks_dir: Path = TASKS_DIR) -> str:
+    """Hash of everything that decides a variant's answers; equal hash means nothing to repeat."""
+    parts = {
+        "version": QUALITY_VERSION,
+        "quality": plan.quality.model_dump(mode="json"),
+        "context_length": plan.serving.context_length,
+        "max_sequences": plan.serving.max_sequences,
+        "tokenizer": _hash_files(tokenizer, list(TOKENIZER_FILES)),
+        "tasks": tasks_sha256(plan.quality.tasks, tasks_dir),
+        "variant": health.variant,
+        "artifact": health.artifact_sha256,
+        "engine_version": health.engine_version,
+        "capabilities": sorted(health.capabilities),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def pass_paths(run_dir: Path, variant: str, repeat: bool) -> tuple[Path, Path]:
+    """Where one pass keeps its scores and its samples."""
+    suffix = "-repeat" if repeat else ""
+    folder = run_dir / variant
+    return folder / f"quality{suffix}.json", folder / f"samples{suffix}.parquet"
+
+
+def stored_pass(run_dir: Path, variant: str, repeat: bool, inputs: str) -> QualityFile | None:
+    """A finished pass over the same inputs; None when it must be made (again)."""
+    scores, samples = pass_paths(run_dir, variant, repeat)
+    if not scores.is_file() or not samples.is_file():
+        return None
+    try:
+        stored = QualityFile.model_validate_json(scores.read_bytes())
+    except ValidationError:
+        return None
+    return stored if stored.inputs_sha256 == inputs else None
+
+
+def batch_size(plan: Plan) -> int:
+    """Prompts per request: all requests together hold twice what the engine runs at once.
+
+    So the engine's batch is full while the next prompts already wait in its queue.
+    """
+    return max(1, -(-2 * plan.serving.max_sequences // plan.quality.concurrency))
+
+
+def make_job(
+    plan: Plan, health: Health, url: str, tokenizer: Path, samples: Path, tasks_dir: Path
+) -> Job:
+    """What the process of one pass is told."""
+    return Job(
+        variant=health.variant,
+        url=f"{url}/{health.variant}/v1/completions",
+        tokenizer=str(tokenizer),
+        tasks=plan.quality.tasks,
+        tasks_dir=str(tasks_dir),
+        bundled_only=set(plan.quality.tasks) <= bundled_tasks(tasks_dir),
+        limit=plan.quality.limit,
+        concurrency=plan.quality.concurrency,
+        batch_size=batch_size(plan),
+        context_length=plan.serving.context_length,
+        request_timeout_s=plan.serving.request_timeout_s,
+        capabilities=health.capabilities,
+        samples=str(samples),
+    )
+
+
+def _make_pass(run_dir: Path, job: Job, inputs: str, repeat: bool, tell: Tell) -> QualityFile:
+    """Ask all tasks of one endpoint once; ``quality.json`` is written last."""
+    scores, _ = pass_paths(run_dir, job.variant, repeat)
+    scores.parent.mkdir(parents=True, exist_ok=True)
+    scores.unlink(missing_ok=True)
+    started = time.monotonic()
+    answer = run_job(
+        job,
+        log=scores.with_suffix(".log"),
+        cache=run_dir / ".datasets",
+        label=f"{job.variant} (repeat)" if repeat else job.variant,
+        tell=tell,
+    )
+    result = QualityFile(
+        variant=job.variant,
+        inputs_sha256=inputs,
+        seconds=time.monotonic() - started,
+        tasks=answer.scores,
+        refused_tasks=answer.refused,
+    )
+    temporary = scores.with_suffix(".partial")
+    temporary.write_text(result.model_dump_json(indent=2))
+    temporary.replace(scores)
+    return result
+
+
+def run_quality(
+    plan: Plan,
+    run_dir: Path,
+    *,
+    url: str | None = None,
+    tasks_dir: Path = TASKS_DIR,
+    tell: Tell = print,
+) -> Mapping[str, QualityFile]:
+    """Ask every variant all tasks, the baseline twice; returns each variant's first pass.
+
+    Blocks for minutes. A pass whose inputs have not changed is taken from its files.
+
+    Raises:
+        EndpointError: a variant does not answer or is not ready (before anything is asked).
+        QualityError: a task cannot be loaded, or a pass failed; names the log.
+    """
+    address = url or server_url(plan.serving)
+    tokenizer = resolve_model(plan.model)
+    healths = {name: read_health(address, name) for name in plan.variants}
+    others = [name for name in plan.variants if name != plan.baseline]
+    # The two passes of the baseline enclose the others: a drift of the machine counts as noise.
+    order = [(plan.baseline, False), *((name, False) for name in others), (plan.baseline, True)]
+    results: dict[str, QualityFile] = {}
+    for name, repeat in order:
+        inputs = inputs_sha256(plan, healths[name], tokenizer, tasks_dir)
+        result = stored_pass(run_dir, name, repeat, inputs)
+        if result is None:
+            _, samples = pass_paths(run_dir, name, repeat)
+            job = make_job(plan, healths[name], address, tokenizer, samples, tasks_dir)
+            result = _make_pass(run_dir, job, inputs, repeat, tell)
+        else:
+            tell(f"{name}{' (repeat)' if repeat else ''}: quality is up to date")
+        results.setdefault(name, result)
+    return results

@@ -1,0 +1,89 @@
+"""The tables behind the verdict: which answers flipped, and what the engine alone changes."""
+
+from collections.abc import Sequence
+
+from eval.report import formats
+from eval.report.inputs import Run
+from eval.report.marks import Mark
+from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
+from eval.schema import TaskComparison
+
+
+def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """Answers that changed against the baseline, per task and variant; None without any."""
+    rows = []
+    for task, metric in run.tasks.items():
+        for variant, result in run.results(task) if metric == "accuracy" else []:
+            if result.flips is None:
+                continue
+            flips = result.flips
+            changed = flips.to_wrong + flips.to_right
+            share = formats.percent(changed / result.items) if result.items else ""
+            cells = (
+                Cell(text=task, value=task),
+                name_cell(variant.variant, marks),
+                Cell(text=f"{result.items:,}", value=result.items),
+                Cell(text=str(flips.to_wrong), value=flips.to_wrong),
+                Cell(text=str(flips.to_right), value=flips.to_right),
+                Cell(text=str(changed), value=changed, detail=share),
+                Cell(text=formats.p_value(flips.p_value), value=flips.p_value),
+                _significance(result),
+            )
+            rows.append(Row(key=marks[variant.variant].key, cells=cells))
+    columns = (
+        Column(title="Task", numeric=False),
+        Column(title="Variant", numeric=False),
+        Column(title="Items"),
+        Column(title="Right to wrong"),
+        Column(title="Wrong to right"),
+        Column(title="Changed"),
+        Column(title="p", note="McNemar, exact"),
+        Column(title="Significant", numeric=False),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
+def _significance(result: TaskComparison) -> Cell:
+    return Cell(text="yes" if result.significant else "no", value=int(result.significant))
+
+
+def attribution_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """What the engine alone changes and what the whole variant changes; None without any."""
+    known = {name: shares for name, shares in run.comparison.attribution.items() if shares}
+    if not known:
+        return None
+    keys: Sequence[str] = list(dict.fromkeys(key for shares in known.values() for key in shares))
+    columns = [Column(title="Variant", numeric=False)]
+    columns += [_column(key) for key in keys]
+    ordered = [*(n for n in run.order if n in known), *(n for n in known if n not in run.order)]
+    rows = []
+    for name in ordered:
+        cells = [name_cell(name, marks)]
+        for key in keys:
+            value = known[name].get(key)
+            cells.append(
+                missing("no figure")
+                if value is None
+                else Cell(text=_share(run, key, value), value=value)
+            )
+        rows.append(Row(key=marks[name].key if name in marks else None, cells=tuple(cells)))
+    return Table(columns=tuple(columns), rows=tuple(rows))
+
+
+def _column(key: str) -> Column:
+    """A heading from keys such as ``assay_choice_engine`` and ``speed_ratio_recipe``."""
+    stem, _, part = key.rpartition("_")
+    if part not in {"engine", "recipe"}:
+        return Column(title=key)
+    title = "throughput" if stem == "speed_ratio" else stem
+    return Column(title=title, note=f"the {part}'s share")
+
+
+def _share(run: Run, key: str, value: float) -> str:
+    """A figure of the attribution, written by what its key says it is."""
+    if "ratio" in key or "speed" in key:
+        return formats.ratio(value)
+    task = next((task for task in run.tasks if task in key), "")
+    if "accuracy" in key or run.tasks.get(task) == "accuracy":
+        return f"{formats.difference('accuracy', value)} points"
+    return formats.minus(f"{value:+.3f}")

@@ -1,0 +1,194 @@
+"""How the figures came about: definitions, sample sizes, environment, limits, raw files."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from eval.report import formats
+from eval.report.inputs import Run
+from eval.report.marks import Mark
+from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
+
+DEFINITIONS: tuple[tuple[str, str], ...] = (
+    (
+        "TTFT, time to first token",
+        "From sending the request to the first chunk with non-empty content; a chunk that only "
+        "announces the role does not count (vLLM's own benchmark counts it).",
+    ),
+    (
+        "TPOT, time per output token",
+        "(end-to-end time − TTFT) / (output tokens − 1), one value per request. GuideLLM calls "
+        "this ITL, and its “TPOT” includes TTFT.",
+    ),
+    (
+        "ITL, inter-token latency",
+        "The raw gap between two content chunks. A chunk is not a token, so ITL is not TPOT; no "
+        "figure on this page is an ITL.",
+    ),
+    (
+        "End-to-end",
+        "From sending the request to the last chunk that carries a token.",
+    ),
+    (
+        "Output throughput",
+        "Output tokens (the endpoint's own usage figures) over the time that the streams spent on "
+        "them, times the number of streams. In the long run this equals tokens / (last response − "
+        "first send), but it does not lose the requests cut by the edges of a short window.",
+    ),
+    (
+        "Goodput",
+        "Requests per second that meet every service-level objective of the plan; a request that "
+        "failed counts as one that did not.",
+    ),
+    (
+        "Difference to the baseline",
+        "Paired item by item: both variants saw the same token ids. The bracket is a confidence "
+        "interval; McNemar's exact test gives p for answers that flipped.",
+    ),
+    (
+        "Margin",
+        "The loss that the plan accepts. Within the margin: the whole interval lies above it. "
+        "Beyond: the whole interval lies below it. Else the data do not decide.",
+    ),
+    (
+        "Noise floor",
+        "What two passes of the baseline over the same items differ by; a change below it is not "
+        "charged to a variant.",
+    ),
+    (
+        "Ranges",
+        "Brackets and whiskers are confidence intervals: of load figures by resampling rounds and "
+        "requests, of accuracy from the paired items. A percentile that the sample cannot certify "
+        "is left out (a p90 needs 64 requests, a p99 needs 662).",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One line of the environment or of the settings."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A file beside the report, by its relative address."""
+
+    words: str
+    address: str
+
+
+def limits(run: Run) -> list[str]:
+    """What a careful reader must hold against this run, in plain words."""
+    load, confidence = run.plan.load, formats.percent(run.plan.objectives.confidence, 0)
+    items = [
+        f"{result.items:,} items on {task}"
+        for task in run.tasks
+        for _, result in run.results(task)[:1]
+    ]
+    said = [
+        f"Intervals hold at {confidence} each, not for all comparisons together: with many "
+        "variants, one interval in a while misses the truth.",
+        "The load is a closed loop: a new request is sent when an old one ends. It shows what a "
+        "fixed number of users gets, not what a rush of arrivals would wait.",
+        f"Prompts of {load.prompt_tokens} and outputs of {load.output_tokens} tokens, "
+        f"{load.rounds} round(s) of {load.duration_s:g} s per level. Other "
+        "lengths may change the order of the variants.",
+        "Server and load generator share one machine, so absolute speeds are lower than on a "
+        "server of its own; ratios suffer less.",
+    ]
+    if items:
+        said.append(
+            f"Quality is sampled: {', '.join(items)}. A difference smaller than its "
+            "interval may be none."
+        )
+    said.append("The model, this machine and these versions only; another machine decides anew.")
+    return said
+
+
+def environment_facts(run: Run) -> list[Fact]:
+    """The machine and the versions, as far as they were written down."""
+    found = run.environment
+    if found is None:
+        return []
+    named = (
+        ("Processor", found.cpu),
+        ("Cores", None if found.cores is None else str(found.cores)),
+        ("Memory", None if found.memory_bytes is None else formats.size(found.memory_bytes)),
+        ("GPU", found.gpu or "none"),
+        ("System", found.platform),
+        ("Python", found.python),
+        ("Revision", found.git_revision),
+        ("Date", found.date),
+        *((name, "not installed" if v is None else v) for name, v in found.versions.items()),
+        *((name.replace("_", " "), str(v)) for name, v in (found.model_extra or {}).items()),
+    )
+    return [Fact(name=name, value=value) for name, value in named if value is not None]
+
+
+def samples_table(run: Run, marks: dict[str, Mark]) -> Table:
+    """How many requests and items stand behind each variant's figures, and what went wrong."""
+    levels = sorted({load.concurrency for v in run.variants for load in v.load})
+    columns = [Column(title="Variant", numeric=False)]
+    columns += [Column(title=f"{level} at once", note="requests") for level in levels]
+    columns.append(Column(title="Errors", note="all levels"))
+    columns += [Column(title=task, note="items") for task in run.tasks]
+    rows = []
+    for variant in run.variants:
+        counts = {load.concurrency: load.requests for load in variant.load}
+        errors = sum(load.errors for load in variant.load)
+        cells = [name_cell(variant.variant, marks)]
+        cells += [
+            Cell(text=f"{counts[level]:,}", value=counts[level])
+            if level in counts
+            else missing("no load figures")
+            for level in levels
+        ]
+        cells.append(Cell(text=str(errors), value=errors, tone="bad" if errors else ""))
+        for task in run.tasks:
+            result = variant.quality.get(task)
+            if result is None:
+                cells.append(missing(run.why_no_quality(variant, task)))
+            else:
+                cells.append(Cell(text=f"{result.items:,}", value=result.items))
+        rows.append(Row(key=marks[variant.variant].key, cells=tuple(cells)))
+    return Table(columns=tuple(columns), rows=tuple(rows))
+
+
+def problems(run: Run) -> list[str]:
+    """Everything that went wrong or is missing, one line each."""
+    said = []
+    for name in run.order:
+        variant, raw = run.find(name), run.raw[name]
+        if variant is None:
+            said.append(f"{name}: ranked, but the comparison holds no results of it")
+            continue
+        said += [
+            f"{name}: {task} was refused: {why}" for task, why in variant.refused_tasks.items()
+        ]
+        if not variant.load:
+            said.append(f"{name}: not load-tested: {run.why_no_load(variant)}")
+        if variant.saturated_client:
+            said.append(f"{name}: the load generator was saturated, so its speeds are void")
+        said += [f"{name}: {count} × {text}" for text, count in raw.errors.items()]
+        said += [f"{name}: {file} cannot be read: {why}" for file, why in raw.unreadable.items()]
+    return said
+
+
+def raw_files(run: Run) -> list[tuple[str, list[Link], str]]:
+    """Per variant: its name, Locust's own pages, and what its parquet files hold."""
+    found = []
+    for name in run.order:
+        raw = run.raw[name]
+        links = [
+            Link(words=page.removesuffix(".html"), address=f"{quote(name, safe='')}/{quote(page)}")
+            for page in raw.pages
+        ]
+        counts = []
+        if raw.requests is not None:
+            counts.append(f"{raw.requests:,} requests sent, {raw.counted:,} counted")
+        if raw.sample_rows is not None:
+            counts.append(f"{raw.sample_rows:,} answers kept")
+        found.append((name, links, "; ".join(counts)))
+    return found

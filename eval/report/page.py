@@ -1,0 +1,123 @@
+"""``report.html``: one page with the verdict, its evidence and its limits, in one file.
+
+The page loads nothing: styles, drawings and the small script are inside, and a content security
+policy forbids everything else, so that a hostile model name stays a name.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from eval.report import details, formats, method, panels
+from eval.report.decision import decision_table
+from eval.report.inputs import Run, read_run
+from eval.report.marks import assign_marks, icon
+from eval.report.tiles import evidence
+from eval.schema import VariantComparison, VerdictFile
+from loadtest.bootstrap import CONFIDENCE
+
+_HERE = Path(__file__).parent
+REPORT_NAME = "report.html"
+# A longer sentence is set smaller; of more reasons or caveats the rest stands further down.
+LONG_SENTENCE = 170
+MOST_REASONS, MOST_CAVEATS = 8, 4
+OUTCOMES = {
+    "recommended": "Recommended",
+    "none_qualifies": "No variant qualifies",
+    "not_enough_evidence": "Not enough evidence",
+}
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write ``report.html`` from the run's files and return its path.
+
+    Raises:
+        ReportError: the plan, the comparison or the verdict is missing or malformed.
+        PlanError: ``plan.yaml`` is no valid plan.
+    """
+    page = render(read_run(run_dir))
+    path = run_dir / REPORT_NAME
+    temporary = run_dir / f"{REPORT_NAME}.partial"
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def render(run: Run) -> str:
+    """The whole page as text."""
+    marks = assign_marks(run.comparison.variants)
+    subject = _subject(run)
+    script = (_HERE / "script.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = _environment().get_template("template.html")
+    return template.render(
+        # Both files are ours, and must not be escaped.
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_digest=digest,
+        run=run,
+        headline=_headline(run.verdict),
+        long_headline=len(run.verdict.sentence) > LONG_SENTENCE,
+        most_reasons=MOST_REASONS,
+        most_caveats=MOST_CAVEATS,
+        outcome_words=OUTCOMES[run.verdict.outcome],
+        subject=subject,
+        tiles=evidence(run, subject) if subject else [],
+        legend=[(v, marks[v.variant], icon(marks[v.variant])) for v in run.variants],
+        decision=decision_table(run, marks),
+        scatters=panels.quality_against_speed(run, marks),
+        load_panels=panels.against_load(run, marks),
+        size_panels=panels.sizes(run, marks),
+        forests=panels.quality_in_detail(run, marks),
+        flips=details.flips_table(run, marks),
+        attribution=details.attribution_table(run, marks),
+        definitions=method.DEFINITIONS,
+        confidence=_confidence(run),
+        blocked=[r for r in run.verdict.ranking if r.failed or r.undecided],
+        limits=method.limits(run),
+        facts=method.environment_facts(run),
+        samples=method.samples_table(run, marks),
+        problems=method.problems(run),
+        raw_files=method.raw_files(run),
+        stage_seconds=max((s.seconds for s in run.stages or []), default=0.0),
+        formats=formats,
+    )
+
+
+def _subject(run: Run) -> VariantComparison | None:
+    """The variant whose figures stand beside the verdict: the chosen one, or the nearest."""
+    if run.verdict.variant is not None:
+        return run.find(run.verdict.variant)
+    others = [variant for variant in run.variants if not run.is_baseline(variant)]
+    # Where the evidence is too thin, the variant in question is the best of the undecided.
+    open_ = [v for v in others if (r := run.ranked(v.variant)) and r.undecided and not r.failed]
+    first = open_ if run.verdict.outcome == "not_enough_evidence" else []
+    return next(iter([*first, *others, *run.variants]), None)
+
+
+def _confidence(run: Run) -> str:
+    """How sure the intervals are; those of the load test have a confidence of their own."""
+    quality = formats.percent(run.plan.objectives.confidence, 0)
+    load = formats.percent(CONFIDENCE, 0)
+    return quality if quality == load else f"{quality} for quality, {load} for speed"
+
+
+def _headline(verdict: VerdictFile) -> list[str]:
+    """The sentence cut around the variant's name: every second part is the name."""
+    if not verdict.variant or verdict.variant not in verdict.sentence:
+        return [verdict.sentence]
+    before, name, after = verdict.sentence.partition(verdict.variant)
+    return [before, name, after]
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

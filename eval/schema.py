@@ -1,0 +1,149 @@
+"""The result files of the quality and verdict stages, as models that refuse unknown keys."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(_File):
+    """A value with its confidence interval; None bounds where none can be given."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class TaskScore(_File):
+    """One task's score. ``metric``: ``accuracy`` (0 to 1) or ``nll_per_token`` (nats).
+
+    ``details`` keeps lm-eval's own figures by its own names (``acc_norm``, ``word_perplexity``).
+    """
+
+    metric: Literal["accuracy", "nll_per_token"]
+    value: float
+    items: int
+    details: dict[str, float]
+
+
+class QualityFile(_File):
+    """``<variant>/quality.json``: one pass over all tasks through the endpoint.
+
+    ``refused_tasks`` maps a task that the endpoint cannot answer to the reason.
+    """
+
+    schema_version: Literal[1] = 1
+    variant: str
+    inputs_sha256: str
+    seconds: float
+    tasks: dict[str, TaskScore]
+    refused_tasks: dict[str, str] = {}
+
+
+class Flips(_File):
+    """Answers that changed against the baseline, and McNemar's exact two-sided p-value."""
+
+    to_wrong: int
+    to_right: int
+    p_value: float
+
+
+class TaskComparison(_File):
+    """One task of one variant against the baseline, paired item by item.
+
+    ``difference`` is variant minus baseline (accuracy: negative is a loss; nats per token:
+    positive is a loss), ``noise_floor`` the same difference between two passes of the baseline
+    (absolute). ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
+    ``worse`` (inferior beyond it), or ``undecided`` (the interval spans the margin).
+    """
+
+    metric: Literal["accuracy", "nll_per_token"]
+    items: int
+    score: Estimate
+    difference: Estimate | None
+    noise_floor: float | None
+    flips: Flips | None
+    margin: float
+    verdict: Literal["equal_or_better", "worse", "undecided"]
+    significant: bool
+
+
+class LoadComparison(_File):
+    """One variant at one concurrency; times in seconds, rates per second.
+
+    ``*_ratio`` is variant / baseline from the same run. Percentile keys: p50, p90, p95, p99; one
+    that the sample cannot certify is absent.
+    """
+
+    concurrency: int
+    requests: int
+    errors: int
+    ttft_s: dict[str, Estimate]
+    tpot_s: dict[str, Estimate]
+    e2e_s: dict[str, Estimate]
+    output_tok_per_s: Estimate
+    output_tok_per_s_ratio: Estimate
+    goodput_per_s: Estimate
+    goodput_share: float
+    cost_per_million_output_tokens: float | None
+
+
+class VariantComparison(_File):
+    """Everything the verdict may use of one variant. Sizes in bytes."""
+
+    variant: str
+    recipe: str
+    engine: str
+    bits_per_weight: float
+    artifact_bytes: int
+    weight_bytes: int
+    held_weight_bytes: int | None
+    memory_bytes: int | None
+    quality: dict[str, TaskComparison]
+    load: list[LoadComparison]
+    saturated_client: bool
+    refused_tasks: dict[str, str]
+
+
+class ComparisonFile(_File):
+    """``comparison.json``: all paired statistics of a run.
+
+    ``attribution`` separates engine and recipe: for a variant whose recipe also runs unquantized
+    on its engine (for example ``gguf-bf16`` for every ``gguf-*``), the engine's own share of the
+    quality difference and of the speed ratio.
+    """
+
+    schema_version: Literal[1] = 1
+    run: str
+    plan: str
+    model: str
+    baseline: str
+    variants: list[VariantComparison]
+    attribution: dict[str, dict[str, float]]
+
+
+class Ranked(_File):
+    """One variant in the verdict's ranking; ``failed`` says in words which objective it missed."""
+
+    variant: str
+    passes: bool
+    failed: list[str]
+    undecided: list[str]
+    score: float | None
+
+
+class VerdictFile(_File):
+    """``verdict.json``. ``sentence`` is the answer in one sentence; ``reasons`` its evidence."""
+
+    schema_version: Literal[1] = 1
+    outcome: Literal["recommended", "none_qualifies", "not_enough_evidence"]
+    variant: str | None
+    sentence: str
+    reasons: list[str]
+    caveats: list[str]
+    ranking: list[Ranked]
+    smallest_passing: str | None
+    fastest_passing: str | None

@@ -1,0 +1,118 @@
+"""The verdict as a compact table for the terminal: a pure function from files to text."""
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+
+from eval.schema import ComparisonFile, LoadComparison, VariantComparison, VerdictFile
+
+MIB = 1 << 20
+UNKNOWN = "-"
+
+
+def _level(variant: VariantComparison, concurrency: int | None) -> LoadComparison | None:
+    return next((level for level in variant.load if level.concurrency == concurrency), None)
+
+
+def _milliseconds(level: LoadComparison | None, name: str) -> str:
+    median = getattr(level, name).get("p50") if level is not None else None
+    return UNKNOWN if median is None else f"{1000 * median.value:,.1f}"
+
+
+def _task_cell(variant: VariantComparison, task: str) -> str:
+    """The score, and its change against the baseline; ``!`` is worse, ``?`` not proven."""
+    result = variant.quality.get(task)
+    if result is None:
+        return UNKNOWN
+    accuracy = result.metric == "accuracy"
+    score = f"{100 * result.score.value:.1f}" if accuracy else f"{result.score.value:.3f}"
+    if result.difference is None:
+        return score
+    change = result.difference.value
+    sign = {"worse": "!", "undecided": "?", "equal_or_better": ""}[result.verdict]
+    return f"{score} ({100 * change:+.1f}){sign}" if accuracy else f"{score} ({change:+.3f}){sign}"
+
+
+def _title(variants: Sequence[VariantComparison], task: str) -> str:
+    metric = next(v.quality[task].metric for v in variants if task in v.quality)
+    return f"{task} {'%' if metric == 'accuracy' else 'nats/tok'}"
+
+
+def _rows(
+    comparison: ComparisonFile, verdict: VerdictFile, concurrency: int | None, tasks: Sequence[str]
+) -> list[list[str]]:
+    by_name = {variant.variant: variant for variant in comparison.variants}
+    rows = []
+    for ranked in verdict.ranking:
+        variant = by_name[ranked.variant]
+        level = _level(variant, concurrency)
+        state = "fails" if ranked.failed else "undecided" if ranked.undecided else "passes"
+        memory = variant.memory_bytes
+        speed = UNKNOWN if level is None else f"{level.output_tok_per_s.value:,.0f}"
+        ratio = UNKNOWN if level is None else f"{level.output_tok_per_s_ratio.value:.2f}"
+        void = "*" if variant.saturated_client else ""
+        rows.append(
+            [
+                f"{'>' if ranked.variant == verdict.variant else ' '} {ranked.variant}",
+                state,
+                speed + void,
+                ratio + void,
+                _milliseconds(level, "ttft_s"),
+                _milliseconds(level, "tpot_s"),
+                f"{variant.weight_bytes / MIB:,.1f}",
+                UNKNOWN if memory is None else f"{memory / MIB:,.0f}",
+                *(_task_cell(variant, task) for task in tasks),
+            ]
+        )
+    return rows
+
+
+def _layout(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell; names to the left, figures to the right."""
+    table = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    lines = []
+    for row in table:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join([*left, *right]).rstrip())
+    return [lines[0], "-" * max(len(line) for line in lines), *lines[1:]]
+
+
+def _notes(comparison: ComparisonFile, text: str) -> list[str]:
+    notes = []
+    if "?" in text:
+        notes.append("? not proven within the margin")
+    if "!" in text:
+        notes.append("! worse beyond the margin")
+    if any(variant.saturated_client for variant in comparison.variants):
+        notes.append("* void: the load generator was the limit")
+    return ["  ".join(notes)] if notes else []
+
+
+def render_terminal(
+    comparison: ComparisonFile,
+    verdict: VerdictFile,
+    *,
+    concurrency: int | None = None,
+    width: int | None = None,
+) -> str:
+    """The table, the verdict and its evidence as plain text without colour.
+
+    ``concurrency`` is the load to show (None: the highest), ``width`` that of the sentences in
+    characters (None: the terminal's).
+    """
+    levels = [level.concurrency for v in comparison.variants for level in v.load]
+    at = concurrency if concurrency is not None else max(levels, default=None)
+    tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
+    header = ["  variant", "verdict", "tok/s", "ratio", "TTFT ms", "TPOT ms", "MiB", "memory"]
+    header += [_title(comparison.variants, task) for task in tasks]
+    lines = _layout(header, _rows(comparison, verdict, at, tasks))
+    lines += _notes(comparison, "\n".join(lines))
+    if at is not None:
+        lines.insert(0, f"{comparison.model} at {at} streams, medians; MiB are the weights")
+    wide = width or max(60, shutil.get_terminal_size((100, 24)).columns)
+    lines += ["", *textwrap.wrap(verdict.sentence, wide)]
+    for text in [*verdict.reasons, *(f"But: {caveat}" for caveat in verdict.caveats)]:
+        lines += textwrap.wrap(text, wide, initial_indent="  - ", subsequent_indent="    ")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,245 @@
+"""The verdict: which variant to run, or that the evidence does not say. Pure functions.
+
+A variant passes when every task is proven within its margin, its endpoint fits the memory, and
+enough requests meet the latency objectives at the plan's concurrency. What could not be measured
+is not passed but undecided. Among the variants that pass, the plan's preference decides; those
+that the measurement cannot tell apart from the best are equal, and the smallest of them wins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deploy.plan import Objectives
+from eval import verdict_evidence as evidence
+from eval import verdict_words as words
+from eval.schema import (
+    ComparisonFile,
+    Estimate,
+    LoadComparison,
+    Ranked,
+    VariantComparison,
+    VerdictFile,
+)
+
+# The share of requests that must meet every latency objective.
+SLO_SHARE = 0.95
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A variant as the objectives see it; ``score`` is the preferred figure, None if unknown."""
+
+    variant: VariantComparison
+    level: LoadComparison | None
+    failed: list[str]
+    undecided: list[str]
+    score: Estimate | None
+
+    @property
+    def name(self) -> str:
+        """The variant's name."""
+        return self.variant.variant
+
+    @property
+    def passes(self) -> bool:
+        """Whether every objective is met, and proven to be."""
+        return not self.failed and not self.undecided
+
+    @property
+    def need_bytes(self) -> tuple[int, int]:
+        """What it costs to hold: memory in use (else the artifact's size), then its weights."""
+        return self.variant.memory_bytes or self.variant.artifact_bytes, self.variant.weight_bytes
+
+
+def measured_concurrency(comparison: ComparisonFile, objectives: Objectives) -> int | None:
+    """The load at which speed is compared: the plan's, or the highest that was measured."""
+    if objectives.concurrency is not None:
+        return objectives.concurrency
+    levels = [level.concurrency for v in comparison.variants for level in v.load]
+    return max(levels, default=None)
+
+
+def _judge_quality(
+    variant: VariantComparison, tasks: Sequence[str], comparison: ComparisonFile, confidence: float
+) -> tuple[list[str], list[str]]:
+    failed, undecided = [], []
+    for task in tasks:
+        result = variant.quality.get(task)
+        if result is None:
+            reason = variant.refused_tasks.get(task, "it was not asked")
+            undecided.append(f"{task}: not measured ({reason})")
+        elif result.verdict == "worse":
+            failed.append(words.worse_task(task, result, comparison.baseline))
+        elif result.verdict == "undecided":
+            undecided.append(words.undecided_task(task, result, confidence))
+    return failed, undecided
+
+
+def _judge_memory(
+    variant: VariantComparison, limit_gib: float | None
+) -> tuple[list[str], list[str]]:
+    if limit_gib is None:
+        return [], []
+    if variant.memory_bytes is None:
+        return [], ["memory: the engine reported none"]
+    used = variant.memory_bytes / GIB
+    over = used > limit_gib
+    return ([f"memory: {used:.2f} GiB in use, {limit_gib:g} allowed"] if over else []), []
+
+
+def _judge_speed(
+    variant: VariantComparison, level: LoadComparison | None, objectives: Objectives
+) -> tuple[list[str], list[str]]:
+    if level is None:
+        return [], ["speed: no load figures at the compared concurrency"]
+    if variant.saturated_client:
+        return [], ["speed: void, the load generator itself was the limit"]
+    if level.goodput_share < SLO_SHARE:
+        return [words.missed_slo(level, objectives.slo, SLO_SHARE)], []
+    return [], []
+
+
+def preferred_figure(
+    variant: VariantComparison, level: LoadComparison | None, objectives: Objectives
+) -> Estimate | None:
+    """What the plan prefers to maximise (goodput) or to minimise (latency, memory).
+
+    Goodput in requests per second, latency as the median end to end in seconds, memory in bytes.
+    """
+    if objectives.prefer == "memory":
+        size = variant.memory_bytes or variant.artifact_bytes
+        return Estimate(value=size, low=None, high=None)
+    if level is None or variant.saturated_client:
+        return None
+    return level.goodput_per_s if objectives.prefer == "goodput" else level.e2e_s.get("p50")
+
+
+def judge(
+    variant: VariantComparison, comparison: ComparisonFile, objectives: Objectives
+) -> Candidate:
+    """Hold one variant against every objective."""
+    at = measured_concurrency(comparison, objectives)
+    level = next((level for level in variant.load if level.concurrency == at), None)
+    tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
+    tasks += [t for t in variant.refused_tasks if t not in tasks]
+    judged = (
+        _judge_quality(variant, tasks, comparison, objectives.confidence),
+        _judge_memory(variant, objectives.memory_gib),
+        _judge_speed(variant, level, objectives),
+    )
+    score = preferred_figure(variant, level, objectives)
+    undecided = [reason for _, reasons in judged for reason in reasons]
+    if score is None and level is not None and not variant.saturated_client:
+        undecided.append("latency: too few requests to tell the median")
+    return Candidate(
+        variant=variant,
+        level=level,
+        failed=[reason for reasons, _ in judged for reason in reasons],
+        undecided=undecided,
+        score=score,
+    )
+
+
+def _bounds(estimate: Estimate) -> tuple[float, float]:
+    low = estimate.value if estimate.low is None else estimate.low
+    return low, estimate.value if estimate.high is None else estimate.high
+
+
+def are_equal(one: Estimate, other: Estimate) -> bool:
+    """Whether two figures cannot be told apart: their intervals overlap."""
+    (low, high), (other_low, other_high) = _bounds(one), _bounds(other)
+    return low <= other_high and other_low <= high
+
+
+def rank(candidates: Sequence[Candidate], prefer: str) -> list[Candidate]:
+    """Best first: passing, then undecided, then failing; by the preferred figure within each.
+
+    The smallest of those that equal the best of a class goes first.
+    """
+    sign = -1.0 if prefer == "goodput" else 1.0
+    ranked: list[Candidate] = []
+    for wanted in (0, 1, 2):
+        pool = [c for c in candidates if (2 if c.failed else 1 if c.undecided else 0) == wanted]
+        pool.sort(key=lambda c: (sign * c.score.value if c.score else float("inf"), c.need_bytes))
+        equal = [c for c in pool if c.score and pool[0].score and are_equal(c.score, pool[0].score)]
+        if equal:
+            first = min(equal, key=lambda c: c.need_bytes)
+            pool = [first, *(c for c in pool if c is not first)]
+        ranked += pool
+    return ranked
+
+
+def _beats(one: Candidate, other: Candidate, prefer: str) -> bool:
+    """Whether one is better than the other by more than the measurement's interval."""
+    if one.score is None or other.score is None or are_equal(one.score, other.score):
+        return False
+    higher = one.score.value > other.score.value
+    return higher if prefer == "goodput" else not higher
+
+
+def decide(
+    comparison: ComparisonFile, objectives: Objectives, *, notes: Sequence[str] = ()
+) -> VerdictFile:
+    """Rank the variants and give one verdict; ``notes`` are added to the caveats as they are.
+
+    Recommended is a variant that passes. When only the baseline passes while a variant that beats
+    it is merely unproven, or nothing passes but something is unproven, the evidence is not enough.
+    """
+    judged = [judge(variant, comparison, objectives) for variant in comparison.variants]
+    order = rank(judged, objectives.prefer)
+    passing = [candidate for candidate in order if candidate.passes]
+    open_ = [c for c in order if not c.failed and c.undecided]
+    baseline = next(c for c in order if c.name == comparison.baseline)
+    best = passing[0] if passing else None
+    rivals = [c for c in open_ if best is None or _beats(c, best, objectives.prefer)]
+    view = words.View(comparison=comparison, objectives=objectives)
+    equal = [
+        c.name
+        for c in passing[1:]
+        if best and best.score and c.score and are_equal(best.score, c.score)
+    ]
+    caveats = [*evidence.caveats(view, [(c.name, c.undecided) for c in open_]), *notes]
+    if best is not None and not (best is baseline and rivals):
+        outcome, variant = "recommended", best.name
+        sentence = words.recommendation(view, best.variant, best.level)
+        reasons = evidence.reasons(view, best.variant, best.level, equal)
+    elif best is not None or open_:
+        outcome, variant = "not_enough_evidence", None
+        sentence = words.not_enough(
+            view, rivals[0].variant, rivals[0].level, rivals[0].undecided, fallback=best is not None
+        )
+        reasons = rivals[0].undecided
+    else:
+        outcome, variant = "none_qualifies", None
+        sentence = words.none_qualifies(view, order[0].name, order[0].failed)
+        reasons = [f"{c.name}: {'; '.join(c.failed)}" for c in order]
+    return VerdictFile(
+        outcome=outcome,
+        variant=variant,
+        sentence=sentence,
+        reasons=reasons,
+        caveats=caveats,
+        ranking=[
+            Ranked(
+                variant=c.name,
+                passes=c.passes,
+                failed=c.failed,
+                undecided=c.undecided,
+                score=c.score.value if c.score else None,
+            )
+            for c in order
+        ],
+        smallest_passing=_smallest(passing),
+        fastest_passing=_fastest(passing),
+    )
+
+
+def _smallest(passing: Sequence[Candidate]) -> str | None:
+    weights = [(c.variant.weight_bytes, *c.need_bytes, c.name) for c in passing]
+    return min(weights)[-1] if weights else None
+
+
+def _fastest(passing: Sequence[Candidate]) -> str | None:
+    speeds = [(c.level.output_tok_per_s.value, c.name) for c in passing if c.level is not None]
+    return max(speeds)[1] if speeds else None

@@ -1,0 +1,107 @@
+"""The evidence under a verdict and its limits, one short sentence each. Pure functions."""
+
+from collections.abc import Sequence
+
+from eval.schema import LoadComparison, TaskComparison, VariantComparison
+from eval.stats import Interval
+from eval.verdict_words import (
+    View,
+    amount,
+    interval_words,
+    loss_of,
+    margin_words,
+    slo_words,
+    times,
+)
+
+MIB = 1 << 20
+
+
+def _speed_reason(view: View, variant: VariantComparison, level: LoadComparison) -> str:
+    own = (
+        f"It serves {level.output_tok_per_s.value:,.0f} tokens per second at "
+        f"{level.concurrency} streams"
+    )
+    base = next((x for x in view.baseline.load if x.concurrency == level.concurrency), None)
+    if view.is_baseline(variant) or base is None:
+        return f"{own}."
+    if view.baseline.saturated_client:
+        return f"{own}; the baseline's own speed is void, so there is no ratio."
+    ratio = level.output_tok_per_s_ratio
+    known = ratio.low is not None and ratio.high is not None
+    interval = f" ({ratio.low:.2f} to {ratio.high:.2f})" if known else ""
+    return (
+        f"{own}, {view.comparison.baseline} {base.output_tok_per_s.value:,.0f}: "
+        f"{times(ratio.value)}{interval}."
+    )
+
+
+def _task_reason(task: str, result: TaskComparison) -> str | None:
+    loss = loss_of(result)
+    if loss is None:
+        return None
+    word = "loss" if loss.value > 0 else "gain"
+    turned = loss if loss.value > 0 else Interval(value=-loss.value, low=-loss.high, high=-loss.low)
+    return (
+        f"{task}: {word} of {amount(result.metric, turned.value)} "
+        f"({interval_words(result.metric, turned)}) over {result.items:,} items, "
+        f"proven to the {margin_words(result)}."
+    )
+
+
+def _size_reason(view: View, variant: VariantComparison) -> str:
+    share = f"{times(variant.weight_bytes / view.baseline.weight_bytes)} of the baseline's"
+    weights = f"Its weights take {variant.weight_bytes / MIB:,.1f} MiB"
+    memory = variant.memory_bytes
+    in_use = f"; {memory / MIB:,.0f} MiB of memory in use" if memory is not None else ""
+    return f"{weights}{'' if view.is_baseline(variant) else f', {share}'}{in_use}."
+
+
+def reasons(
+    view: View, variant: VariantComparison, level: LoadComparison | None, equal: Sequence[str]
+) -> list[str]:
+    """The evidence for the recommended variant, speed first."""
+    found = []
+    if level is not None:
+        found.append(_speed_reason(view, variant, level))
+        if slo_words(view.objectives.slo):
+            found.append(
+                f"{100 * level.goodput_share:.0f} % of its requests meet "
+                f"{slo_words(view.objectives.slo)}."
+            )
+    shares = view.comparison.attribution.get(variant.variant, {})
+    if "speed_ratio_engine" in shares:
+        found.append(
+            f"Of the speed, the engine gives {times(shares['speed_ratio_engine'])} and the "
+            f"number format {times(shares['speed_ratio_recipe'])}."
+        )
+    found += [
+        reason
+        for task, result in variant.quality.items()
+        if (reason := _task_reason(task, result)) is not None
+    ]
+    found.append(_size_reason(view, variant))
+    if equal:
+        verb = "do" if len(equal) > 1 else "does"
+        found.append(
+            f"{', '.join(equal)} {verb} as well within the interval of the measurement; "
+            f"{variant.variant} needs less memory."
+        )
+    return found
+
+
+def caveats(view: View, open_: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """What the verdict could not rest on."""
+    found = [f"{name} is undecided: {'; '.join(reasons)}." for name, reasons in open_]
+    for task, result in view.baseline.quality.items():
+        if result.noise_floor is None:
+            found.append(f"{task}: the baseline was asked once, so its noise is unknown.")
+        elif result.noise_floor > result.margin:
+            found.append(
+                f"{task}: two passes of the baseline differ by "
+                f"{amount(result.metric, result.noise_floor)}, more than the margin."
+            )
+    silent = [v.variant for v in view.comparison.variants if v.memory_bytes is None]
+    if silent:
+        found.append(f"Memory in use is unknown for {', '.join(silent)}.")
+    return found

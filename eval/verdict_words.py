@@ -1,0 +1,171 @@
+"""The verdict in plain sentences that are understood in ten seconds. Pure functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deploy.plan import Objectives, Slo
+from eval.paired import as_loss
+from eval.schema import ComparisonFile, Estimate, LoadComparison, TaskComparison, VariantComparison
+from eval.stats import Interval, items_needed
+from services.engines.table import ENGINES
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What the sentences are about."""
+
+    comparison: ComparisonFile
+    objectives: Objectives
+
+    @property
+    def baseline(self) -> VariantComparison:
+        """The variant that all others are compared with."""
+        name = self.comparison.baseline
+        return next(v for v in self.comparison.variants if v.variant == name)
+
+    def is_baseline(self, variant: VariantComparison) -> bool:
+        """Whether a variant is the baseline itself."""
+        return variant.variant == self.comparison.baseline
+
+
+def amount(metric: str, value: float) -> str:
+    """A size of a difference in its unit: points of accuracy, or nats per token."""
+    if metric == "accuracy":
+        return f"{100 * value:.1f} points"
+    return f"{value:.3f} nats per token"
+
+
+def margin_words(result: TaskComparison) -> str:
+    """A task's margin: ``3-point margin``, ``0.05-nat margin``."""
+    scaled = 100 * result.margin if result.metric == "accuracy" else result.margin
+    return f"{scaled:g}{'-point' if result.metric == 'accuracy' else '-nat'} margin"
+
+
+def loss_of(result: TaskComparison) -> Interval | None:
+    """A task's difference as a loss with its interval; None where it has no interval."""
+    found = result.difference
+    if found is None or found.low is None or found.high is None:
+        return None
+    return as_loss(Interval(value=found.value, low=found.low, high=found.high), result.metric)
+
+
+def interval_words(metric: str, loss: Interval) -> str:
+    """The bounds of a loss in its unit."""
+    scale, digits = (100, 1) if metric == "accuracy" else (1, 3)
+    return f"{scale * loss.low:.{digits}f} to {scale * loss.high:.{digits}f}"
+
+
+def worse_task(task: str, result: TaskComparison, baseline: str) -> str:
+    """Why a task disqualifies a variant."""
+    loss = loss_of(result)
+    assert loss is not None
+    return (
+        f"{task}: {amount(result.metric, loss.value)} worse than {baseline}, "
+        f"beyond the {margin_words(result)}"
+    )
+
+
+def undecided_task(task: str, result: TaskComparison, confidence: float) -> str:
+    """Why a task is not proven, and how many items would settle it."""
+    loss = loss_of(result)
+    if loss is None:
+        return f"{task}: {result.items} items are too few for an interval"
+    needed = items_needed(result.items, loss, result.margin, confidence)
+    known = (
+        f"{task}: the loss is {amount(result.metric, loss.value)} "
+        f"({interval_words(result.metric, loss)}), not proven within the {margin_words(result)}"
+    )
+    if needed is None:
+        return f"{known}; more items would rather prove the opposite"
+    about = _round(max(needed, result.items + 1))
+    return f"{known}; about {about:,} items would tell, {result.items:,} were asked"
+
+
+def _round(count: int) -> int:
+    """Two significant digits, upwards: an estimate is not to look exact."""
+    step = int(10 ** max(0, len(str(count)) - 2))
+    return -(-count // step) * step
+
+
+def slo_words(slo: Slo) -> str:
+    """The latency objectives in one phrase."""
+    limits = {"TTFT": slo.ttft_s, "TPOT": slo.tpot_s, "end to end": slo.e2e_s}
+    asked = [f"{name} {1000 * limit:g} ms" for name, limit in limits.items() if limit is not None]
+    return ", ".join(asked)
+
+
+def missed_slo(level: LoadComparison, slo: Slo, share: float) -> str:
+    """Why the load disqualifies a variant."""
+    did = f"meet {slo_words(slo)}" if slo_words(slo) else "succeed"
+    return (
+        f"speed: {100 * level.goodput_share:.0f} % of the requests at {level.concurrency} streams "
+        f"{did}, {100 * share:.0f} % must"
+    )
+
+
+def ratio_words(ratio: Estimate) -> str:
+    """A speed ratio; one whose interval holds 1 is called the same."""
+    if ratio.low is not None and ratio.high is not None and ratio.low <= 1 <= ratio.high:
+        return "the same throughput as"
+    return f"{times(ratio.value)} the throughput of"
+
+
+def times(value: float) -> str:
+    """A ratio: two digits after the point where it is below or near one."""
+    return f"{value:.2f}x" if value < 1.095 else f"{value:.1f}x"
+
+
+def _quality_phrase(variant: VariantComparison) -> str:
+    """The worst loss, in the unit of accuracy where there is one."""
+    results = [r for r in variant.quality.values() if r.difference is not None]
+    shown = [r for r in results if r.metric == "accuracy"] or results
+    losses = [(loss.value / r.margin if r.margin else loss.value, loss.value, r)
+              for r in shown if (loss := loss_of(r)) is not None]  # fmt: skip
+    if not losses:
+        return ""
+    _, value, result = max(losses, key=lambda entry: entry[0])
+    what = "accuracy" if result.metric == "accuracy" else "likelihood"
+    if value <= 0:
+        return f", {what} not lower (proven to the {margin_words(result)})"
+    return f", {what} within {amount(result.metric, value)} (proven to the {margin_words(result)})"
+
+
+def _place(variant: VariantComparison) -> str:
+    engine = ENGINES.get(variant.engine)
+    return f"{variant.variant} on {engine.title if engine else variant.engine}"
+
+
+def _advantage(view: View, variant: VariantComparison, level: LoadComparison | None) -> str:
+    parts = []
+    if level is not None and not variant.saturated_client and not view.baseline.saturated_client:
+        speed = ratio_words(level.output_tok_per_s_ratio)
+        parts.append(f"{speed} {view.comparison.baseline} at {level.concurrency} streams")
+    parts.append(f"{times(variant.weight_bytes / view.baseline.weight_bytes)} the weights")
+    return ", ".join(parts)
+
+
+def recommendation(view: View, variant: VariantComparison, level: LoadComparison | None) -> str:
+    """The answer: which variant, and what it brings."""
+    if view.is_baseline(variant):
+        return f"Run {_place(variant)}: no other variant is better and proven."
+    return f"Run {_place(variant)}: {_advantage(view, variant, level)}{_quality_phrase(variant)}."
+
+
+def not_enough(
+    view: View,
+    rival: VariantComparison,
+    level: LoadComparison | None,
+    undecided: Sequence[str],
+    *,
+    fallback: bool,
+) -> str:
+    """What is missing, and what to do until it is there."""
+    until = f" Until then run {view.comparison.baseline}." if fallback else ""
+    gain = "" if view.is_baseline(rival) else f" would give {_advantage(view, rival, level)}, but"
+    return f"Not enough evidence: {_place(rival)}{gain} is not proven: {undecided[0]}.{until}"
+
+
+def none_qualifies(view: View, nearest: str, failed: Sequence[str]) -> str:
+    """Nothing passes; what the best of them fails on."""
+    count = len(view.comparison.variants)
+    return f"None of the {count} variants meets the objectives; {nearest}: {'; '.join(failed)}."

@@ -1,0 +1,38 @@
+"""One real service for all tests that need engines: every variant of the test plan, served."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.plan import Plan, load_plan
+
+ROOT = Path(__file__).parent.parent
+PLAN = Path(__file__).parent / "plan.yaml"
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    """The test plan: all seven variants of the reference model, on a port of its own."""
+    return load_plan(str(PLAN))
+
+
+@pytest.fixture(scope="session")
+def service(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Quantize, deploy, and take down at the end; gives the service's address."""
+    variables = {**os.environ, "ASSAY_RUN_DIR": str(tmp_path_factory.mktemp("run"))}
+
+    def run(*command: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "deploy", *command], check=True, cwd=ROOT, env=variables
+        )
+
+    run("quantize", "--plan", str(PLAN))
+    try:
+        run("up", "--plan", str(PLAN))
+        yield f"http://{plan.serving.host}:{plan.serving.port}"
+    finally:
+        run("down")

@@ -1,0 +1,88 @@
+"""The installer: what it recognises, what it refuses, what it passes on from pip to uv."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy import environments
+from deploy.environments import ENVIRONMENTS, PINS, SetupError, check_system, is_finished
+from deploy.pip_configuration import parse_pip_config, torch_backend, uv_settings
+from services.engines.table import ENGINES
+
+
+def test_every_environment_has_pins_and_every_engine_an_environment() -> None:
+    for name in ENVIRONMENTS:
+        assert (PINS / f"{name}.txt").is_file()
+        assert (PINS / f"{name}.in").is_file()
+    assert {engine.environment for engine in ENGINES.values()} <= set(ENVIRONMENTS)
+
+
+def test_every_requirement_is_pinned_and_names_no_host() -> None:
+    for path in PINS.glob("*.txt"):
+        if path.name == "overrides.txt":
+            continue
+        for line in path.read_text().splitlines():
+            assert "==" in line, f"{path.name}: {line}"
+            assert "://" not in line, f"{path.name}: {line}"
+
+
+def test_an_environment_is_finished_only_with_the_marker_of_todays_pins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "VENVS", tmp_path)
+    control = ENVIRONMENTS["control"]
+    assert not is_finished(control)
+    marker = tmp_path / "control" / environments.MARKER
+    marker.parent.mkdir()
+    marker.write_text(json.dumps({"hash": "of yesterday"}))
+    assert not is_finished(control)
+    marker.write_text(json.dumps({"hash": environments.environment_hash(control)}))
+    assert is_finished(control)
+
+
+def test_a_missing_compiler_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(SetupError, match="build-essential"):
+        check_system([ENVIRONMENTS["llamacpp"]])
+
+
+def test_too_little_disk_is_refused_before_anything_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environments, "FREE_GIB", 10**9)
+    with pytest.raises(SetupError, match="GiB free"):
+        check_system([ENVIRONMENTS["control"]])
+    check_system([])
+
+
+def test_pips_settings_are_said_again_to_uv() -> None:
+    listing = (
+        "global.index-url='https://mirror.example/simple'\n"
+        "global.extra-index-url='https://one.example/simple https://two.example/simple'\n"
+        "global.find-links='/wheels/a /wheels/b'\n"
+        ":env:.find-links='/wheels/c'\n"
+        "install.cert='/certs/ca.pem'\n"
+        "list.format='columns'\n"
+    )
+    assert uv_settings(parse_pip_config(listing), {}) == {
+        "UV_DEFAULT_INDEX": "https://mirror.example/simple",
+        "UV_INDEX": "https://one.example/simple https://two.example/simple",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_FIND_LINKS": "/wheels/c",
+        "SSL_CERT_FILE": "/certs/ca.pem",
+    }
+
+
+def test_what_the_user_told_uv_wins() -> None:
+    pip = {"index-url": "https://mirror.example/simple"}
+    assert uv_settings(pip, {"UV_DEFAULT_INDEX": "https://own.example/simple"}) == {}
+
+
+def test_the_cpu_build_of_torch_is_asked_for_unless_a_wheel_is_at_hand(tmp_path: Path) -> None:
+    links = {"UV_FIND_LINKS": str(tmp_path)}
+    assert torch_backend(links) == ["--torch-backend", "cpu"]
+    (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
+    assert torch_backend(links) == []
+    assert torch_backend({"UV_NO_INDEX": "1"}) == []

@@ -1,0 +1,88 @@
+"""The plan refuses what it cannot mean, and names it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.plan import PLANS_DIR, Plan, PlanError, load_plan
+
+MINIMAL = {"name": "small", "variants": ["bf16-vllm"], "baseline": "bf16-vllm"}
+
+
+def write(folder: Path, content: object) -> str:
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+def test_every_bundled_plan_loads() -> None:
+    for path in PLANS_DIR.glob("*.yaml"):
+        assert load_plan(path.stem).name == path.stem
+
+
+def test_an_unknown_key_is_named_by_its_path_with_the_nearest_valid_one(tmp_path: Path) -> None:
+    path = write(tmp_path, {**MINIMAL, "load": {"concurencies": [1]}})
+    with pytest.raises(PlanError, match=r"load\.concurencies: unknown key; did you mean 'concurr"):
+        load_plan(path)
+
+
+def test_an_unknown_variant_is_named_with_the_nearest_valid_one(tmp_path: Path) -> None:
+    path = write(tmp_path, {**MINIMAL, "variants": ["bf16-vlm"]})
+    with pytest.raises(PlanError, match="did you mean 'bf16-vllm'"):
+        load_plan(path)
+
+
+def test_a_wrong_value_is_shown_with_its_key_path(tmp_path: Path) -> None:
+    path = write(tmp_path, {**MINIMAL, "quality": {"limit": 0}})
+    with pytest.raises(PlanError, match=r"quality\.limit: .* \(got 0\)"):
+        load_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"baseline": "gguf-bf16"}, "baseline: 'gguf-bf16' is not among the variants"),
+        ({"variants": ["bf16-vllm", "bf16-vllm"]}, "a name stands twice"),
+        ({"load": {"prompt_tokens": 4000}}, "exceeds serving.context_length"),
+        ({"objectives": {"concurrency": 3}}, "3 is not among load.concurrencies"),
+    ],
+)
+def test_contradictions_between_keys_are_refused(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(PlanError, match=message):
+        load_plan(write(tmp_path, {**MINIMAL, **change}))
+
+
+def test_a_missing_plan_is_answered_with_the_bundled_names() -> None:
+    with pytest.raises(PlanError, match="cpu-demo"):
+        load_plan("no-such-plan")
+
+
+def test_what_is_no_mapping_and_what_is_no_yaml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="a plan is a mapping"):
+        load_plan(write(tmp_path, ["a", "list"]))
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [unclosed")
+    with pytest.raises(PlanError, match="no valid YAML"):
+        load_plan(str(broken))
+
+
+def test_a_selection_of_variants_keeps_the_baseline() -> None:
+    plan = load_plan("cpu-demo", variants="gguf-q2_k")
+    assert plan.variants == ("bf16-vllm", "gguf-q2_k")
+
+
+def test_the_model_can_be_replaced() -> None:
+    assert load_plan("cpu-demo", model="some/model").model == "some/model"
+
+
+def test_only_what_is_measured_decides_the_run() -> None:
+    plan = load_plan("cpu-demo")
+    content = plan.model_dump()
+    fewer = Plan.model_validate({**content, "variants": ["bf16-vllm"]})
+    other_port = Plan.model_validate({**content, "serving": {**content["serving"], "port": 9}})
+    other_load = Plan.model_validate({**content, "load": {**content["load"], "rounds": 5}})
+    assert fewer.measuring_sha256() == other_port.measuring_sha256() == plan.measuring_sha256()
+    assert other_load.measuring_sha256() != plan.measuring_sha256()

@@ -1,0 +1,238 @@
+"""The page says what the files say, and survives whatever is missing or hostile."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import eval.report.page
+from deploy.plan import load_plan
+from eval.report.inputs import ReportError
+from eval.report.page import write_report
+from eval.schema import ComparisonFile, VerdictFile
+from eval.verdict import decide
+from services.engines.table import ENGINES
+from tests.eval.report import builders, run_files, verdicts
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+ONE, THIRTY = builders.CPU_DEMO[:1], builders.thirty()
+CASES = {
+    "seven": (builders.comparison(), verdicts.recommended()),
+    "one": (builders.comparison(ONE), verdicts.recommended(ONE)),
+    "thirty": (builders.comparison(THIRTY), verdicts.recommended(THIRTY)),
+    "all failing": (builders.comparison(), verdicts.all_failing()),
+    "not enough evidence": (builders.comparison(), verdicts.undecided()),
+}
+HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
+
+
+class Reader(HTMLParser):
+    """Collects data, and insists that every element is closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in {"script", "style"}:
+            self.words.append(data.strip())
+
+    def values(self) -> set[float]:
+        """Every exact number that a table cell carries."""
+        written = (attributes.get("data-v") for _, attributes in self.elements)
+        return {float(v) for v in written if v and re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?", v)}
+
+
+def report(
+    directory: Path, found: ComparisonFile, verdict: VerdictFile, complete: bool = True
+) -> str:
+    return write_report(
+        run_files.write_run(directory, found, verdict, complete=complete)
+    ).read_text()
+
+
+def test_the_package_is_the_one_of_this_repository() -> None:
+    assert Path(__file__).parents[3] in Path(eval.report.page.__file__).parents
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_is_well_formed_and_names_every_variant(tmp_path: Path, case: str) -> None:
+    found, verdict = CASES[case]
+    page = report(tmp_path, found, verdict)
+    reader = Reader(page)
+    for variant in found.variants:
+        assert variant.variant in reader.words
+    drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(drawings) > 10
+    for drawing in drawings:
+        root = ET.fromstring(drawing)
+        assert root.get("aria-hidden") or (
+            root.get("aria-label") and root.find("title") is not None
+        )
+    identifiers = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    assert "nan" not in reader.words
+    assert ">None<" not in page
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_verdict_stands_in_words(tmp_path: Path, case: str) -> None:
+    found, verdict = CASES[case]
+    page = report(tmp_path, found, verdict)
+    heading = re.search(r"<h1[^>]*>(.*?)</h1>", page)
+    assert heading
+    assert unescape(re.sub("</?em>", "", heading[1])) == verdict.sentence
+    words = {
+        "recommended": "Recommended",
+        "none_qualifies": "No variant qualifies",
+        "not_enough_evidence": "Not enough evidence",
+    }
+    assert f"<span>{words[verdict.outcome]}</span>" in page
+    for said in (*verdict.reasons, *verdict.caveats):
+        assert said.replace("'", "&#39;") in page
+
+
+def test_the_tables_carry_exactly_the_numbers_of_the_files(tmp_path: Path) -> None:
+    report(tmp_path, *CASES["seven"])
+    values = Reader((tmp_path / "report.html").read_text()).values()
+    for variant in json.loads((tmp_path / "comparison.json").read_text())["variants"]:
+        load = next(x for x in variant["load"] if x["concurrency"] == 16)
+        expected = [variant["weight_bytes"], variant["memory_bytes"], variant["bits_per_weight"]]
+        expected += [load["output_tok_per_s"]["value"], load["requests"]]
+        expected += [load["ttft_s"]["p50"]["value"], load["tpot_s"]["p50"]["value"]]
+        for task in variant["quality"].values():
+            expected += [task["score"]["value"], task["items"]]
+            expected += list(task["flips"].values()) if task["flips"] else []
+        assert set(expected) <= values
+
+
+def test_nothing_is_loaded_from_outside(tmp_path: Path) -> None:
+    page = report(tmp_path, *CASES["seven"])
+    assert not re.search(r"https?:|@import|url\(|//[a-z]+\.", page.split("</style>")[1])
+    for tag, attributes in Reader(page).elements:
+        assert tag not in {"link", "img", "iframe", "object"}
+        assert "src" not in attributes
+        address = attributes.get("href")
+        assert address is None or address[0] == "#" or (tmp_path / address).is_file()
+
+
+def test_hostile_names_stay_names(tmp_path: Path) -> None:
+    sketches = [vars(sketch) for sketch in builders.CPU_DEMO[:2]]
+    hostile = tuple(
+        builders.Sketch(**{**sketch, "name": f"{HOSTILE}{i}", "recipe": HOSTILE, "engine": HOSTILE})
+        for i, sketch in enumerate(sketches)
+    )
+    found = builders.comparison(hostile, model=HOSTILE)
+    page = report(tmp_path, found, verdicts.recommended(hostile))
+    reader = Reader(page)
+    assert [tag for tag, _ in reader.elements].count("script") == 1
+    assert "alert('x')" not in page.replace("&#39;", "&apos;")
+    assert HOSTILE in reader.words
+
+
+def test_what_was_not_measured_is_said_with_its_reason(tmp_path: Path) -> None:
+    found, verdict = CASES["seven"]
+    first, second, third, *others = found.variants
+    changed = [
+        first,
+        second.model_copy(update={"load": [], "memory_bytes": None}),
+        third.model_copy(
+            update={"quality": {}, "refused_tasks": {"assay_choice": "no echo with logprobs"}}
+        ),
+        *(v.model_copy(update={"held_weight_bytes": None}) for v in others),
+    ]
+    page = report(tmp_path, found.model_copy(update={"variants": changed}), verdict)
+    assert "no echo with logprobs" in page
+    assert "the run holds no load figures" in page
+    assert "not measured" in page
+    Reader(page)
+
+
+@pytest.mark.parametrize("chosen", ["bf16-vllm", "gguf-q8_0"])
+@pytest.mark.parametrize("gap", ["load", "quality", "variants"])
+def test_a_run_without_a_whole_part_is_still_reported(
+    tmp_path: Path, chosen: str, gap: str
+) -> None:
+    found, verdict = CASES["seven"]
+    emptied = [v.model_copy(update={gap: type(getattr(v, gap, []))()}) for v in found.variants]
+    found = found.model_copy(update={"variants": [] if gap == "variants" else emptied})
+    found = found.model_copy(update={"attribution": {}})
+    page = report(tmp_path, found, verdict.model_copy(update={"variant": chosen}), complete=False)
+    Reader(page)
+    assert "ot measured" in page
+    assert "Not recorded" in page
+
+
+def test_a_saturated_load_generator_voids_the_speed(tmp_path: Path) -> None:
+    found, verdict = CASES["seven"]
+    void = [v.model_copy(update={"saturated_client": True}) for v in found.variants]
+    page = report(tmp_path, found.model_copy(update={"variants": void}), verdict)
+    assert "void: load generator saturated" in page
+    assert "curve e0 void" in page
+
+
+def test_unreadable_raw_files_are_named(tmp_path: Path) -> None:
+    run_files.write_run(tmp_path, *CASES["seven"])
+    for name in ("requests.parquet", "samples.parquet"):
+        (tmp_path / "gguf-q8_0" / name).write_bytes(b"PAR1 cut short")
+    page = write_report(tmp_path).read_text()
+    assert "requests.parquet cannot be read" in page
+    assert "samples.parquet cannot be read" in page
+
+
+@pytest.mark.parametrize("sketches", [builders.CPU_DEMO, ONE, THIRTY], ids=["7", "1", "30"])
+def test_the_verdict_stage_and_the_report_fit_together(
+    tmp_path: Path, sketches: tuple[builders.Sketch, ...]
+) -> None:
+    found = builders.comparison(sketches)
+    known = [v for v in found.variants if v.engine in ENGINES]
+    found = found.model_copy(update={"variants": known})
+    verdict = decide(found, load_plan("cpu-demo").objectives)
+    page = report(tmp_path, found, verdict)
+    reader = Reader(page)
+    for ranked in verdict.ranking:
+        for reason in (*ranked.failed, *ranked.undecided):
+            assert reason in unescape(page)
+        assert ranked.variant in reader.words
+
+
+def test_errors_of_requests_are_counted(tmp_path: Path) -> None:
+    assert "1 × 503 the replica is starting" in report(tmp_path, *CASES["seven"])
+
+
+def test_a_missing_or_malformed_verdict_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    run_files.write_run(tmp_path, *CASES["seven"])
+    (tmp_path / "verdict.json").write_text('{"outcome": "maybe"}')
+    with pytest.raises(ReportError, match=r"verdict\.json"):
+        write_report(tmp_path)
+    (tmp_path / "verdict.json").unlink()
+    with pytest.raises(ReportError, match="No such file"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_writing_again_replaces_the_page_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    first = report(tmp_path, *CASES["seven"])
+    assert report(tmp_path, *CASES["seven"]) == first
+    assert list(tmp_path.glob("*.partial")) == []

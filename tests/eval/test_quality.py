@@ -1,0 +1,382 @@
+import json
+import math
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+from transformers import AutoTokenizer
+
+from deploy.plan import Plan
+from eval.endpoint import read_health
+from eval.lm_eval_job import Event, Job
+from eval.lm_eval_process import ROOT, QualityError, follow, run_job
+from eval.lm_eval_runner import refusal
+from eval.quality import batch_size, inputs_sha256, run_quality
+from eval.samples import by_task, read_samples
+from eval.schema import QualityFile, TaskScore
+from loadtest.endpoint import EndpointError
+from quantize.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
+from tests.eval.fake_endpoint import Behaviour, Fake, log_probability, serve
+
+TEXTS = ["Mira lives by the sea. She sings.", "Ten boats left the harbour before dawn."]
+CHOICES = [" red", " blue", " green", " very dark yellow"]
+QUESTIONS = [f"The colour of house {number} is" for number in range(6)]
+
+
+def make_tasks(folder: Path) -> Path:
+    folder.mkdir()
+    rows: dict[str, list[dict[str, object]]] = {
+        "tiny_text": [{"text": text} for text in TEXTS],
+        "tiny_choice": [
+            {"question": q, "choices": CHOICES, "answer": i % 4} for i, q in enumerate(QUESTIONS)
+        ],
+        "tiny_words": [{"question": q, "answer": str(6 + i % 2)} for i, q in enumerate(QUESTIONS)],
+    }
+    specific = {
+        "tiny_text": 'output_type: loglikelihood_rolling\ndoc_to_text: ""\n'
+        'doc_to_target: "{{text}}"\nmetric_list: [{metric: bits_per_byte}]\n',
+        "tiny_choice": 'output_type: multiple_choice\ndoc_to_text: "{{question}}"\n'
+        'doc_to_target: answer\ndoc_to_choice: choices\ntarget_delimiter: ""\n'
+        "metric_list: [{metric: acc}, {metric: acc_norm}]\n",
+        "tiny_words": 'output_type: generate_until\ndoc_to_text: "{{question}}"\n'
+        'doc_to_target: "{{answer}}"\n'
+        'generation_kwargs: {until: ["."], do_sample: false, max_gen_toks: 8}\n'
+        "metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]\n",
+    }
+    for name, items in rows.items():
+        data = folder / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(item) + "\n" for item in items))
+        (folder / f"{name}.yaml").write_text(
+            f"task: {name}\ndataset_path: json\ntest_split: test\n"
+            f"dataset_kwargs: {{data_files: {{test: {data}}}}}\n{specific[name]}"
+        )
+    return folder
+
+
+def make_plan(*variants: str, tasks: tuple[str, ...], model: str = "reference") -> Plan:
+    return Plan.model_validate(
+        {
+            "name": "tiny",
+            "model": model,
+            "variants": variants,
+            "baseline": variants[0],
+            "serving": {"context_length": 256, "max_sequences": 4},
+            "load": {"prompt_tokens": 8, "output_tokens": 8},
+            "quality": {"tasks": tasks, "concurrency": 3},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A whole quality stage over two variants, of which one cannot echo."""
+
+    fake: Fake
+    plan: Plan
+    run_dir: Path
+    tasks_dir: Path
+    results: dict[str, QualityFile]
+    told: list[str]
+
+    def again(self, plan: Plan | None = None) -> list[str]:
+        told: list[str] = []
+        run_quality(
+            plan or self.plan,
+            self.run_dir,
+            url=self.fake.url,
+            tasks_dir=self.tasks_dir,
+            tell=told.append,
+        )
+        return told
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    folder = tmp_path_factory.mktemp("quality")
+    tasks = make_tasks(folder / "tasks")
+    model = folder / "model"
+    model.mkdir()
+    for name in TOKENIZER_FILES:
+        if (REFERENCE_WEIGHTS / name).is_file():
+            shutil.copy(REFERENCE_WEIGHTS / name, model)
+    plan = make_plan(
+        "bf16-vllm", "gguf-q8_0", tasks=("tiny_text", "tiny_choice", "tiny_words"), model=str(model)
+    )
+    variants = {
+        "bf16-vllm": Behaviour(full=2),
+        "gguf-q8_0": Behaviour(capabilities=("stop", "token_ids"), echoes=False, answer="6"),
+    }
+    with serve(variants) as fake:
+        run, told = folder / "run", list[str]()
+        results = run_quality(plan, run, url=fake.url, tasks_dir=tasks, tell=told.append)
+        yield Finished(fake, plan, run, tasks, dict(results), told)
+
+
+def ids(text: str, model: str) -> list[int]:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    found: list[int] = tokenizer(text, add_special_tokens=False).input_ids
+    return found
+
+
+def with_bos(text: str, model: str) -> list[int]:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    adds = tokenizer("a").input_ids[0] == tokenizer.bos_token_id
+    return [tokenizer.bos_token_id] * adds + ids(text, model)
+
+
+def test_the_likelihood_of_a_text_is_that_of_its_tokens_after_one_bos(finished: Finished) -> None:
+    bos = AutoTokenizer.from_pretrained(finished.plan.model).bos_token_id
+    nll, tokens = 0.0, 0
+    for text in TEXTS:
+        sequence = [bos, *ids(text, finished.plan.model)]
+        nll -= sum(log_probability(a, b) for a, b in pairwise(sequence))
+        tokens += len(sequence) - 1
+    score = finished.results["bf16-vllm"].tasks["tiny_text"]
+    assert score.metric == "nll_per_token"
+    assert score.value == pytest.approx(nll / tokens)
+    assert score.details["tokens"] == tokens
+    total_bytes = sum(len(text.encode()) for text in TEXTS)
+    assert score.details["bits_per_byte"] == pytest.approx(nll / total_bytes / math.log(2))
+
+
+def test_a_choice_is_the_most_likely_continuation(finished: Finished) -> None:
+    expected: list[tuple[str, float]] = []
+    for question in QUESTIONS:
+        context = with_bos(question, finished.plan.model)
+        sums = []
+        for text in CHOICES:
+            whole = with_bos(question + text, finished.plan.model)
+            steps = zip(whole[len(context) - 1 :], whole[len(context) :], strict=False)
+            sums.append(sum(log_probability(a, b) for a, b in steps))
+        expected.append((CHOICES[sums.index(max(sums))].strip(), -sums[len(expected) % 4]))
+    samples = by_task(read_samples(finished.run_dir / "bf16-vllm" / "samples.parquet"))
+    got = [(sample.answer, sample.nll) for sample in samples["tiny_choice"]]
+    assert [answer for answer, _ in got] == [answer for answer, _ in expected]
+    assert [nll for _, nll in got] == pytest.approx([nll for _, nll in expected])
+    right = [bool(s.correct) for s in samples["tiny_choice"]]
+    assert finished.results["bf16-vllm"].tasks["tiny_choice"].value == sum(right) / len(right)
+
+
+def test_a_generated_answer_counts_when_it_matches(finished: Finished) -> None:
+    samples = by_task(read_samples(finished.run_dir / "bf16-vllm" / "samples.parquet"))
+    assert [s.correct for s in samples["tiny_words"]] == [False, True] * 3
+    assert {s.answer for s in samples["tiny_words"]} == {"7"}
+    assert finished.results["bf16-vllm"].tasks["tiny_words"].value == 0.5
+
+
+def test_a_task_that_the_endpoint_cannot_answer_is_refused_and_not_scored(
+    finished: Finished,
+) -> None:
+    result = finished.results["gguf-q8_0"]
+    assert set(result.tasks) == {"tiny_words"}
+    assert result.refused_tasks == {
+        "tiny_text": "the endpoint cannot do echo_logprobs",
+        "tiny_choice": "the endpoint cannot do echo_logprobs",
+    }
+    assert not any(r.get("echo") for r in finished.fake.requests if r["model"] == "gguf-q8_0")
+
+
+def test_the_baseline_is_asked_twice_and_the_others_once(finished: Finished) -> None:
+    # 2 texts, 6 questions of 4 choices and 6 of words, twice; the other answers only words.
+    assert finished.fake.prompts("bf16-vllm") == 2 * (2 + 24 + 6)
+    assert finished.fake.prompts("gguf-q8_0") == 6
+    assert (finished.run_dir / "bf16-vllm" / "quality-repeat.json").is_file()
+    assert not (finished.run_dir / "gguf-q8_0" / "quality-repeat.json").exists()
+
+
+def test_every_prompt_goes_out_as_token_ids_in_batches_and_without_a_seed(
+    finished: Finished,
+) -> None:
+    for request in finished.fake.requests:
+        assert all(isinstance(token, int) for prompt in request["prompt"] for token in prompt)
+        assert "seed" not in request
+        assert request["temperature"] == 0
+    assert max(len(r["prompt"]) for r in finished.fake.requests) == batch_size(finished.plan) == 3
+
+
+def test_every_variant_and_task_tells_its_score_and_its_rate(finished: Finished) -> None:
+    line = next(text for text in finished.told if "bf16-vllm: tiny_words: 0.5000" in text)
+    assert "0.5000 accuracy, 6 items in" in line
+    assert "prompts/s" in line
+    assert any(text.startswith("bf16-vllm (repeat): tiny_text") for text in finished.told)
+    assert "gguf-q8_0: tiny_text: refused, the endpoint cannot do echo_logprobs" in finished.told
+
+
+def test_a_finished_stage_is_not_asked_again(finished: Finished) -> None:
+    before = len(finished.fake.requests)
+    assert finished.again() == [
+        "bf16-vllm: quality is up to date",
+        "gguf-q8_0: quality is up to date",
+        "bf16-vllm (repeat): quality is up to date",
+    ]
+    assert len(finished.fake.requests) == before
+
+
+def test_a_pass_without_its_scores_was_never_finished_and_is_repeated(finished: Finished) -> None:
+    (finished.run_dir / "gguf-q8_0" / "quality.json").unlink()
+    told = finished.again()
+    assert any(text.startswith("gguf-q8_0: tiny_words: 0.5000") for text in told)
+    assert "bf16-vllm: quality is up to date" in told
+
+
+def test_another_artifact_or_engine_or_task_file_makes_a_stored_pass_stale(
+    finished: Finished, tmp_path: Path
+) -> None:
+    health = read_health(finished.fake.url, "bf16-vllm")
+    tasks = make_tasks(tmp_path / "tasks")
+
+    def digest(**changes: str) -> str:
+        changed = health.model_copy(update=changes)
+        return inputs_sha256(finished.plan, changed, REFERENCE_WEIGHTS, tasks)
+
+    first = digest()
+    assert digest() == first
+    assert digest(artifact_sha256="b" * 64) != first
+    assert digest(engine_version="2") != first
+    (tasks / "tiny_words.jsonl").write_text("")
+    assert digest() != first
+
+
+def job(url: str, tmp_path: Path, **changes: object) -> Job:
+    return Job.model_validate(
+        {
+            "variant": "bf16-vllm",
+            "url": f"{url}/bf16-vllm/v1/completions",
+            "tokenizer": str(REFERENCE_WEIGHTS),
+            "tasks": ("tiny_choice",),
+            "tasks_dir": str(make_tasks(tmp_path / "tasks")),
+            "bundled_only": True,
+            "limit": 2,
+            "concurrency": 2,
+            "batch_size": 2,
+            "context_length": 256,
+            "request_timeout_s": 10,
+            "capabilities": ("echo_logprobs", "token_ids"),
+            "samples": str(tmp_path / "samples.parquet"),
+        }
+        | changes
+    )
+
+
+def run(one: Job, tmp_path: Path, **options: object) -> None:
+    run_job(
+        one,
+        log=tmp_path / "log",
+        cache=tmp_path / "cache",
+        label="bf16-vllm",
+        tell=lambda line: None,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_an_engine_that_claims_echo_but_does_not_is_caught(tmp_path: Path) -> None:
+    with (
+        serve({"bf16-vllm": Behaviour(echoes=False)}) as fake,
+        pytest.raises(QualityError, match=r"must carry \d+ log-probabilities, the engine sent 1"),
+    ):
+        run(job(fake.url, tmp_path, tries=1), tmp_path)
+    assert not (tmp_path / "samples.parquet").exists()
+
+
+def test_an_unknown_task_is_named(tmp_path: Path) -> None:
+    with pytest.raises(QualityError, match="lm-eval knows no task tiny_chioce"):
+        run(job("http://127.0.0.1:9", tmp_path, tasks=("tiny_chioce",)), tmp_path)
+
+
+def test_a_task_whose_data_are_missing_is_a_clear_error(tmp_path: Path) -> None:
+    one = job("http://127.0.0.1:9", tmp_path)
+    (tmp_path / "tasks" / "tiny_choice.jsonl").unlink()
+    with pytest.raises(QualityError, match=r"the data cannot be had: .*tiny_choice\.jsonl"):
+        run(one, tmp_path)
+
+
+def test_a_pass_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    sleeper = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    script = (
+        "import sys; from pathlib import Path; from tests.eval.test_quality import job, run\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "one = job('http://127.0.0.1:9', folder)\n"
+        f"run(one, folder, command=(sys.executable, '-c', {sleeper!r}))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    pid = int(mark.read_text())
+    parent.kill()
+    parent.wait()
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_pass_that_dies_says_where_its_log_is(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "import sys; sys.stdin.read(); sys.exit(3)")
+    with pytest.raises(QualityError, match=r"ended early with exit code 3; see .*log"):
+        run(job("http://127.0.0.1:9", tmp_path), tmp_path, command=command)
+
+
+def test_an_endpoint_that_is_not_ready_stops_the_stage_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    plan = make_plan("bf16-vllm", "gguf-q8_0", tasks=("tiny_words",))
+    variants = {"bf16-vllm": Behaviour(), "gguf-q8_0": Behaviour(state="failed")}
+    with serve(variants) as fake:
+        with pytest.raises(EndpointError, match="gguf-q8_0 is failed: it is a test"):
+            run_quality(plan, tmp_path, url=fake.url)
+        assert fake.requests == []
+
+
+def test_an_endpoint_that_is_not_there_names_the_remedy() -> None:
+    with pytest.raises(EndpointError, match="make deploy-all"):
+        read_health("http://127.0.0.1:9", "bf16-vllm")
+
+
+@pytest.mark.parametrize(
+    ("output_type", "capabilities", "reason"),
+    [
+        ("generate_until", {"token_ids", "stop"}, None),
+        ("generate_until", {"token_ids"}, "the endpoint cannot do stop"),
+        ("multiple_choice", set(), "the endpoint cannot do echo_logprobs, token_ids"),
+        ("loglikelihood_rolling", {"token_ids", "echo_logprobs"}, None),
+        ("images", {"token_ids"}, "requests of type images cannot be sent"),
+    ],
+)
+def test_a_refusal_names_what_is_missing(
+    output_type: str, capabilities: set[str], reason: str | None
+) -> None:
+    found = refusal(output_type, frozenset(capabilities))
+    assert found == reason or (found is not None and reason is not None and reason in found)
+
+
+def test_progress_is_told_every_ten_seconds() -> None:
+    times = iter([0.0, 4.0, 11.0, 11.0, 12.0, 12.0])
+    events = [
+        Event(kind="progress", task="t", done=10, total=100, seconds=4),
+        Event(kind="progress", task="t", done=30, total=100, seconds=10),
+        Event(
+            kind="task",
+            task="t",
+            done=100,
+            total=100,
+            seconds=20,
+            score=TaskScore(metric="accuracy", value=0.25, items=25, details={}),
+        ),
+        Event(kind="finished"),
+    ]
+    told: list[str] = []
+    answer = follow(events, "v", told.append, clock=lambda: next(times))
+    assert told == [
+        "v: t: 30 of 100 prompts, 10 s (3 prompts/s)",
+        "v: t: 0.2500 accuracy, 25 items in 20 s (5 prompts/s)",
+    ]
+    assert answer.finished
+    assert answer.scores["t"].value == 0.25

@@ -1,0 +1,227 @@
+from typing import Any
+
+import pytest
+
+from deploy.plan import Objectives, Slo
+from eval.schema import ComparisonFile, Estimate, VariantComparison, VerdictFile
+from eval.terminal import render_terminal
+from eval.verdict import are_equal, decide
+from eval.verdict_words import ratio_words
+from tests.eval.report.builders import CPU_DEMO, comparison
+
+OBJECTIVES = Objectives(slo=Slo(ttft_s=1.0, tpot_s=0.05), accuracy_margin=0.03)
+
+
+def only(*names: str) -> ComparisonFile:
+    return comparison(tuple(sketch for sketch in CPU_DEMO if sketch.name in names))
+
+
+def changed(found: ComparisonFile, name: str, **changes: Any) -> ComparisonFile:
+    variants = [v.model_copy(update=changes) if v.variant == name else v for v in found.variants]
+    return found.model_copy(update={"variants": variants})
+
+
+def of(found: ComparisonFile, name: str) -> VariantComparison:
+    return next(v for v in found.variants if v.variant == name)
+
+
+def with_load(found: ComparisonFile, name: str, **changes: Any) -> ComparisonFile:
+    load = [level.model_copy(update=changes) for level in of(found, name).load]
+    return changed(found, name, load=load)
+
+
+def ranked(verdict: VerdictFile, name: str) -> tuple[bool, list[str], list[str]]:
+    entry = next(entry for entry in verdict.ranking if entry.variant == name)
+    return entry.passes, entry.failed, entry.undecided
+
+
+def test_the_answer_is_one_sentence_with_speed_size_and_quality() -> None:
+    verdict = decide(comparison(), OBJECTIVES)
+    assert (verdict.outcome, verdict.variant) == ("recommended", "gguf-q4_k_m")
+    assert verdict.sentence == (
+        "Run gguf-q4_k_m on llama.cpp: 2.2x the throughput of bf16-vllm at 16 streams, "
+        "0.33x the weights, accuracy within 1.1 points (proven to the 3-point margin)."
+    )
+
+
+def test_passing_variants_come_first_then_undecided_then_failing_ones() -> None:
+    verdict = decide(comparison(), OBJECTIVES)
+    classes = [2 if r.failed else 1 if r.undecided else 0 for r in verdict.ranking]
+    assert classes == sorted(classes)
+    assert verdict.ranking[0].variant == "gguf-q4_k_m"
+    assert ranked(verdict, "gguf-q2_k")[1][0].startswith("assay_text: 0.710 nats per token worse")
+
+
+def test_of_two_that_cannot_be_told_apart_the_smaller_is_run_and_it_is_said() -> None:
+    verdict = decide(comparison(), OBJECTIVES)
+    assert (
+        "gguf-q8_0 does as well within the interval of the measurement; gguf-q4_k_m needs less "
+        "memory." in verdict.reasons
+    )
+
+
+def test_a_difference_beyond_the_interval_beats_the_smaller_size() -> None:
+    fast = with_load(
+        comparison(), "gguf-q8_0", goodput_per_s=Estimate(value=30.0, low=29.0, high=31.0)
+    )
+    assert decide(fast, OBJECTIVES).variant == "gguf-q8_0"
+
+
+def test_the_smallest_and_the_fastest_that_pass_are_named_beside_the_choice() -> None:
+    verdict = decide(comparison(), OBJECTIVES)
+    assert (verdict.smallest_passing, verdict.fastest_passing) == ("gguf-q4_k_m", "gguf-q8_0")
+
+
+def test_a_faster_but_unproven_variant_does_not_win_and_says_what_would_prove_it() -> None:
+    found = with_load(
+        only("bf16-vllm", "gguf-q8_0", "gptq-int4-g128-vllm"),
+        "gptq-int4-g128-vllm",
+        goodput_per_s=Estimate(value=99.0, low=98.0, high=100.0),
+    )
+    verdict = decide(found, OBJECTIVES)
+    assert verdict.variant == "gguf-q8_0"
+    assert "about 6,700 items would tell, 1,200 were asked" in verdict.caveats[0]
+
+
+def test_when_only_the_baseline_is_proven_and_a_rival_is_not_there_is_not_enough_evidence() -> None:
+    verdict = decide(only("bf16-vllm", "gptq-int4-g128-vllm"), OBJECTIVES)
+    assert (verdict.outcome, verdict.variant) == ("not_enough_evidence", None)
+    assert verdict.sentence.startswith("Not enough evidence: gptq-int4-g128-vllm on vLLM would")
+    assert verdict.sentence.endswith("Until then run bf16-vllm.")
+    assert verdict.smallest_passing == "bf16-vllm"
+
+
+def test_an_unproven_variant_that_would_not_be_better_does_not_cast_doubt() -> None:
+    found = with_load(
+        only("bf16-vllm", "gptq-int4-g128-vllm"),
+        "gptq-int4-g128-vllm",
+        goodput_per_s=Estimate(value=1.0, low=0.9, high=1.1),
+    )
+    verdict = decide(found, OBJECTIVES)
+    assert verdict.variant == "bf16-vllm"
+    assert verdict.sentence == "Run bf16-vllm on vLLM: no other variant is better and proven."
+
+
+def test_too_few_requests_within_the_latency_objective_disqualify() -> None:
+    verdict = decide(with_load(comparison(), "gguf-q4_k_m", goodput_share=0.94), OBJECTIVES)
+    assert verdict.variant == "gguf-q8_0"
+    assert ranked(verdict, "gguf-q4_k_m")[1] == [
+        "speed: 94 % of the requests at 16 streams meet TTFT 1000 ms, TPOT 50 ms, 95 % must"
+    ]
+
+
+def test_too_much_memory_disqualifies_and_unknown_memory_is_not_proven() -> None:
+    bounded = OBJECTIVES.model_copy(update={"memory_gib": 1.0})
+    verdict = decide(changed(comparison(), "gguf-q8_0", memory_bytes=None), bounded)
+    assert ranked(verdict, "bf16-vllm")[1] == ["memory: 1.46 GiB in use, 1 allowed"]
+    assert ranked(verdict, "gguf-q8_0")[2] == ["memory: the engine reported none"]
+    assert "Memory in use is unknown for gguf-q8_0." in verdict.caveats
+
+
+def test_a_saturated_load_generator_voids_the_speed() -> None:
+    verdict = decide(changed(comparison(), "gguf-q4_k_m", saturated_client=True), OBJECTIVES)
+    assert verdict.variant == "gguf-q8_0"
+    assert ranked(verdict, "gguf-q4_k_m")[2] == [
+        "speed: void, the load generator itself was the limit"
+    ]
+
+
+def test_a_refused_task_is_not_proven() -> None:
+    found = comparison()
+    kept = {t: r for t, r in of(found, "gguf-q4_k_m").quality.items() if t != "assay_choice"}
+    reason = {"assay_choice": "the endpoint cannot do echo_logprobs"}
+    found = changed(found, "gguf-q4_k_m", quality=kept, refused_tasks=reason)
+    verdict = decide(found, OBJECTIVES)
+    assert verdict.variant == "gguf-q8_0"
+    assert ranked(verdict, "gguf-q4_k_m")[2] == [
+        "assay_choice: not measured (the endpoint cannot do echo_logprobs)"
+    ]
+
+
+def test_a_variant_that_was_not_loaded_is_not_proven() -> None:
+    verdict = decide(changed(comparison(), "gguf-q4_k_m", load=[]), OBJECTIVES)
+    assert ranked(verdict, "gguf-q4_k_m")[2] == [
+        "speed: no load figures at the compared concurrency"
+    ]
+
+
+def test_when_everything_fails_nothing_is_recommended() -> None:
+    found = only("bf16-vllm", "gguf-q2_k")
+    verdict = decide(with_load(found, "bf16-vllm", goodput_share=0.1), OBJECTIVES)
+    assert (verdict.outcome, verdict.variant) == ("none_qualifies", None)
+    assert verdict.sentence.startswith("None of the 2 variants meets the objectives; ")
+    assert verdict.smallest_passing is verdict.fastest_passing is None
+
+
+@pytest.mark.parametrize(
+    ("prefer", "winner"),
+    [("goodput", "gguf-q4_k_m"), ("latency", "gguf-q8_0"), ("memory", "gguf-q4_k_m")],
+)
+def test_the_preference_decides_among_those_that_pass(prefer: str, winner: str) -> None:
+    found = comparison()
+    for name, latency in (("gguf-q8_0", 1.36), ("gguf-q4_k_m", 1.9), ("gguf-bf16", 2.2)):
+        e2e = {"p50": Estimate(value=latency, low=latency - 0.1, high=latency + 0.1)}
+        found = with_load(found, name, e2e_s=e2e)
+    verdict = decide(found, OBJECTIVES.model_copy(update={"prefer": prefer}))
+    assert verdict.variant == winner
+
+
+def test_the_compared_load_is_the_plans() -> None:
+    verdict = decide(comparison(), OBJECTIVES.model_copy(update={"concurrency": 4}))
+    assert "at 4 streams" in verdict.sentence
+
+
+def test_the_noise_of_the_baseline_is_told_where_it_matters() -> None:
+    found = comparison()
+    quality = {
+        "assay_choice": of(found, "bf16-vllm").quality["assay_choice"].model_copy(
+            update={"noise_floor": 0.04}
+        ),
+        "assay_words": of(found, "bf16-vllm").quality["assay_words"].model_copy(
+            update={"noise_floor": None}
+        ),
+    }  # fmt: skip
+    caveats = decide(changed(found, "bf16-vllm", quality=quality), OBJECTIVES).caveats
+    assert (
+        "assay_choice: two passes of the baseline differ by 4.0 points, more than the margin."
+        in caveats
+    )
+    assert "assay_words: the baseline was asked once, so its noise is unknown." in caveats
+
+
+def test_notes_of_the_caller_stand_among_the_caveats() -> None:
+    verdict = decide(comparison(), OBJECTIVES, notes=["Measured on a CPU."])
+    assert verdict.caveats[-1] == "Measured on a CPU."
+
+
+def test_a_ratio_whose_interval_holds_one_is_called_the_same() -> None:
+    assert ratio_words(Estimate(value=1.02, low=0.98, high=1.06)).startswith("the same")
+    assert ratio_words(Estimate(value=1.02, low=1.01, high=1.03)) == "1.02x the throughput of"
+
+
+def test_figures_without_intervals_are_equal_only_when_they_are() -> None:
+    one, other = (Estimate(value=value, low=None, high=None) for value in (1.0, 1.1))
+    assert are_equal(one, one)
+    assert not are_equal(one, other)
+
+
+def test_the_terminal_shows_a_line_per_variant_best_first_and_the_answer() -> None:
+    found = comparison()
+    verdict = decide(found, OBJECTIVES)
+    lines = render_terminal(found, verdict, width=90).splitlines()
+    assert lines[3].startswith("> gguf-q4_k_m")
+    assert len([line for line in lines[3:10] if line.startswith(("  ", "> "))]) == 7
+    assert any("53.7 (-24.6)!" in line for line in lines)
+    assert "? not proven within the margin  ! worse beyond the margin" in lines
+    assert all(len(line) <= 90 for line in lines[11:])
+    assert verdict.sentence in " ".join(lines)
+
+
+def test_the_terminal_marks_what_is_missing_or_void() -> None:
+    found = changed(only("bf16-vllm", "gguf-q8_0"), "gguf-q8_0", load=[], memory_bytes=None)
+    found = changed(found, "bf16-vllm", saturated_client=True)
+    text = render_terminal(found, decide(found, OBJECTIVES), width=90)
+    assert "1.00*" in text
+    assert "* void: the load generator was the limit" in text
+    row = next(line for line in text.splitlines() if line.startswith("  gguf-q8_0"))
+    assert row.split()[2:6] == ["-", "-", "-", "-"]

@@ -1,0 +1,42 @@
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.plan import Serving
+from loadtest.endpoint import EndpointError, read_endpoint, server_url
+from tests.loadtest.fake_engine import FakeEngine, running_engine
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    with running_engine() as running:
+        yield running
+
+
+def test_a_ready_endpoint_says_what_it_serves(engine: FakeEngine) -> None:
+    found = read_endpoint(Serving(port=engine.port), "gguf-q8_0")
+    assert (found.variant, found.engine, found.artifact_sha256) == ("gguf-q8_0", "fake", "a" * 64)
+    assert (found.memory_bytes, found.held_weight_bytes) == (1000, 500)
+
+
+def test_an_endpoint_that_is_not_ready_is_named_with_its_state_and_the_remedy(
+    engine: FakeEngine,
+) -> None:
+    engine.states["gguf-q8_0"] = "starting"
+    with pytest.raises(EndpointError, match=r"gguf-q8_0: is 'starting'.*make deploy-all"):
+        read_endpoint(Serving(port=engine.port), "gguf-q8_0")
+
+
+def test_an_endpoint_that_cannot_name_its_artifact_is_refused(engine: FakeEngine) -> None:
+    engine.artifact_sha256 = ""
+    with pytest.raises(EndpointError, match="names no artifact_sha256"):
+        read_endpoint(Serving(port=engine.port), "gguf-q8_0")
+
+
+def test_nobody_there_is_one_clear_error() -> None:
+    with pytest.raises(EndpointError, match=r"bf16-vllm: no answer from http://127\.0\.0\.1:1/"):
+        read_endpoint(Serving(port=1), "bf16-vllm")
+
+
+def test_an_ipv6_host_is_written_in_brackets() -> None:
+    assert server_url(Serving(host="::1", port=80)) == "http://[::1]:80"

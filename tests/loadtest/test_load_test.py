@@ -1,0 +1,214 @@
+"""The real Locust against a fake engine: what is recorded, kept, resumed and left running."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.plan import Plan
+from loadtest.load_file import LoadFile
+from loadtest.locust_process import ROOT
+from loadtest.measure import load_test, round_order
+from loadtest.records import RequestRecord, read_records
+from loadtest.run_directory import run_directory
+from tests.loadtest.examples import VARIANTS, a_plan, some_prompts, write_plan
+from tests.loadtest.fake_engine import FAULTS, FakeEngine, running_engine
+
+BASELINE, OTHER = VARIANTS
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    with running_engine() as running:
+        yield running
+
+
+def only_baseline(plan: Plan) -> Plan:
+    return plan.model_copy(update={"variants": (BASELINE,)})
+
+
+def run(plan: Plan, results: Path) -> tuple[list[str], list[str]]:
+    """Run the load test; returns its failures and its lines."""
+    lines: list[str] = []
+    return load_test(plan, some_prompts(), say=lines.append, results=results), lines
+
+
+def start(plan: Plan, results: Path) -> subprocess.Popen[str]:
+    """Start the load test as a process."""
+    plan_file = write_plan(plan, results / "plan.yaml")
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.loadtest.load_in_process", str(plan_file), str(results)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait for processes that are not our children; returns those still there after 20 s."""
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    return alive
+
+
+def measured(plan: Plan, results: Path, variant: str) -> tuple[LoadFile, list[RequestRecord]]:
+    folder = run_directory(plan, results) / variant
+    load = LoadFile.model_validate_json((folder / "load.json").read_bytes())
+    return load, read_records(folder / "requests.parquet")
+
+
+def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port)
+    failures, lines = run(plan, tmp_path)
+    assert failures == []
+    assert len(lines) == 4
+    asked = {name: [tuple(body["prompt"]) for body in engine.asked[name]] for name in VARIANTS}
+    for name in VARIANTS:
+        load, records = measured(plan, tmp_path, name)
+        assert len(records) == len(asked[name]) == len(set(asked[name]))
+        assert {record.error for record in records} == {None}
+        assert {(record.output_tokens, record.chunks) for record in records} == {(4, 4)}
+        assert {len(prompt) for prompt in asked[name]} == {24}
+        assert [level.concurrency for level in load.levels] == [1, 2]
+        for level in load.levels:
+            # No client can be faster than the schedule it was served on.
+            schedule_s = engine.ttft_s + 3 * engine.tpot_s
+            assert level.requests >= 5
+            assert level.output_tok_per_s.value <= level.concurrency * 4 / schedule_s
+        assert load.endpoint.memory_bytes == 1000 + len(asked[name])
+        assert (run_directory(plan, tmp_path) / name / "locust-round0.html").stat().st_size > 1000
+    # How many requests the first level sends differs; five of them count in every case.
+    same = 5
+    assert asked[BASELINE][:same] == asked[OTHER][:same]
+
+
+def test_a_finished_load_test_is_not_repeated_until_its_inputs_change(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
+    run(plan, tmp_path)
+    requests = len(engine.asked[BASELINE])
+    assert run(plan, tmp_path) == ([], [f"{BASELINE}: load test cached"])
+    assert len(engine.asked[BASELINE]) == requests
+    engine.artifact_sha256 = "b" * 64
+    run(plan, tmp_path)
+    assert measured(plan, tmp_path, BASELINE)[0].endpoint.artifact_sha256 == "b" * 64
+
+
+def test_what_goes_wrong_becomes_an_error_row_with_its_reason(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    engine.faults[BASELINE] = FAULTS
+    plan = only_baseline(a_plan(engine.port, concurrencies=[2], duration_s=6))
+    assert run(plan, tmp_path)[0] == []
+    load, records = measured(plan, tmp_path, BASELINE)
+    reasons = "\n".join(sorted({record.error for record in records if record.error}))
+    for reason in (
+        "HTTP 429: the queue is full",
+        "HTTP 500: the engine is gone",
+        "3 output tokens where 4 were forced",
+        "the stream ended before [DONE]",
+        "the connection broke",
+        "error in the stream: out of memory",
+    ):
+        assert reason in reasons
+    assert len(records) == len(engine.asked[BASELINE])
+    assert load.levels[0].errors == sum(r.counted and r.error is not None for r in records) > 0
+    assert sum(load.levels[0].error_reasons.values()) == load.levels[0].errors
+
+
+def test_a_variant_that_only_fails_is_reported_and_the_other_is_measured(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port, concurrencies=[1], prompt_tokens=24)
+    engine.faults[BASELINE] = ("429",)
+    engine.asked[BASELINE] = _AlwaysThird()
+    failures, lines = run(plan, tmp_path)
+    assert len(failures) == 1
+    assert f"{BASELINE}: all " in failures[0]
+    assert "HTTP 429: the queue is full" in failures[0]
+    assert any(line.startswith("FAILED") for line in lines)
+    assert measured(plan, tmp_path, OTHER)[0].levels[0].errors == 0
+    assert not (run_directory(plan, tmp_path) / BASELINE / "load.json").exists()
+
+
+class _AlwaysThird(list[dict[str, object]]):
+    """Lets every request be the one that a fault befalls."""
+
+    def __len__(self) -> int:
+        return 3
+
+
+def test_after_a_kill_the_finished_rounds_are_kept_and_the_rest_is_measured(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port, concurrencies=[1], rounds=2)
+    first = round_order(sorted(VARIANTS), seed=0, number=0)[0]
+    kept = run_directory(plan, tmp_path) / first / "rounds" / "0.json"
+    process = start(plan, tmp_path)
+    deadline = time.monotonic() + 60
+    while not kept.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    assert wait_until_gone(children) == []
+    content, written = kept.read_bytes(), kept.stat().st_mtime_ns
+    assert not (kept.parent.parent / "load.json").exists()
+    assert run(plan, tmp_path)[0] == []
+    assert (kept.read_bytes(), kept.stat().st_mtime_ns) == (content, written)
+    for name in VARIANTS:
+        assert {record.round for record in measured(plan, tmp_path, name)[1]} == {0, 1}
+
+
+def test_a_stop_leaves_nothing_running_and_nothing_half_written(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port, concurrencies=[1], duration_s=30)
+    process = start(plan, tmp_path)
+    deadline = time.monotonic() + 60
+    while not engine.asked and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) == 1
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert wait_until_gone(children) == []
+    left = [path.name for path in run_directory(plan, tmp_path).rglob("*") if path.is_file()]
+    assert sorted(left) == ["0.log", "plan.yaml", "prompts.npz"]
+
+
+def test_rounds_order_the_variants_anew_and_repeatably() -> None:
+    names = [f"v{number}" for number in range(8)]
+    orders = [round_order(names, seed=1, number=number) for number in range(4)]
+    assert all(sorted(order) == names for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+    assert orders == [round_order(names, seed=1, number=number) for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--plan", "no-such-plan"], "no plan 'no-such-plan'"),
+        (["--variants", "bf16-vlm"], "did you mean 'bf16-vllm'"),
+        (["--model", "/no/such/folder"], "/no/such/folder"),
+    ],
+)
+def test_a_user_s_mistake_is_told_without_a_traceback(options: list[str], message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from loadtest.prompts import BLOCK, PromptError, load_prompts, make_prompts, prompt_number
+from tests.loadtest.examples import some_prompts
+
+WORDS = [f"w{number}" for number in range(50)]
+
+
+@pytest.fixture
+def tokenizer_directory(tmp_path: Path) -> Path:
+    vocabulary = {word: place for place, word in enumerate(["<s>", "<unk>", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>"}))
+    return tmp_path
+
+
+def texts() -> list[str]:
+    rng = np.random.default_rng(7)
+    return [" ".join(rng.choice(WORDS, size=40)) for _ in range(20)]
+
+
+def test_every_prompt_has_the_exact_length_and_begins_with_bos(tokenizer_directory: Path) -> None:
+    source = make_prompts(tokenizer_directory, texts(), seed=0)
+    for length in (1, 2, 24, 5000):
+        prompt = source.prompt(3, length)
+        assert (len(prompt), prompt[0]) == (length, 0)
+
+
+def test_no_two_prompts_share_their_beginning_even_when_the_starts_are_used_up() -> None:
+    source = some_prompts()
+    leads = [tuple(source.prompt(number, 24)[:BLOCK]) for number in range(5000)]
+    assert len(set(leads)) == len(leads)
+
+
+def test_repeated_text_gives_one_start_only(tokenizer_directory: Path) -> None:
+    source = make_prompts(tokenizer_directory, [texts()[0]] * 30, seed=0)
+    leads = {tuple(source.prompt(n, 24)[:BLOCK]) for n in range(len(source.starts))}
+    assert len(leads) == len(source.starts) < len(source.ids) / 10
+
+
+def test_the_same_seed_gives_the_same_prompts_and_another_seed_others(
+    tokenizer_directory: Path,
+) -> None:
+    one, same, other = (make_prompts(tokenizer_directory, texts(), seed=s) for s in (1, 1, 2))
+    assert one.sha256() == same.sha256() != other.sha256()
+    assert one.prompt(5, 30) == same.prompt(5, 30)
+
+
+def test_prompts_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
+    source = some_prompts()
+    source.save(tmp_path / "prompts.npz")
+    assert load_prompts(tmp_path / "prompts.npz").sha256() == source.sha256()
+    assert [path.name for path in tmp_path.iterdir()] == ["prompts.npz"]
+
+
+def test_no_prompt_number_comes_twice_between_rounds_and_levels() -> None:
+    numbers = [
+        prompt_number(index=index, round_number=k, rounds=3, level=level, levels=2)
+        for index in range(50)
+        for k in range(3)
+        for level in range(2)
+    ]
+    assert sorted(numbers) == list(range(300))
+
+
+def test_a_model_without_a_tokenizer_is_refused_with_the_path(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match=r"tokenizer\.json: prompts need the model's tokenizer"):
+        make_prompts(tmp_path, texts(), seed=0)
+
+
+def test_too_little_text_is_refused(tokenizer_directory: Path) -> None:
+    with pytest.raises(PromptError, match="too few"):
+        make_prompts(tokenizer_directory, ["w1 w2"], seed=0)

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import loadtest
+from loadtest.job import ClientHealth, LevelEnd, decode, encode
+from loadtest.records import read_records, write_records
+from tests.loadtest.examples import a_record, failed
+
+
+def test_the_package_is_this_repository_s() -> None:
+    here = Path(__file__).parent.parent.parent / "loadtest" / "__init__.py"
+    assert Path(loadtest.__file__ or "") == here
+
+
+def test_records_come_back_from_parquet_as_they_were(tmp_path: Path) -> None:
+    records = [a_record(), failed(max_gap_s=None, counted=False)]
+    write_records(tmp_path / "requests.parquet", records)
+    assert read_records(tmp_path / "requests.parquet") == records
+    assert [path.name for path in tmp_path.iterdir()] == ["requests.parquet"]
+
+
+def test_messages_of_the_locust_process_survive_their_line() -> None:
+    end = LevelEnd(
+        concurrency=4,
+        counted_s=1.5,
+        client=ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=0.001),
+    )
+    for message in (a_record(), failed(), end):
+        assert decode(encode(message)) == message
+    assert decode("Type     Name  # reqs") is None
+    assert decode('{"other": 1}') is None
+
+
+def test_a_busy_or_late_client_is_saturated() -> None:
+    assert not ClientHealth(cpu_share_p95=0.5, loop_lag_p95_s=0.001).saturated
+    assert ClientHealth(cpu_share_p95=0.95, loop_lag_p95_s=0.001).saturated
+    assert ClientHealth(cpu_share_p95=0.5, loop_lag_p95_s=0.5).saturated

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+
+from deploy.plan import Slo
+from loadtest.records import RequestRecord
+from loadtest.summary import (
+    goodput,
+    meets,
+    output_throughput,
+    percentiles,
+    request_rate,
+    samples_required,
+    throughput_ratio,
+)
+from tests.loadtest.examples import a_record, failed, in_a_row
+
+
+def test_latencies_follow_their_definitions() -> None:
+    record = a_record(scheduled_s=-0.25, end_s=1.1)
+    assert (record.ttft_s, record.e2e_s) == (0.5, 1.0)
+    assert record.tpot_s == pytest.approx(0.05)
+    assert record.cycle_s == pytest.approx(1.35)
+
+
+def test_percentiles_need_as_many_samples_as_mlperf_certifies() -> None:
+    required = [samples_required(share) for share in (0.5, 0.9, 0.95, 0.99)]
+    assert required == [5, 64, 130, 662]
+
+
+@pytest.mark.parametrize(
+    ("count", "keys"),
+    [
+        (4, []),
+        (5, ["p50"]),
+        (64, ["p50", "p90"]),
+        (130, ["p50", "p90", "p95"]),
+        (662, ["p50", "p90", "p95", "p99"]),
+    ],
+)
+def test_a_percentile_that_the_sample_cannot_certify_is_absent(count: int, keys: list[str]) -> None:
+    assert list(percentiles(in_a_row(count), "ttft_s")) == keys
+
+
+def test_a_percentile_is_the_nearest_rank_of_the_requests_that_succeeded() -> None:
+    records = [a_record(send_s=-float(n), last_token_s=0.0) for n in range(1, 101)]
+    found = percentiles([*records, *[failed() for _ in range(50)]], "e2e_s")
+    assert (found["p50"].value, found["p90"].value) == (50.0, 90.0)
+
+
+def test_intervals_hold_the_value_and_are_the_same_for_the_same_seed() -> None:
+    rng = np.random.default_rng(3)
+    records = [
+        a_record(round=n % 2, send_s=-float(it), last_token_s=0.0)
+        for n, it in enumerate(rng.exponential(size=200))
+    ]
+    found = percentiles(records, "e2e_s", seed=1)
+    for it in found.values():
+        assert it.low is not None
+        assert it.high is not None
+        assert it.low <= it.value <= it.high
+    assert found == percentiles(records, "e2e_s", seed=1)
+
+
+def test_throughput_is_tokens_of_all_users_per_second_of_their_cycles() -> None:
+    two_users = [*in_a_row(6, concurrency=2), *in_a_row(6, concurrency=2)]
+    assert output_throughput(two_users).value == pytest.approx(22.0)
+    assert request_rate(two_users).value == pytest.approx(2.0)
+
+
+def test_equal_cycles_give_an_interval_without_width() -> None:
+    found = output_throughput(in_a_row(8))
+    assert found.low == pytest.approx(found.value)
+    assert found.high == pytest.approx(found.value)
+
+
+def test_too_few_blocks_give_no_interval() -> None:
+    found = output_throughput(in_a_row(2))
+    assert (found.low, found.high) == (None, None)
+
+
+def test_requests_of_the_warm_up_do_not_change_a_figure() -> None:
+    measured = in_a_row(6)
+    warm_up = in_a_row(6, length_s=9.0, counted=False)
+    assert output_throughput([*warm_up, *measured]) == output_throughput(measured)
+
+
+def test_a_failed_request_gives_no_tokens_but_its_time_counts() -> None:
+    records = [*in_a_row(3), failed(output_tokens=9, scheduled_s=3, send_s=3, end_s=4)]
+    assert output_throughput(records).value == pytest.approx(33 / 4)
+    assert request_rate(records).value == pytest.approx(3 / 4)
+
+
+def test_goodput_counts_errors_in_the_denominator() -> None:
+    slow = a_record(scheduled_s=3, send_s=3, first_token_s=3.9, last_token_s=4, end_s=4)
+    lost = failed(scheduled_s=4, send_s=4, end_s=5)
+    found = goodput([*in_a_row(3), slow, lost], Slo(ttft_s=0.6))
+    assert found.share == pytest.approx(3 / 5)
+    assert found.per_s.value == pytest.approx(3 / 5)
+
+
+def test_an_objective_that_is_not_asked_for_is_met_and_a_missing_time_is_not() -> None:
+    assert meets(a_record(), Slo())
+    assert meets(a_record(), Slo(ttft_s=0.5, tpot_s=0.06, e2e_s=1.0))
+    assert not meets(a_record(), Slo(e2e_s=0.9))
+    assert not meets(a_record(first_token_s=None), Slo(ttft_s=1))
+    assert not meets(failed(), Slo())
+
+
+def test_the_ratio_of_a_variant_to_itself_is_one_with_one_inside() -> None:
+    rng = np.random.default_rng(5)
+    records = [a_record(round=n % 2, end_s=float(1 + it)) for n, it in enumerate(rng.random(40))]
+    found = throughput_ratio(records, records)
+    assert found.value == 1.0
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 1.0 < found.high
+
+
+def test_a_round_that_slowed_both_variants_does_not_widen_their_ratio() -> None:
+    def both_rounds(length_s: float, variant: str) -> list[RequestRecord]:
+        calm = in_a_row(8, length_s=length_s, variant=variant)
+        busy = in_a_row(8, length_s=3 * length_s, variant=variant, round=1)
+        return [*calm, *busy]
+
+    fast, slow = both_rounds(1.0, "gguf-q8_0"), both_rounds(2.0, "bf16-vllm")
+    found = throughput_ratio(fast, slow)
+    assert found.value == pytest.approx(2.0)
+    assert found.low == pytest.approx(2.0)
+    assert found.high == pytest.approx(2.0)
+
+
+def test_records_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="several variants or concurrencies"):
+        output_throughput([a_record(), a_record(concurrency=2)])
+    with pytest.raises(ValueError, match="no counted request"):
+        output_throughput([a_record(counted=False)])

@@ -1,0 +1,123 @@
+"""SentencePiece, Hugging Face and llama.cpp read the same text as the same token ids."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import sentencepiece
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from quantize.reference_model.build import CALIBRATION, WEIGHTS
+from quantize.reference_model.tokenizer import CONTROL_TOKENS, VOCABULARY, write_tokenizer
+
+ROOT = Path(__file__).parents[3]
+VENVS = ROOT / ".venvs"
+HARD = (
+    " ",
+    "  two  spaces ",
+    "\n\nx\t y\r\n",
+    "12345 3.14 -7 1,000",
+    "Grüße, 你好 🙂! e\u0301 \u00a0 \u200d",
+    "<|user|>\nHi<|end|>\n<|assistant|>\n",
+    " <|user|> x<|system|>",
+    "def f(x): return {x} <|not a token|>",
+    "The \N{LOWER ONE EIGHTH BLOCK} character",
+)
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    lines = CALIBRATION.read_text(encoding="utf-8").splitlines()
+    return [*HARD, *(json.loads(line)["text"] for line in lines)]
+
+
+@pytest.fixture(scope="module")
+def raw() -> sentencepiece.SentencePieceProcessor:
+    return sentencepiece.SentencePieceProcessor(model_file=str(WEIGHTS / "tokenizer.model"))
+
+
+@pytest.fixture(scope="module")
+def fast() -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(WEIGHTS)
+
+
+def test_hugging_face_ids_are_the_sentencepiece_ids_with_bos_in_front(
+    texts: list[str], raw: sentencepiece.SentencePieceProcessor, fast: PreTrainedTokenizerBase
+) -> None:
+    for text in texts:
+        assert fast(text)["input_ids"] == [1, *raw.encode(text)]
+        assert fast(text, add_special_tokens=False)["input_ids"] == raw.encode(text)
+
+
+def test_decoding_gives_the_text_back(texts: list[str], fast: PreTrainedTokenizerBase) -> None:
+    for text in texts:
+        # The block character is SentencePiece's own sign for a space.
+        ids = fast(text, add_special_tokens=False)["input_ids"]
+        assert fast.decode(ids) == text.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
+
+
+def test_digits_are_separate_tokens(raw: sentencepiece.SentencePieceProcessor) -> None:
+    assert raw.encode("1234567890", out_type=str) == list("1234567890")
+
+
+def test_the_vocabulary_is_complete_and_starts_with_the_control_tokens(
+    raw: sentencepiece.SentencePieceProcessor, fast: PreTrainedTokenizerBase
+) -> None:
+    assert raw.get_piece_size() == len(fast) == VOCABULARY
+    assert [raw.id_to_piece(index) for index in range(8)] == list(CONTROL_TOKENS)
+    assert (fast.bos_token_id, fast.eos_token_id, fast.pad_token_id) == (1, 2, 3)
+
+
+def test_the_chat_template_makes_the_format_of_the_training_conversations(
+    fast: PreTrainedTokenizerBase,
+) -> None:
+    messages = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
+    text = fast.apply_chat_template(messages, tokenize=False)
+    assert text == "<s><|user|>\nWho?<|end|>\n<|assistant|>\nMe.<|end|>\n"
+    text = fast.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
+    assert text == "<s><|user|>\nWho?<|end|>\n<|assistant|>\n"
+
+
+def test_the_files_are_what_the_builder_writes(tmp_path: Path) -> None:
+    write_tokenizer(WEIGHTS / "tokenizer.model", tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert json.loads((tmp_path / name).read_text()) == json.loads((WEIGHTS / name).read_text())
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("environment", ["quantize", "vllm"])
+def test_the_transformers_of_other_environments_agree(
+    environment: str, texts: list[str], raw: sentencepiece.SentencePieceProcessor, tmp_path: Path
+) -> None:
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    run_in(environment, "quantize.hf_tokenize", WEIGHTS, tmp_path / "texts.json", tmp_path / "ids")
+    read = {row["text"]: row["ids"] for row in json.loads((tmp_path / "ids").read_text())}
+    for text in texts:
+        assert read[text] in (raw.encode(text), [1, *raw.encode(text)])
+
+
+@pytest.mark.engine
+def test_llama_cpp_agrees_and_adds_bos(
+    texts: list[str], raw: sentencepiece.SentencePieceProcessor, tmp_path: Path
+) -> None:
+    converter = VENVS / "llamacpp" / "share" / "llama.cpp-convert" / "convert_hf_to_gguf.py"
+    gguf = tmp_path / "vocabulary.gguf"
+    subprocess.run(
+        [VENVS / "quantize/bin/python", converter, WEIGHTS, "--vocab-only", "--outfile", gguf],
+        check=True,
+        capture_output=True,
+    )
+    asked = [(text, special) for text in texts for special in (True, False)]
+    items = [{"text": text, "special": special} for text, special in asked]
+    (tmp_path / "texts.json").write_text(json.dumps(items))
+    run_in("llamacpp", "quantize.gguf_tokenize", gguf, tmp_path / "texts.json", tmp_path / "ids")
+    read = json.loads((tmp_path / "ids").read_text())
+    for (text, special), ids in zip(asked, read, strict=True):
+        assert ids == [1] * special + raw.encode(text)
+
+
+def run_in(environment: str, module: str, *arguments: Path) -> None:
+    """Run a module of the repository in one of the environments."""
+    python = VENVS / environment / "bin" / "python"
+    subprocess.run([python, "-m", module, *arguments], check=True, cwd=ROOT, capture_output=True)

@@ -1,0 +1,153 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantize.artifact_check import check_artifact, check_measures, measure_weights
+from quantize.manifest import MANIFEST_NAME, ArtifactError, FileEntry, sha256_of_file
+from quantize.recipes import find_recipe
+from tests.quantize.made import make
+from tests.quantize.small_gguf import write_gguf
+from tests.quantize.tiny_model import write_safetensors
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny: Path, calibration_text: Path) -> Path:
+    (artifact,), _ = make(tiny, tmp_path_factory.mktemp("artifacts"), calibration_text, "bf16")
+    return artifact
+
+
+@pytest.fixture
+def artifact(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "artifact"))
+
+
+def claim(artifact: Path, **changes: object) -> None:
+    """Write into the manifest what is not so, with file hashes that are right."""
+    path = artifact / MANIFEST_NAME
+    files = [
+        FileEntry(path=item.name, size_bytes=item.stat().st_size, sha256=sha256_of_file(item))
+        for item in sorted(artifact.iterdir())
+        if item != path
+    ]
+    content = json.loads(path.read_text()) | {"files": [item.model_dump() for item in files]}
+    path.write_text(json.dumps(content | changes))
+
+
+def test_a_sound_artifact_passes_and_its_figures_are_measured(finished: Path) -> None:
+    manifest = check_artifact(finished)
+    assert manifest.bits_per_weight == 16
+    assert manifest.quantized_parameters == 2 * (256 * 256 * 3 + 3 * 256 * 512)
+    assert manifest.quantized_weight_bytes == 2 * manifest.quantized_parameters
+    assert manifest.weight_bytes == 2 * manifest.parameter_count
+    assert manifest.tensor_types == {"BF16": 21}
+
+
+def test_a_flipped_byte_is_found(artifact: Path) -> None:
+    weights = artifact / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1000] ^= 1
+    weights.write_bytes(raw)
+    with pytest.raises(ArtifactError, match=r"model\.safetensors was altered"):
+        check_artifact(artifact)
+
+
+def test_an_artifact_without_manifest_is_unfinished(artifact: Path) -> None:
+    (artifact / MANIFEST_NAME).unlink()
+    with pytest.raises(ArtifactError, match=r"no finished artifact.*make quantize"):
+        check_artifact(artifact)
+
+
+def test_a_missing_file_is_named(artifact: Path) -> None:
+    (artifact / "tokenizer.model").unlink()
+    with pytest.raises(ArtifactError, match=r"tokenizer\.model is missing"):
+        check_artifact(artifact)
+
+
+@pytest.mark.parametrize("recipe", ["gptq-int4-g128", "awq-int4-g128"])
+def test_bfloat16_tensors_under_an_int4_manifest_are_refused(artifact: Path, recipe: str) -> None:
+    claim(artifact, recipe=recipe)
+    with pytest.raises(
+        ArtifactError, match=rf"is no {recipe}: 14 of 14 linear layers.*q_proj as BF16"
+    ):
+        check_artifact(artifact)
+
+
+def test_an_unknown_recipe_is_refused(artifact: Path) -> None:
+    claim(artifact, recipe="int3")
+    with pytest.raises(ArtifactError, match="unknown recipe 'int3'"):
+        check_artifact(artifact)
+
+
+def test_figures_that_the_files_do_not_bear_out_are_refused(artifact: Path) -> None:
+    claim(artifact, weight_bytes=17)
+    with pytest.raises(ArtifactError, match="weight_bytes = 17, the files hold"):
+        check_artifact(artifact)
+
+
+def test_truncated_weights_with_a_matching_manifest_are_refused(artifact: Path) -> None:
+    weights = artifact / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    claim(artifact)
+    with pytest.raises(ArtifactError, match="truncated"):
+        check_artifact(artifact)
+
+
+def packed(folder: Path, groups: int, *, announced: object) -> Path:
+    """A one-layer GPTQ checkpoint: 256 x 128 weights with so many groups."""
+    layer = "model.layers.0.mlp.up_proj."
+    write_safetensors(
+        folder / "model.safetensors",
+        {
+            f"{layer}qweight": ("I32", np.zeros((32, 128), "<i4")),
+            f"{layer}qzeros": ("I32", np.zeros((groups, 16), "<i4")),
+            f"{layer}scales": ("F16", np.zeros((groups, 128), "<f2")),
+            f"{layer}g_idx": ("I32", np.zeros(256, "<i4")),
+        },
+    )
+    (folder / "config.json").write_text(json.dumps({"quantization_config": announced}))
+    return folder
+
+
+def check(folder: Path, recipe: str) -> float:
+    found = find_recipe(recipe)
+    measures = measure_weights(folder, found)
+    check_measures(folder, found, measures)
+    return measures.bits_per_weight
+
+
+def test_scales_zero_points_and_group_indices_count_as_bits(tmp_path: Path) -> None:
+    packed(tmp_path, 2, announced={"quant_method": "gptq", "bits": 4})
+    expected = 4 + (16 + 4) / 128 + 32 / 128
+    assert check(tmp_path, "gptq-int4-g128") == pytest.approx(expected)
+
+
+def test_smaller_groups_than_the_recipes_are_refused(tmp_path: Path) -> None:
+    packed(tmp_path, 16, announced={"quant_method": "gptq", "bits": 4})
+    with pytest.raises(ArtifactError, match=r"5\.50 bits per weight, expected"):
+        check(tmp_path, "gptq-int4-g128")
+
+
+@pytest.mark.parametrize(
+    ("announced", "message"),
+    [
+        (None, "announces no quantization"),
+        ({"quant_method": "awq", "bits": 4}, "announces awq with 4 bits"),
+        ({"quant_method": "gptq", "bits": 8}, "announces gptq with 8 bits"),
+    ],
+)
+def test_what_the_configuration_announces_must_fit(
+    tmp_path: Path, announced: object, message: str
+) -> None:
+    packed(tmp_path, 2, announced=announced)
+    with pytest.raises(ArtifactError, match=message):
+        check(tmp_path, "gptq-int4-g128")
+
+
+def test_a_gguf_of_another_type_is_refused(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "model.gguf", {"blk.0.attn_q.weight": ("BF16", (256, 256))})
+    assert check(tmp_path, "gguf-bf16") == 16
+    with pytest.raises(ArtifactError, match=r"is no gguf-q4_k_m.*attn_q as BF16"):
+        check(tmp_path, "gguf-q4_k_m")

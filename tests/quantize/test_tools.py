@@ -1,0 +1,102 @@
+"""The recipes that need a tool of another environment, on a two-layer model."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from quantize.artifact_check import check_artifact
+from quantize.gguf_export import CHAT_TEMPLATE_KEY, compare_tokens
+from quantize.gguf_header import read_gguf
+from quantize.manifest import ArtifactError
+from quantize.method import RecipeError
+from quantize.tool_process import environment_python, run_tool
+from tests.quantize.made import ROOT, arguments, make, run
+from tests.quantize.tiny_model import CHAT_TEMPLATE
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("method", "scale_kind"), [("gptq", "F16"), ("awq", "BF16")])
+def test_four_bit_checkpoints_hold_packed_layers(
+    tmp_path: Path, tiny: Path, calibration_text: Path, method: str, scale_kind: str
+) -> None:
+    (artifact,), _ = make(tiny, tmp_path, calibration_text, f"{method}-int4-g128")
+    manifest = check_artifact(artifact)
+    assert 4.15 < manifest.bits_per_weight < 4.3
+    assert manifest.parameter_count == 1_443_072
+    assert manifest.tool == "gptqmodel"
+    assert manifest.calibration_sha256 is not None
+    assert manifest.peak_memory_bytes > 100e6
+    assert manifest.tensor_types.keys() == {"BF16", "I32", scale_kind}
+    config = json.loads((artifact / "config.json").read_text())
+    described = config["quantization_config"]
+    assert (described["quant_method"], described["group_size"]) == (method, 128)
+    assert str(tmp_path) not in json.dumps(config)
+    assert (artifact / "tokenizer.model").read_bytes() == (tiny / "tokenizer.model").read_bytes()
+
+
+@pytest.mark.engine
+def test_the_fast_clip_search_finds_the_tools_own_bounds(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    python = environment_python("quantize")
+    run_tool([python, "-m", "tests.quantize.compare_clip_searches"], log=log, threads=2)
+    assert float(log.read_text().split()[-1]) > 0.99
+
+
+@pytest.mark.engine
+def test_gguf_files_hold_their_types_and_the_chat_template(
+    tmp_path: Path, tiny: Path, calibration_text: Path
+) -> None:
+    recipes = ["gguf-bf16", "gguf-q8_0", "gguf-q4_k_m", "gguf-q2_k"]
+    artifacts, _ = make(tiny, tmp_path, calibration_text, *recipes)
+    manifests = [check_artifact(artifact) for artifact in artifacts]
+    bits = [manifest.bits_per_weight for manifest in manifests]
+    assert bits[:2] == [16, 8.5]
+    assert bits == sorted(bits, reverse=True)
+    assert {manifest.parameter_count for manifest in manifests} == {1_443_072}
+    for artifact in artifacts:
+        held = read_gguf(artifact / "model.gguf")
+        assert held.metadata[CHAT_TEMPLATE_KEY] == CHAT_TEMPLATE
+
+
+@pytest.mark.engine
+def test_a_short_calibration_text_is_refused_with_what_would_fit(
+    tmp_path: Path, tiny: Path, calibration_text: Path
+) -> None:
+    command = arguments(tiny, tmp_path, calibration_text, "gptq-int4-g128")
+    done = run([*command, "--samples", "1000"])
+    assert done.returncode != 0
+    assert "too short" in done.stderr
+    assert "ask for at most" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*/*gptq*partial*"))
+
+
+@pytest.mark.engine
+def test_a_kill_in_the_middle_leaves_no_artifact_and_the_next_run_makes_it(
+    tmp_path: Path, tiny: Path, calibration_text: Path
+) -> None:
+    command = arguments(tiny, tmp_path, calibration_text, "gguf-bf16")
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as killed:
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob("*/.gguf-bf16.partial")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        killed.send_signal(signal.SIGKILL)
+    (partial,) = tmp_path.glob("*/.gguf-bf16.partial")
+    directory = partial.parent / "gguf-bf16"
+    with pytest.raises(ArtifactError, match="no finished artifact"):
+        check_artifact(directory)
+    make(tiny, tmp_path, calibration_text, "gguf-bf16")
+    check_artifact(directory)
+    assert not partial.exists()
+
+
+def test_a_tokenizer_that_reads_otherwise_is_refused() -> None:
+    source: list[dict[str, object]] = [{"text": "same", "ids": [1]}, {"text": "other", "ids": [2]}]
+    compare_tokens(source, [[1], [2]])
+    with pytest.raises(RecipeError, match=r"1 of 2 texts.*'other'"):
+        compare_tokens(source, [[1], [3]])

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from services.server.sampling import (
+    SamplingParameters,
+    adjust_logits,
+    choose_token,
+    score_tokens,
+)
+
+RNG = np.random.default_rng(1)
+ROW = RNG.standard_normal(1000).astype(np.float32) * 3
+
+
+def probabilities(row: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    weights = np.exp(row.astype(np.float64) / temperature)
+    return np.asarray(weights / weights.sum())
+
+
+def draws(parameters: SamplingParameters, count: int = 4000) -> np.ndarray:
+    """Draw with evenly spaced uniforms: the empirical distribution without noise."""
+    uniforms = (np.arange(count) + 0.5) / count
+    tokens = [choose_token(ROW, parameters, float(uniform)) for uniform in uniforms]
+    return np.bincount(tokens, minlength=len(ROW)) / count
+
+
+def test_temperature_zero_takes_the_likeliest_token() -> None:
+    assert choose_token(ROW, SamplingParameters(temperature=0), 0.99) == ROW.argmax()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_softmax_at_the_temperature(temperature: float) -> None:
+    found = draws(SamplingParameters(temperature=temperature))
+    assert np.abs(found - probabilities(ROW, temperature)).max() < 1e-3
+
+
+def test_top_k_leaves_only_the_k_likeliest() -> None:
+    found = draws(SamplingParameters(top_k=5))
+    assert set(np.flatnonzero(found)) == set(np.argsort(-ROW)[:5])
+
+
+def test_top_p_leaves_the_smallest_set_that_reaches_the_mass() -> None:
+    order = np.argsort(-ROW)
+    size = int(np.searchsorted(probabilities(ROW)[order].cumsum(), 0.6)) + 1
+    found = draws(SamplingParameters(top_p=0.6))
+    assert set(np.flatnonzero(found)) == set(order[:size])
+
+
+def test_a_wide_nucleus_is_exact_beyond_the_first_guess() -> None:
+    flat = np.zeros(5000, np.float32)
+    tokens = {
+        choose_token(flat, SamplingParameters(top_p=0.5), uniform / 5000) for uniform in range(5000)
+    }
+    assert tokens == set(range(2500))
+
+
+def test_the_highest_uniform_stays_inside_the_vocabulary() -> None:
+    last = choose_token(ROW, SamplingParameters(), float(np.nextafter(1, 0)))
+    assert 0 <= last < len(ROW)
+
+
+def test_penalties_and_bias_follow_the_openai_formula() -> None:
+    parameters = SamplingParameters(
+        presence_penalty=0.5, frequency_penalty=0.25, logit_bias={3: 2.0}
+    )
+    adjusted = adjust_logits(ROW, parameters, {7: 3}, banned=[9])
+    assert adjusted[7] == pytest.approx(ROW[7] - 0.5 - 0.75)
+    assert adjusted[3] == pytest.approx(ROW[3] + 2)
+    assert adjusted[9] == -np.inf
+    assert adjusted[11] == ROW[11]
+
+
+def test_scores_equal_a_float64_log_softmax() -> None:
+    logits = RNG.standard_normal((50, 4096)).astype(np.float32) * 5
+    tokens = RNG.integers(0, 4096, 50).tolist()
+    expected = np.log(np.array([probabilities(row) for row in logits]))
+    scores = score_tokens(logits, tokens, 3)
+    assert np.abs(scores.chosen - expected[np.arange(50), tokens]).max() < 1e-5
+    assert (scores.top_ids == np.argsort(-expected, axis=1)[:, :3]).all()
+    assert np.abs(scores.top - np.sort(expected, axis=1)[:, ::-1][:, :3]).max() < 1e-5
+
+
+def test_the_likeliest_tokens_score_is_the_very_same_number_in_both_places() -> None:
+    logits = RNG.standard_normal((20, 512)).astype(np.float32)
+    scores = score_tokens(logits, logits.argmax(axis=1).tolist(), 1)
+    assert (scores.chosen == scores.top[:, 0]).all()

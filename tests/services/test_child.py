@@ -1,0 +1,113 @@
+"""An engine process: proven to be ours, its failures told, nothing of it left."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from services.child import EngineChild, EngineError, free_port, log_tail
+from services.engines.spec import EngineSpec, HeldWeights, Launch
+from tests.services.test_variants import launch
+
+SCRIPT = Path(__file__).parent / "fake_engine.py"
+
+
+def spec(*options: str) -> EngineSpec:
+    def argv(given: Launch) -> list[str]:
+        return [
+            sys.executable,
+            str(SCRIPT),
+            str(given.port),
+            given.served_name,
+            given.api_key,
+            *options,
+        ]
+
+    return EngineSpec(
+        name="fake",
+        title="Fake",
+        environment="control",
+        weight_formats=frozenset({"safetensors"}),
+        argv=argv,
+        env=lambda _launch: {},
+        health_path="/health",
+        weights_request=("GET", "/weights", b""),
+        parse_weights=lambda body: HeldWeights(weight_bytes=len(json.loads(body)), kinds={}),
+        expected_weight_bytes=lambda _manifest: (0, 1),
+        claims=frozenset(),
+    )
+
+
+def child(tmp_path: Path, *options: str) -> EngineChild:
+    return EngineChild(spec=spec(*options), launch=launch(), log=tmp_path / "engine.log")
+
+
+async def test_an_engine_is_ready_when_it_lists_our_model_under_our_key(tmp_path: Path) -> None:
+    engine = child(tmp_path)
+    engine.spawn()
+    async with aiohttp.ClientSession() as session:
+        await engine.wait_ready(session, timeout_s=30)
+        assert (await engine.held_weights(session)).weight_bytes == 0
+        engine.spec = replace(engine.spec, weights_request=("GET", "/no-such-route", b""))
+        with pytest.raises(EngineError, match="answered 404"):
+            await engine.held_weights(session)
+    assert engine.memory_bytes() > 0
+    engine.stop()
+
+
+async def test_a_stranger_on_the_port_is_never_taken_for_the_engine(tmp_path: Path) -> None:
+    stranger, engine = child(tmp_path), child(tmp_path, "--never-ready")
+    stranger.spawn()
+    engine.spawn()
+    engine.launch = replace(engine.launch, port=stranger.launch.port)
+    async with aiohttp.ClientSession() as session:
+        await stranger.wait_ready(session, timeout_s=30)
+        with pytest.raises(EngineError, match="not ready after"):
+            await engine.wait_ready(session, timeout_s=1)
+    stranger.stop()
+    engine.stop()
+
+
+async def test_an_engine_that_dies_while_starting_is_told_with_its_log(tmp_path: Path) -> None:
+    engine = child(tmp_path, "--never-ready", "--die-after", "0.1")
+    engine.spawn()
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(EngineError, match="fake engine is up"):
+            await engine.wait_ready(session, timeout_s=30)
+    engine.stop()
+
+
+async def test_every_start_gets_a_fresh_port_and_key(tmp_path: Path) -> None:
+    engine = child(tmp_path, "--die-after", "0.1")
+    engine.spawn()
+    first = engine.launch
+    engine.stop()
+    engine.spawn()
+    assert engine.launch.api_key != first.api_key
+    engine.stop()
+
+
+def test_stopping_takes_the_engines_own_children_along(tmp_path: Path) -> None:
+    script = "import subprocess, time; subprocess.Popen(['sleep', '300']); time.sleep(300)"
+    engine = child(tmp_path)
+    engine.spec = replace(engine.spec, argv=lambda _launch: [sys.executable, "-c", script])
+    engine.spawn()
+    assert engine.process is not None
+    parent = psutil.Process(engine.process.pid)
+    while not (children := parent.children()):
+        pass
+    engine.stop()
+    _gone, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+def test_the_end_of_a_log_is_shown_and_a_missing_one_is_empty(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    assert log_tail(log) == ""
+    log.write_text("\n".join(str(number) for number in range(100)))
+    assert log_tail(log, 2) == "98\n99"
+    assert free_port() > 0

@@ -1,0 +1,120 @@
+"""The self-test believes an honest engine and catches each way to lie."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from services.self_test import PROBE_IDS, ProbeFailed, SelfTest
+
+ALL = frozenset(
+    {
+        "chat",
+        "echo_logprobs",
+        "ignore_eos",
+        "logprobs",
+        "min_tokens",
+        "n",
+        "seed",
+        "stop",
+        "stream_usage",
+        "token_ids",
+    }
+)
+
+
+def likeliest(position: int) -> float:
+    """The honest log-probability of the likeliest token at a position."""
+    return -0.3 - 0.4 * position
+
+
+class Engine(SelfTest):
+    """Answers by rule instead of over HTTP; ``lie`` names the one thing it gets wrong."""
+
+    def __init__(self, lie: str | None = None) -> None:
+        self.lie = lie
+        self.calls = 0
+
+    async def _post(self, path: str, fields: Mapping[str, Any]) -> bytes:
+        self.calls += 1
+        if self.lie == "refuses":
+            raise ProbeFailed("HTTP 400: unsupported")
+        if path == "chat/completions":
+            content = None if self.lie == "chat" else "Hello."
+            return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+        if fields.get("stream"):
+            return self._stream(fields).encode()
+        return json.dumps(self._whole(fields)).encode()
+
+    def _text(self, fields: Mapping[str, Any]) -> str:
+        text = "abcdefghijklmnop"[: fields["max_tokens"]]
+        if fields.get("temperature") and self.lie == "seed":
+            text = f"{self.calls}{text}"
+        for stop in fields.get("stop", []):
+            if self.lie != "stop":
+                text = text.partition(stop)[0]
+        return text
+
+    def _stream(self, fields: Mapping[str, Any]) -> str:
+        usage = {"completion_tokens": 3 if self.lie == "stream_usage" else fields["max_tokens"]}
+        chunks: list[dict[str, Any]] = [
+            {"choices": [{"text": piece}]} for piece in self._text(fields)
+        ]
+        lines = [
+            f"data: {json.dumps(chunk)}" for chunk in [*chunks, {"choices": [], "usage": usage}]
+        ]
+        return "\n\n".join([*lines, "data: [DONE]"])
+
+    def _whole(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        length = len(fields["prompt"])
+        shorter = {"ignore_eos": fields.get("ignore_eos"), "min_tokens": fields.get("min_tokens")}
+        tokens = 2 if shorter.get(self.lie or "") else fields["max_tokens"]
+        choice = {"text": self._text(fields), "logprobs": self._report(fields, length)}
+        count = 1 if self.lie == "n" else fields.get("n", 1)
+        prompt = length + (1 if self.lie == "token_ids" else 0)
+        usage = {"prompt_tokens": prompt, "completion_tokens": tokens}
+        return {"choices": [choice] * count, "usage": usage}
+
+    def _report(self, fields: Mapping[str, Any], length: int) -> dict[str, Any]:
+        start, stop = length, length + fields["max_tokens"]
+        if fields.get("echo") and self.lie != "echo_of_generated_tokens_only":
+            start = 0
+        shift = 1 if self.lie == "echo_off_by_one" and fields.get("echo") else 0
+        values = [likeliest(position - shift) for position in range(start, stop)]
+        if self.lie == "logprobs":
+            values = [1.5] * len(values)
+        return {"token_logprobs": values, "top_logprobs": [{"x": value} for value in values]}
+
+
+async def test_an_honest_engine_proves_every_claim() -> None:
+    assert await Engine().run(ALL) == dict.fromkeys(ALL, None)
+
+
+@pytest.mark.parametrize(
+    ("lie", "claim"),
+    [
+        ("echo_of_generated_tokens_only", "echo_logprobs"),
+        ("echo_off_by_one", "echo_logprobs"),
+        ("logprobs", "logprobs"),
+        ("ignore_eos", "ignore_eos"),
+        ("min_tokens", "min_tokens"),
+        ("n", "n"),
+        ("seed", "seed"),
+        ("stop", "stop"),
+        ("stream_usage", "stream_usage"),
+        ("token_ids", "token_ids"),
+        ("chat", "chat"),
+    ],
+)
+async def test_each_lie_costs_its_claim(lie: str, claim: str) -> None:
+    assert (await Engine(lie).run(frozenset({claim})))[claim]
+
+
+async def test_a_refused_probe_is_no_capability() -> None:
+    results = await Engine("refuses").run(ALL)
+    assert all(failure == "HTTP 400: unsupported" for failure in results.values())
+
+
+def test_the_probes_tell_positions_apart() -> None:
+    assert len(set(PROBE_IDS)) == len(PROBE_IDS)

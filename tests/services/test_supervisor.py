@@ -1,0 +1,104 @@
+"""The supervisor decides by what the engine does; requests are refused while there is none."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from quantize.manifest import ArtifactError, Manifest
+from quantize.recipes import RECIPES
+from services.engines.spec import EngineSpec
+from services.errors import RequestError
+from services.supervisor import ReplicaSettings, State, Supervisor, restart_pause_s
+from services.variants import Variant
+from tests.services.test_child import spec
+from tests.services.test_variants import MANIFEST
+
+
+def supervisor(tmp_path: Path, engine: EngineSpec, error: str | None = None) -> Supervisor:
+    def check(_artifact: Path) -> Manifest:
+        if error:
+            raise ArtifactError(error)
+        return MANIFEST
+
+    settings = ReplicaSettings(
+        variant="some-variant",
+        artifact=str(tmp_path),
+        python="python",
+        log=str(tmp_path / "engine.log"),
+        engine_version="fake 1",
+        context_length=512,
+        max_sequences=2,
+        queue_length=0,
+        threads=1,
+        kv_cache_gib=1,
+        start_timeout_s=30,
+        request_timeout_s=30,
+    )
+    variant = Variant(name="some-variant", recipe=RECIPES["bf16"], engine=engine)
+    return Supervisor(variant, settings, check=check)
+
+
+async def until(watched: Supervisor, state: State, timeout_s: float = 30) -> None:
+    async with asyncio.timeout(timeout_s):
+        while watched.status.state is not state:
+            await asyncio.sleep(0.01)
+
+
+def test_restarts_back_off_and_end() -> None:
+    pauses = [restart_pause_s(number, was_ready=True) for number in (1, 2, 3, 4)]
+    assert pauses == [1.0, 2.0, 4.0, None]
+    assert [restart_pause_s(number, was_ready=False) for number in (1, 2)] == [1.0, None]
+
+
+async def test_a_corrupt_artifact_fails_at_once_with_its_own_message(tmp_path: Path) -> None:
+    watched = supervisor(tmp_path, spec(), error="model.safetensors was altered")
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.FAILED)
+        with pytest.raises(RequestError, match=r"failed: model\.safetensors was altered") as caught:
+            watched.ready_child()
+        assert caught.value.status == 503
+        assert watched.restarts == 0
+        await watched.stop()
+
+
+async def test_a_killed_engine_is_refused_at_once_and_comes_back(tmp_path: Path) -> None:
+    watched = supervisor(tmp_path, spec())
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.READY)
+        first = watched.ready_child().process
+        assert first is not None
+        first.kill()
+        await until(watched, State.STARTING)
+        with pytest.raises(RequestError, match="exited with code -9"):
+            watched.ready_child()
+        await until(watched, State.READY)
+        second = watched.ready_child().process
+        assert second is not None
+        assert second.pid != first.pid
+        assert (await watched.describe())["restarts"] == 1
+        await watched.stop()
+        assert second.poll() is not None
+
+
+async def test_an_engine_that_never_comes_up_is_given_up_with_its_log(tmp_path: Path) -> None:
+    watched = supervisor(tmp_path, spec("--never-ready", "--die-after", "0.1"))
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.FAILED)
+        assert watched.status.reason is not None
+        assert "fake engine is up" in watched.status.reason
+        await watched.stop()
+
+
+async def test_an_engine_that_holds_other_weights_than_promised_fails(tmp_path: Path) -> None:
+    watched = supervisor(tmp_path, spec("--weights", "[1, 2, 3]"))
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.FAILED)
+        assert watched.status.reason is not None
+        assert "does not serve what the artifact says" in watched.status.reason
+        await watched.stop()

@@ -1,0 +1,141 @@
+"""Load, questions, comparison, verdict and report against the real service, start to end."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy.artifacts import artifact_of, source_model
+from deploy.environments import ROOT, python_of
+from deploy.plan import Plan
+from eval.pipeline import make_report
+from eval.quality import run_quality
+from eval.samples import Sample, read_samples
+from eval.schema import ComparisonFile, VerdictFile
+from loadtest.measure import load_test
+from loadtest.prompts import make_prompts
+from loadtest.records import read_records
+from loadtest.run_directory import open_run
+from quantize.calibration import calibration_plan, read_texts
+from quantize.source_model import resolve_model
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def run_dir(service: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the test plan."""
+    assert service
+    results = tmp_path_factory.mktemp("results")
+    directory = open_run(plan, results)
+    text = calibration_plan(plan.calibration.text, 64, 512).path
+    prompts = make_prompts(resolve_model(plan.model), read_texts(text), seed=plan.load.seed)
+    assert load_test(plan, prompts, say=print, results=results) == []
+    run_quality(plan, directory)
+    make_report(plan, directory)
+    return directory
+
+
+def samples(directory: Path, variant: str, task: str) -> dict[int, Sample]:
+    rows = read_samples(directory / variant / "samples.parquet")
+    return {row.item: row for row in rows if row.task == task}
+
+
+def test_every_variant_has_raw_records_without_an_error(run_dir: Path, plan: Plan) -> None:
+    for variant in plan.variants:
+        records = read_records(run_dir / variant / "requests.parquet")
+        counted = [record for record in records if record.counted]
+        assert {record.concurrency for record in counted} == set(plan.load.concurrencies)
+        assert all(record.error is None for record in counted)
+        assert {record.output_tokens for record in counted} == {plan.load.output_tokens}
+        assert {record.prompt_tokens for record in counted} == {plan.load.prompt_tokens}
+
+
+def test_every_variant_answered_every_item_and_the_same_questions(
+    run_dir: Path, plan: Plan
+) -> None:
+    for task in plan.quality.tasks:
+        asked = samples(run_dir, plan.baseline, task)
+        assert len(asked) == plan.quality.limit
+        for variant in plan.variants:
+            rows = samples(run_dir, variant, task)
+            assert {item: row.prompt_sha256 for item, row in rows.items()} == {
+                item: row.prompt_sha256 for item, row in asked.items()
+            }
+
+
+def test_the_comparison_the_verdict_and_the_report_name_every_variant(
+    run_dir: Path, plan: Plan
+) -> None:
+    comparison = ComparisonFile.model_validate_json((run_dir / "comparison.json").read_text())
+    verdict = VerdictFile.model_validate_json((run_dir / "verdict.json").read_text())
+    page = (run_dir / "report.html").read_text()
+    assert [variant.variant for variant in comparison.variants] == list(plan.variants)
+    assert {ranked.variant for ranked in verdict.ranking} == set(plan.variants)
+    for variant in plan.variants:
+        assert variant in page
+        assert (run_dir / variant / "locust-round0.html").is_file()
+    assert not re.search(r"""(src|href)=["']https?://""", page)
+
+
+def test_quantized_weights_are_smaller_in_the_engines_too(run_dir: Path) -> None:
+    comparison = ComparisonFile.model_validate_json((run_dir / "comparison.json").read_text())
+    held = {item.variant: item.held_weight_bytes or 0 for item in comparison.variants}
+    assert held["gptq-int4-g128-vllm"] < 0.5 * held["bf16-vllm"]
+    assert held["awq-int4-g128-vllm"] < 0.5 * held["bf16-vllm"]
+    assert held["gguf-q2_k"] < held["gguf-q4_k_m"] < held["gguf-q8_0"] < held["gguf-bf16"]
+
+
+def test_two_bits_cost_quality_that_eight_bits_do_not(run_dir: Path) -> None:
+    def nll(variant: str) -> float:
+        rows = samples(run_dir, variant, "assay_text").values()
+        return sum(row.nll or 0 for row in rows) / sum(row.tokens or 0 for row in rows)
+
+    baseline = nll("bf16-vllm")
+    assert abs(nll("gguf-q8_0") - baseline) < 0.02
+    assert nll("gguf-q2_k") > baseline + 0.05
+
+
+@pytest.mark.parametrize("variant", ["bf16-vllm", "gguf-bf16"])
+def test_the_endpoint_scores_like_lm_evals_own_transformers_backend(
+    run_dir: Path, plan: Plan, tmp_path: Path, variant: str
+) -> None:
+    direct = transformers_samples(plan, tmp_path)
+    served = samples(run_dir, variant, "assay_choice")
+    differences = []
+    for item, row in served.items():
+        logs, target, correct = direct[item]
+        assert row.nll is not None
+        assert row.tokens is not None
+        differences.append((-row.nll - logs[target]) / row.tokens)
+        # Where both best answers lie within rounding of each other, either may come out on top.
+        margin = abs(logs[target] - max(log for i, log in enumerate(logs) if i != target))
+        assert row.correct == correct or margin < 0.5, f"item {item}: margin {margin:.3f} nats"
+    assert abs(float(np.mean(differences))) < 0.02
+
+
+def transformers_samples(plan: Plan, folder: Path) -> dict[int, tuple[list[float], int, bool]]:
+    """Item to (log-likelihood per choice, index of the right one, answered right)."""
+    artifact = artifact_of(plan, source_model(plan), "bf16")
+    command = [str(python_of("quantize")), "-m", "lm_eval", "--model", "hf"]
+    command += ["--model_args", f"pretrained={artifact},dtype=bfloat16", "--device", "cpu"]
+    command += ["--tasks", "assay_choice", "--include_path", "eval/tasks", "--log_samples"]
+    command += ["--limit", str(plan.quality.limit), "--output_path", str(folder)]
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    subprocess.run(
+        [*command, "--batch_size", "16"], check=True, cwd=ROOT, env={**os.environ, **offline}
+    )
+    (path,) = folder.rglob("samples_assay_choice_*.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {
+        row["doc_id"]: (
+            [float(response[0]) for response in row["filtered_resps"]],
+            int(row["doc"]["answer"]),
+            bool(row["acc"]),
+        )
+        for row in rows
+    }

@@ -1,0 +1,112 @@
+"""The running service, met the way its users meet it: with OpenAI's own client, over HTTP."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from openai import BadRequestError, NotFoundError, OpenAI
+from openai.types.chat import ChatCompletionUserMessageParam
+
+from deploy.plan import load_plan
+from tests.conftest import PLAN
+
+pytestmark = pytest.mark.engine
+VARIANTS = load_plan(str(PLAN)).variants
+PROMPT = "The capital of"
+
+
+@pytest.fixture
+def client(service: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{service}/v1", api_key="none", max_retries=0) as opened:
+        yield opened
+
+
+def test_the_gateway_lists_every_variant_with_recipe_engine_and_state(client: OpenAI) -> None:
+    models = {model.id: model.model_dump() for model in client.models.list()}
+    assert set(models) == set(VARIANTS)
+    assert all(model["state"] == "ready" for model in models.values())
+    assert models["gguf-q8_0"]["engine"] == "llamacpp"
+    assert models["gptq-int4-g128-vllm"]["bits"] < 5
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_completions_stream_the_same_text_they_return_whole(client: OpenAI, variant: str) -> None:
+    whole = client.completions.create(model=variant, prompt=PROMPT, max_tokens=12, temperature=0)
+    stream = client.completions.create(
+        model=variant, prompt=PROMPT, max_tokens=12, temperature=0, stream=True
+    )
+    pieces = [chunk.choices[0].text for chunk in stream if chunk.choices]
+    assert "".join(pieces) == whole.choices[0].text
+    assert len(pieces) > 1
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_chat_streams_the_same_text_it_returns_whole(client: OpenAI, variant: str) -> None:
+    messages = [ChatCompletionUserMessageParam(role="user", content="Hello, who are you?")]
+    whole = client.chat.completions.create(
+        model=variant,
+        messages=messages,
+        max_tokens=12,
+        temperature=0,
+    )
+    stream = client.chat.completions.create(
+        model=variant,
+        messages=messages,
+        max_tokens=12,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert chunks[-1].usage is not None
+    assert whole.usage is not None
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_claim_of_every_engine_passed_its_probe(service: str, variant: str) -> None:
+    health = httpx.get(f"{service}/{variant}/healthz", timeout=30).json()
+    assert health["failed_claims"] == {}
+    assert {"echo_logprobs", "ignore_eos", "token_ids"} <= set(health["capabilities"])
+    assert health["memory_bytes"] > health["held_weight_bytes"] > 0
+
+
+def test_an_unknown_model_is_a_404_that_names_the_nearest(client: OpenAI) -> None:
+    with pytest.raises(NotFoundError, match="did you mean 'gguf-q2_k'"):
+        client.completions.create(model="gguf-q2k", prompt=PROMPT)
+
+
+@pytest.mark.parametrize("variant", ["bf16-vllm", "gguf-q8_0"])
+def test_a_wrong_field_is_a_400_that_names_it(client: OpenAI, variant: str) -> None:
+    with pytest.raises(BadRequestError, match="max_tokens"):
+        client.completions.create(model=variant, prompt=PROMPT, max_tokens=-1)
+
+
+def test_a_body_that_is_no_json_is_a_400(service: str) -> None:
+    answer = httpx.post(f"{service}/v1/completions", content=b"{", timeout=30)
+    assert answer.status_code == 400
+    assert "JSON" in answer.json()["error"]["message"]
+
+
+def test_every_answer_carries_one_request_id(service: str) -> None:
+    for path in ("/v1/models", "/gguf-q8_0/healthz", "/no-such-route"):
+        answer = httpx.get(f"{service}{path}", headers={"x-request-id": "abc-1"}, timeout=60)
+        assert answer.headers.get_list("x-request-id") == ["abc-1"]
+
+
+def test_the_metrics_of_all_engines_stand_under_one_roof(service: str) -> None:
+    text = httpx.get(f"{service}/metrics", timeout=60).text
+    for variant in VARIANTS:
+        assert f'assay_variant_up{{variant="{variant}"}} 1.0' in text
+    assert "vllm:" in text
+
+
+def test_a_stream_through_the_gateway_ends_with_done(service: str) -> None:
+    body = {"model": "gguf-q8_0", "prompt": PROMPT, "max_tokens": 3, "stream": True}
+    with httpx.stream("POST", f"{service}/v1/completions", json=body, timeout=60) as answer:
+        lines = [line for line in answer.iter_lines() if line]
+    assert lines[-1] == "data: [DONE]"
+    assert all(json.loads(line.removeprefix("data: ")) for line in lines[:-1])
