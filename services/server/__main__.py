@@ -30,6 +30,8 @@ _SWITCH_INTERVAL_S = 0.0002
 # thread that spins while its partner is off the CPU makes decoding several times slower as soon
 # as anything else runs on the machine.
 _OPENMP_SPINS = "2000"
+# Sequences that may wait for a place; the 1,025th is refused with a 429.
+_MAX_WAITING = 1024
 _SHUTDOWN_S = 5
 _BACKLOG = 2048
 
@@ -78,7 +80,7 @@ def _serve(
         # A server without its engine is worth less than none: whoever watches us starts anew.
         os.kill(os.getpid(), signal.SIGTERM)
 
-    scheduler = Scheduler(backend, deliver, options.max_waiting, died)
+    scheduler = Scheduler(backend, deliver, _MAX_WAITING, died)
     engine = Engine(
         backend=backend,
         scheduler=scheduler,
@@ -132,7 +134,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 = any free port")
     parser.add_argument("--context-length", type=_positive, default=2048, metavar="TOKENS")
     parser.add_argument("--max-sequences", type=_positive, default=16)
-    parser.add_argument("--max-waiting", type=_positive, default=1024, metavar="SEQUENCES")
     parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1)
     parser.add_argument("--kv-cache-dtype", default="f16", help="f16 or f32")
     parser.add_argument("--chat-template", type=Path, metavar="FILE", help="default: the model's")

@@ -260,19 +260,6 @@ def test_a_disconnect_frees_the_sequence_at_once(server: RunningServer) -> None:
     assert metric(server, "engine_generation_tokens_total") - before < 500
 
 
-def test_a_full_queue_is_a_429_with_retry_after(
-    start_server: Callable[..., AbstractContextManager[RunningServer]],
-) -> None:
-    with start_server("--max-sequences", "1", "--max-waiting", "2") as server:
-        body = {"model": MODEL, "prompt": "the", "max_tokens": 400, "stream": True, **GREEDY}
-        with server.client.stream("POST", "/v1/completions", json={**body, "n": 32}) as busy:
-            next(busy.iter_lines())
-            refused = server.client.post("/v1/completions", json={**body, "n": 8})
-        assert refused.status_code == 429
-        assert refused.headers["retry-after"] == "1"
-        assert refused.json()["error"]["type"] == "rate_limit_error"
-
-
 def test_sigterm_ends_the_server_cleanly(
     start_server: Callable[..., AbstractContextManager[RunningServer]],
 ) -> None:
