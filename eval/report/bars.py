@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from eval.report.formats import NOT_MEASURED, percent, size
 from eval.report.marks import Mark, glyph
-from eval.report.svg import Scale, drawing, fit, line, tag, text, text_width
+from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 340.0
 ROW = 22.0

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from eval.report.formats import difference, difference_unit, trimmed
 from eval.report.marks import Mark, glyph
 from eval.report.scatter import clip_floor
-from eval.report.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.schema import Estimate, TaskComparison
+from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 450.0
 ROW = 23.0

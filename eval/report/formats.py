@@ -3,36 +3,15 @@
 The page never computes with these texts; the exact value travels beside each in ``data-v``.
 """
 
-import math
 from collections.abc import Callable
 
 from eval.schema import Estimate
+from quantize.drawing.numbers import minus as minus
+from quantize.drawing.numbers import significant as significant
+from quantize.drawing.numbers import trimmed as trimmed
 
 NOT_MEASURED = "not measured"
 _BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
-
-
-def minus(text: str) -> str:
-    """Replace the hyphen of a negative number by a minus sign, and drop the sign of zero."""
-    if not any(digit in text for digit in "123456789"):
-        return text.lstrip("+-")
-    return text.replace("-", "−")
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """``value`` with ``digits`` significant digits, never in exponent form (412, 38.1, 4.21)."""
-    if value == 0:
-        return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    return minus(f"{value:,.{max(0, decimals)}f}")
-
-
-def trimmed(text: str) -> str:
-    """``text`` without the trailing zeros of its number, as a tick wants it (``30.0 ms``)."""
-    number, space, unit = text.partition(" ")
-    if "." in number:
-        number = number.rstrip("0").rstrip(".")
-    return number + space + unit
 
 
 def seconds(value: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.report.svg import FONT_SIZE, text_width
+from quantize.drawing.svg import FONT_SIZE, text_width
 
 _HEIGHT = FONT_SIZE * 1.15
 _DISTANCES = (9.0, 16.0, 26.0, 38.0, 52.0, 70.0)

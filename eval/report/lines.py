@@ -8,8 +8,8 @@ from markupsafe import Markup
 from eval.report.formats import trimmed
 from eval.report.labels import spread
 from eval.report.marks import Mark, glyph
-from eval.report.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.schema import Estimate
+from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 450.0
 LEFT, TOP = 52.0, 24.0

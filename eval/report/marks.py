@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from eval.report.svg import tag
 from eval.schema import VariantComparison
+from quantize.drawing.svg import tag
 from quantize.recipes import RECIPES
 from services.engines.table import ENGINES
 

@@ -4,8 +4,6 @@ The page loads nothing: styles, drawings and the small script are inside, and a 
 policy forbids everything else, so that a hostile model name stays a name.
 """
 
-import base64
-import hashlib
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,6 +16,7 @@ from eval.report.marks import assign_marks, icon
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.bootstrap import CONFIDENCE
+from quantize.drawing.shell import look, script, script_digest
 
 _HERE = Path(__file__).parent
 REPORT_NAME = "report.html"
@@ -50,14 +49,12 @@ def render(run: Run) -> str:
     """The whole page as text."""
     marks = assign_marks(run.comparison.variants)
     subject = _subject(run)
-    script = (_HERE / "script.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = _environment().get_template("template.html")
     return template.render(
-        # Both files are ours, and must not be escaped.
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_digest=digest,
+        # The file is ours, and must not be escaped.
+        style=look() + Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        script=script(),
+        script_digest=script_digest(),
         run=run,
         headline=_headline(run.verdict),
         long_headline=len(run.verdict.sentence) > LONG_SENTENCE,

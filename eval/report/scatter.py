@@ -9,8 +9,8 @@ from markupsafe import Markup
 from eval.report.formats import difference, difference_unit, significant, trimmed
 from eval.report.labels import Anchor, Box, place
 from eval.report.marks import Mark, glyph
-from eval.report.svg import Scale, drawing, line, padded, tag, text, text_width
 from eval.schema import Estimate
+from quantize.drawing.svg import Scale, drawing, line, padded, tag, text, text_width
 
 WIDTH, HEIGHT = 450.0, 340.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 438.0, 22.0, 296.0

@@ -6,9 +6,9 @@ from markupsafe import Markup
 
 from eval.report import formats
 from eval.report.inputs import Run
-from eval.report.svg import Scale, drawing, line, tag
 from eval.schema import Estimate, LoadComparison, TaskComparison, VariantComparison
 from eval.verdict import SLO_SHARE
+from quantize.drawing.svg import Scale, drawing, line, tag
 
 WIDTH = 220.0
 HEIGHT = 30.0

@@ -10,8 +10,8 @@ from eval.report.labels import Anchor, Box, place, spread
 from eval.report.lines import Axis, Series, lines
 from eval.report.marks import Mark, assign_marks
 from eval.report.scatter import Point, clip_floor, pareto, scatter
-from eval.report.svg import Scale, fit, tag
 from eval.schema import Estimate
+from quantize.drawing.svg import Scale, fit, tag
 from tests.eval.report.builders import CPU_DEMO, comparison, estimate, thirty
 
 MARK = Mark(key=0, hue=0, shape="circle", hollow=False)

@@ -1,13 +1,12 @@
 """Every colour that carries text is readable, in the light and in the dark."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-import eval.report.page
+from quantize.drawing.shell import look
 
-CSS = (Path(eval.report.page.__file__).parent / "style.css").read_text()
+CSS = str(look())
 INKS = ["ink", "muted", "good", "bad", "unsure", *(f"e{hue}" for hue in range(6))]
 GROUNDS = ["paper", "panel"]
 TINTED = [("ink", "good-bg"), ("good", "good-bg"), ("bad", "bad-bg"), ("unsure", "unsure-bg"),
