@@ -5,17 +5,10 @@ import argparse
 from deploy.artifacts import make_artifacts
 from deploy.cluster import host
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
+from deploy.health import health, table
 from deploy.service import read_record, stop
-from deploy.up import (
-    endpoint_table,
-    gateway_settings,
-    health,
-    new_record,
-    replica_settings,
-    service_url,
-    table,
-    up,
-)
+from deploy.settings import gateway_settings, replica_settings
+from deploy.up import new_record, up
 
 COMMANDS = {
     "quantize": "make what is missing of the plan's artifacts",
@@ -32,10 +25,10 @@ def _quantize(arguments: argparse.Namespace) -> None:
 
 def _up(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
-    print(f"deploy: {len(plan.variants)} variants at {service_url(plan)}", flush=True)
+    print(f"deploy: {len(plan.variants)} variants at {plan.serving.url}", flush=True)
     up(plan, plan_arguments(arguments), lambda line: print(line, flush=True), owned=False)
-    print(endpoint_table(plan))
-    print(f"all variants by model name: {service_url(plan)}/v1   stop with: make down")
+    print(table(plan.serving.url, health(plan.serving.url)))
+    print(f"all variants by model name: {plan.serving.url}/v1   stop with: make down")
 
 
 def _host(arguments: argparse.Namespace) -> None:

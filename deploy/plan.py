@@ -7,11 +7,20 @@ objective is never silently ignored.
 import hashlib
 import json
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from services.variants import Variant, find_variant
 
@@ -63,6 +72,27 @@ class Serving(_Section):
     kv_cache_gib: float = Field(default=1.0, gt=0)
     start_timeout_s: float = Field(default=600, gt=0)
     request_timeout_s: float = Field(default=300, gt=0)
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        """Refuse an address that others can reach: there is no API key that would keep them out."""
+        try:
+            local = host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            local = False
+        if not local:
+            raise ValueError(
+                f"{host!r} is no loopback address: the endpoints have no API keys yet, so anybody "
+                "who reaches them could use them; keep 127.0.0.1 and forward the port (ssh -L)"
+            )
+        return host
+
+    @property
+    def url(self) -> str:
+        """The root of the service, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
 
 class Load(_Section):
@@ -139,6 +169,8 @@ class Plan(_Section):
             raise ValueError("variants: a name stands twice")
         if self.baseline not in self.variants:
             raise ValueError(f"baseline: {self.baseline!r} is not among the variants")
+        if len(set(self.load.concurrencies)) != len(self.load.concurrencies):
+            raise ValueError("load.concurrencies: a number stands twice")
         at = self.objectives.concurrency
         if at is not None and at not in self.load.concurrencies:
             raise ValueError(f"objectives.concurrency: {at} is not among load.concurrencies")

@@ -13,7 +13,7 @@ import psutil
 
 from deploy.environments import ROOT
 from deploy.plan import Plan
-from deploy.up import cpu_model, engine_version
+from deploy.settings import cpu_model, engine_version
 
 CONTROL_PACKAGES = ("ray", "locust", "lm-eval")
 
@@ -28,8 +28,8 @@ def _output(*command: str) -> str | None:
 
 def describe_environment(plan: Plan) -> Mapping[str, object]:
     """CPU, memory, GPU, versions and revision, as the report prints them."""
-    engines = {variant.engine.environment for variant in plan.resolved_variants()}
-    served = dict(engine_version(name).split() for name in sorted(engines))
+    engines = {variant.engine.name: variant.engine for variant in plan.resolved_variants()}
+    served = dict(engine_version(engines[name]) for name in sorted(engines))
     return {
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),

@@ -12,7 +12,7 @@ from deploy.artifacts import ARTIFACTS_DIR, make_artifacts, run_stage
 from deploy.environments import LAST_SETUP
 from deploy.plan import Plan
 from deploy.service import read_record, stop
-from deploy.up import service_url, up
+from deploy.up import up
 from eval.comparison import build_comparison
 from eval.environment_record import write_environment, write_json
 from eval.quality import run_quality
@@ -89,7 +89,7 @@ def compare(plan: Plan, options: list[str], say: Say) -> None:
     started = False
     try:
         with stages.time("deploy", list):
-            say(f"{len(plan.variants)} variants at {service_url(plan)}")
+            say(f"{len(plan.variants)} variants at {plan.serving.url}")
             started = up(plan, options, say, owned=True)
         with stages.time("load test", lambda: sorted(run_dir.glob("*/load.json"))):
             run_stage("loadtest", [sys.executable, "-m", "loadtest", *options])

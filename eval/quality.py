@@ -18,7 +18,6 @@ from eval.endpoint import Health, read_health
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
 from eval.schema import QualityFile
-from loadtest.endpoint import server_url
 from quantize.source_model import TOKENIZER_FILES, resolve_model
 
 TASKS_DIR = Path(__file__).parent / "tasks"
@@ -158,7 +157,7 @@ def run_quality(
         EndpointError: a variant does not answer or is not ready (before anything is asked).
         QualityError: a task cannot be loaded, or a pass failed; names the log.
     """
-    address = url or server_url(plan.serving)
+    address = url or plan.serving.url
     tokenizer = resolve_model(plan.model)
     healths = {name: read_health(address, name) for name in plan.variants}
     others = [name for name in plan.variants if name != plan.baseline]

@@ -32,19 +32,13 @@ class _Health(BaseModel):
     held_weight_bytes: int | None = None
 
 
-def server_url(serving: Serving) -> str:
-    """The root of the service, without a path."""
-    host = f"[{serving.host}]" if ":" in serving.host else serving.host
-    return f"http://{host}:{serving.port}"
-
-
 def read_endpoint(serving: Serving, variant: str) -> Endpoint:
     """What the variant's health route says; blocks up to ``TIMEOUT_S``.
 
     Raises:
         EndpointError: nobody answers, the variant is not there, not ready, or says no hash.
     """
-    url = f"{server_url(serving)}/{variant}/healthz"
+    url = f"{serving.url}/{variant}/healthz"
     remedy = "start it with `make deploy-all`, see `make status`"
     key = os.environ.get(KEY_VARIABLE)
     try:

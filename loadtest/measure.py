@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deploy.plan import Plan
-from loadtest.endpoint import EndpointError, read_endpoint, server_url
+from loadtest.endpoint import EndpointError, read_endpoint
 from loadtest.job import Job, LevelEnd
 from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
 from loadtest.locust_process import LoadTestError, run_locust
@@ -84,7 +84,7 @@ def _missing(plan: Plan, run: Path, prompts: PromptSource, say: Say) -> dict[str
 def _job(plan: Plan, variant: str, number: int, prompts: Path) -> Job:
     return Job(
         variant=variant,
-        url=server_url(plan.serving),
+        url=plan.serving.url,
         round=number,
         rounds=plan.load.rounds,
         concurrencies=tuple(sorted(plan.load.concurrencies)),

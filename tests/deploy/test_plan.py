@@ -45,6 +45,13 @@ def test_a_wrong_value_is_shown_with_its_key_path(tmp_path: Path) -> None:
         ({"baseline": "gguf-bf16"}, "baseline: 'gguf-bf16' is not among the variants"),
         ({"variants": ["bf16-vllm", "bf16-vllm"]}, "a name stands twice"),
         ({"load": {"prompt_tokens": 4000}}, "exceeds serving.context_length"),
+        ({"load": {"concurrencies": [1, 4, 1]}}, "load.concurrencies: a number stands twice"),
+        (
+            {"serving": {"host": "0.0.0.0"}},
+            r"serving.host: '0.0.0.0' is no loopback .* no API keys",
+        ),
+        ({"serving": {"host": "::"}}, "is no loopback address"),
+        ({"serving": {"host": "gpu-box"}}, "is no loopback address"),
         ({"objectives": {"concurrency": 3}}, "3 is not among load.concurrencies"),
     ],
 )

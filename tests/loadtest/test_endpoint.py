@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.plan import Serving
-from loadtest.endpoint import EndpointError, read_endpoint, server_url
+from loadtest.endpoint import EndpointError, read_endpoint
 from tests.loadtest.fake_engine import FakeEngine, running_engine
 
 
@@ -39,4 +39,4 @@ def test_nobody_there_is_one_clear_error() -> None:
 
 
 def test_an_ipv6_host_is_written_in_brackets() -> None:
-    assert server_url(Serving(host="::1", port=80)) == "http://[::1]:80"
+    assert Serving(host="::1", port=80).url == "http://[::1]:80"

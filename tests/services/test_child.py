@@ -31,6 +31,7 @@ def spec(*options: str) -> EngineSpec:
         name="fake",
         title="Fake",
         environment="control",
+        distributions=("aiohttp",),
         weight_formats=frozenset({"safetensors"}),
         argv=argv,
         env=lambda _launch: {},

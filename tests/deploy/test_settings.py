@@ -1,0 +1,41 @@
+"""An engine is known by the distributions that its spec names."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy import settings
+from deploy.service import DeployError
+from deploy.settings import engine_version
+from services.engines.table import ENGINES
+from tests.services.test_child import spec
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(settings, "VENVS", tmp_path)
+    folder = tmp_path / "control" / "lib" / "python3.11" / "site-packages"
+    for name in ("My_Engine-2.5.dist-info", "torch-2.0.dist-info"):
+        (folder / name).mkdir(parents=True)
+        metadata = f"Metadata-Version: 2.1\nName: {name.split('-')[0]}\nVersion: 2.5\n"
+        (folder / name / "METADATA").write_text(metadata)
+    return folder
+
+
+def test_a_version_is_found_however_the_distribution_spells_its_name(packages: Path) -> None:
+    engine = replace(spec(), distributions=("other-engine", "my-engine"))
+    assert packages.is_dir()
+    assert engine_version(engine) == ("my-engine", "2.5")
+
+
+def test_an_environment_without_its_engine_names_the_remedy(packages: Path) -> None:
+    assert packages.is_dir()
+    with pytest.raises(DeployError, match=r"'control' holds no Fake \(aiohttp\): run `make setup`"):
+        engine_version(spec())
+
+
+def test_every_engine_names_its_distributions_as_they_are_compared() -> None:
+    for engine in ENGINES.values():
+        assert engine.distributions
+        assert all(name == settings._normalized(name) for name in engine.distributions)
