@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from deploy.lifeline import follow_owner, terminate_as_interrupt
 from deploy.plan import DEFAULT_PLAN, PlanError, load_plan
-from loadtest.calibrate import FIGURES, calibrate, write_figures
+from loadtest.calibrate import FIGURES, calibrate
 from loadtest.endpoint import EndpointError
 from loadtest.locust_process import LoadTestError
 from loadtest.measure import load_test
 from loadtest.prompts import PromptError, make_prompts
+from quantize.bench_figures import write_figures
 from quantize.calibration import CalibrationError, calibration_plan, read_texts
 from quantize.source_model import SourceModelError, resolve_model
 
@@ -50,7 +51,7 @@ def _load(arguments: argparse.Namespace) -> int:
 
 def _calibrate(_: argparse.Namespace) -> int:
     figures = calibrate(_say)
-    write_figures(FIGURES, figures)
+    write_figures(FIGURES, figures, ["locust"])
     print(f"written to {FIGURES}")
     return 0 if all(figure.met for figure in figures) else 1
 

@@ -5,52 +5,31 @@ its own. Whatever is measured beyond the schedule was added by the client, the l
 null server together, so the figures are upper bounds of the client's own share.
 """
 
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from loadtest.job import Job
 from loadtest.locust_process import ROOT, LoadTestError, run_locust
 from loadtest.null_server import TPOT_S, TTFT_S
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
-from loadtest.run_directory import RESULTS_DIR
+from quantize.bench_figures import BENCH_DIR, Figure
 
-FIGURES = RESULTS_DIR / "bench" / "loadtest-client.json"
+FIGURES = BENCH_DIR / "loadtest-client.json"
 CONCURRENCIES = (1, 4, 16)
 START_TIMEOUT_S = 30.0
 # What a client may add before its figures say more about itself than about a server: a tenth of
 # the shortest TTFT and TPOT that the reference model shows on a CPU (50 ms and 10 ms).
 TTFT_LIMIT_S = 0.005
 TPOT_LIMIT_S = 0.001
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line of a benchmark: a value held against a reference by a limit on their ratio.
-
-    Times in milliseconds; ``ratio`` is value / against.
-    """
-
-    name: str
-    value: float
-    unit: str
-    against: float
-    ratio: float
-    limit: float
-    met: bool
 
 
 def calibrate(say: Callable[[str], None]) -> list[Figure]:
@@ -99,22 +78,6 @@ def figures_of(records: Sequence[RequestRecord], concurrency: int) -> list[Figur
             )
         )
     return figures
-
-
-def write_figures(path: Path, figures: Sequence[Figure]) -> None:
-    """Write the figures with what they were measured on, by a temporary name and a rename."""
-    environment = {
-        "cpu_count": psutil.cpu_count(),
-        "load_average_1min": os.getloadavg()[0],
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "locust": version("locust"),
-    }
-    content = {"figures": [asdict(figure) for figure in figures], "environment": environment}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
 
 
 def _measure(folder: Path) -> list[RequestRecord]:

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.calibrate import figures_of, write_figures
+from loadtest.calibrate import figures_of
 from loadtest.locust_process import LoadTestError
 from loadtest.null_server import TPOT_S, TTFT_S
 from loadtest.records import RequestRecord
+from quantize.bench_figures import write_figures
 from tests.loadtest.examples import a_record, failed
 
 
