@@ -7,6 +7,7 @@ Numpy-free and torch-free: it runs in front of every engine start.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from quantize.manifest import ArtifactError, Manifest, read_manifest, verify_files
 from quantize.recipes import Recipe, find_recipe
@@ -87,18 +88,26 @@ def _check_quantization_config(artifact: Path, recipe: Recipe) -> None:
         announced = json.loads(path.read_text()).get("quantization_config")
     except (OSError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path} cannot be read ({error})") from None
-    if not recipe.packed:
+    if not recipe.announced:
         if announced is not None:
             raise ArtifactError(f"{path} announces a quantization, but {recipe.name} has none")
         return
     if not isinstance(announced, dict):
         raise ArtifactError(f"{path} announces no quantization, but {recipe.name} is quantized")
-    found = (announced.get("quant_method"), announced.get("bits"))
-    if found != (recipe.method, recipe.bits):
-        raise ArtifactError(
-            f"{path} announces {found[0]} with {found[1]} bits, "
-            f"but {recipe.name} is {recipe.method} with {recipe.bits:g} bits"
-        )
+    for key, expected in recipe.announced.items():
+        found = _at(announced, key)
+        if found != expected:
+            raise ArtifactError(
+                f"{path} announces {key} = {found}, but {recipe.name} has {key} = {expected}"
+            )
+
+
+def _at(announced: dict[str, Any], dotted: str) -> Any:
+    """The value at ``a.b``, None where there is none."""
+    value: Any = announced
+    for part in dotted.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _check_manifest(artifact: Path, manifest: Manifest, measures: WeightMeasures) -> None:

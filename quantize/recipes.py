@@ -4,54 +4,29 @@ A recipe is data. The file named by its ``method`` (``gptq.py``, ``awq.py``, ``g
 knows how to carry it out; names, directories, dashboards and documents derive from this table.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Literal
 
-Parameter = int | float | str | bool
-WeightFormat = Literal["safetensors", "gguf"]
-Method = Literal["copy", "gptq", "awq", "gguf"]
+from quantize.modelopt_recipes import MODELOPT_RECIPES, auto
+from quantize.recipe import Checkpoint, Method, Parameter, Recipe, WeightFormat
 
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How weights are quantized.
-
-    ``bits`` is the nominal width of one weight of a quantized layer, scales left out; what a file
-    really costs is measured, stands in the artifact's manifest, and must lie within
-    ``effective_bits`` (inclusive, scales and zero points counted). ``layer_kinds`` are the storage
-    types that a linear layer may have, in the file format's own words; with ``I32`` among them the
-    layer is packed (``qweight`` + ``qzeros`` + ``scales``). The inner dimension of every linear
-    layer must be a multiple of ``row_multiple``: the group or super-block of the format.
-    ``source`` names the recipe whose artifact is read (None: the source model itself).
-    """
-
-    name: str
-    method: Method
-    weight_format: WeightFormat
-    bits: float
-    effective_bits: tuple[float, float]
-    layer_kinds: frozenset[str]
-    row_multiple: int = 1
-    calibrated: bool = False
-    source: str | None = None
-    parameters: Mapping[str, Parameter] = field(default_factory=lambda: MappingProxyType({}))
-
-    @property
-    def packed(self) -> bool:
-        """Whether linear layers are stored as packed int32 values beside their scales."""
-        return "I32" in self.layer_kinds
+__all__ = ["RECIPES", "Method", "Recipe", "WeightFormat", "find_recipe", "with_sources"]
 
 
 def _int4(
-    name: str, method: Method, effective_bits: tuple[float, float], **parameters: Parameter
+    name: str,
+    method: Method,
+    checkpoint: Checkpoint,
+    effective_bits: tuple[float, float],
+    **parameters: Parameter,
 ) -> Recipe:
     """A packed 4-bit checkpoint with groups of 128 along the inner dimension."""
     return Recipe(
         name=name,
         method=method,
+        checkpoint=checkpoint,
         weight_format="safetensors",
         bits=4,
         effective_bits=effective_bits,
@@ -59,6 +34,7 @@ def _int4(
         row_multiple=128,
         calibrated=True,
         parameters=MappingProxyType({"bits": 4, "group_size": 128, **parameters}),
+        announced=MappingProxyType({"quant_method": method, "bits": 4}),
     )
 
 
@@ -69,6 +45,7 @@ def _gguf(
     return Recipe(
         name=f"gguf-{file_type.lower()}",
         method="gguf",
+        checkpoint="gguf",
         weight_format="gguf",
         bits=bits,
         effective_bits=effective_bits,
@@ -86,6 +63,7 @@ _ALL = (
     Recipe(
         name="bf16",
         method="copy",
+        checkpoint="bf16",
         weight_format="safetensors",
         bits=16,
         effective_bits=(16, 16),
@@ -94,30 +72,38 @@ _ALL = (
     _int4(
         "gptq-int4-g128",
         "gptq",
+        "gptq-int4-sym",
         (4.15, 4.9),
         symmetric=True,
         desc_act=False,
         damp_percent=0.05,
         act_group_aware=True,
     ),
-    _int4("awq-int4-g128", "awq", (4.15, 4.3), symmetric=False),
+    _int4("awq-int4-g128", "awq", "awq-int4", (4.15, 4.3), symmetric=False),
+    *MODELOPT_RECIPES,
     _gguf("BF16", 16, (16, 16), "BF16", 1),
     _gguf("Q8_0", 8, (8.5, 8.5), "Q8_0", 32),
     _gguf("Q4_K_M", 4, (4.5, 5.8), "Q4_K Q5_K Q6_K", 256),
     _gguf("Q2_K", 2, (2.6, 4.0), "Q2_K Q3_K Q4_K", 256),
 )
 
+_AUTO_NAME = re.compile(r"auto-(\d(?:\.\d+)?)")
+_AUTO_LIMITS = (4.5, 8.0)
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _ALL})
 
 
 def find_recipe(name: str) -> Recipe:
-    """Look up a recipe by name.
+    """Look up a recipe by name; ``auto-<bits>`` exists for every budget between 4.5 and 8.
 
     Raises:
         ValueError: no such recipe; the message lists the valid names, nearest first.
     """
     if name in RECIPES:
         return RECIPES[name]
+    budget = _AUTO_NAME.fullmatch(name)
+    if budget and _AUTO_LIMITS[0] < float(budget[1]) < _AUTO_LIMITS[1]:
+        return auto(budget[1])
     near = get_close_matches(name, RECIPES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown recipe {name!r}{hint} (valid: {', '.join(RECIPES)})")

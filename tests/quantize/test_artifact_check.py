@@ -134,8 +134,8 @@ def test_smaller_groups_than_the_recipes_are_refused(tmp_path: Path) -> None:
     ("announced", "message"),
     [
         (None, "announces no quantization"),
-        ({"quant_method": "awq", "bits": 4}, "announces awq with 4 bits"),
-        ({"quant_method": "gptq", "bits": 8}, "announces gptq with 8 bits"),
+        ({"quant_method": "awq", "bits": 4}, "announces quant_method = awq, but"),
+        ({"quant_method": "gptq", "bits": 8}, "announces bits = 8, but"),
     ],
 )
 def test_what_the_configuration_announces_must_fit(
