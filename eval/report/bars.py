@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from eval.report.formats import NOT_MEASURED, percent, size
-from eval.report.marks import Mark, glyph
+from quantize.drawing.glyphs import Mark, glyph
 from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 340.0

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from eval.report import formats
 from eval.report.inputs import Run
-from eval.report.marks import Mark
 from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
 from eval.schema import TaskComparison
+from quantize.drawing.glyphs import Mark
 
 
 def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:

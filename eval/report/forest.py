@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from eval.report.formats import difference, difference_unit, trimmed
-from eval.report.marks import Mark, glyph
 from eval.report.scatter import clip_floor
 from eval.schema import Estimate, TaskComparison
+from quantize.drawing.glyphs import Mark, glyph
 from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 450.0

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from eval.report.formats import trimmed
-from eval.report.labels import spread
-from eval.report.marks import Mark, glyph
 from eval.schema import Estimate
+from quantize.drawing.glyphs import Mark, glyph
+from quantize.drawing.labels import spread
 from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 450.0

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from eval.report import formats
 from eval.report.inputs import Run
-from eval.report.marks import Mark
 from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
+from quantize.drawing.glyphs import Mark
 
 DEFINITIONS: tuple[tuple[str, str], ...] = (
     (

@@ -12,10 +12,11 @@ from markupsafe import Markup
 from eval.report import details, formats, method, panels
 from eval.report.decision import decision_table
 from eval.report.inputs import Run, read_run
-from eval.report.marks import assign_marks, icon
+from eval.report.marks import assign_marks
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.bootstrap import CONFIDENCE
+from quantize.drawing.glyphs import icon
 from quantize.drawing.shell import look, script, script_digest
 
 _HERE = Path(__file__).parent

@@ -10,9 +10,9 @@ from eval.report.bars import Bar, bars
 from eval.report.forest import Row, forest
 from eval.report.inputs import Run
 from eval.report.lines import Axis, Series, lines
-from eval.report.marks import Mark
 from eval.report.scatter import Point, scatter
 from eval.schema import Estimate, LoadComparison, VariantComparison
+from quantize.drawing.glyphs import Mark
 
 # With more variants than this, only the best and the baseline are named in the line charts.
 _MOST_LINES = 12

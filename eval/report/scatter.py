@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from eval.report.formats import difference, difference_unit, significant, trimmed
-from eval.report.labels import Anchor, Box, place
-from eval.report.marks import Mark, glyph
 from eval.schema import Estimate
+from quantize.drawing.glyphs import Mark, glyph
+from quantize.drawing.labels import Anchor, Box, place
 from quantize.drawing.svg import Scale, drawing, line, padded, tag, text, text_width
 
 WIDTH, HEIGHT = 450.0, 340.0

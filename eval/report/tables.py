@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from eval.report import formats
-from eval.report.marks import Mark, icon
 from eval.schema import Estimate
+from quantize.drawing.glyphs import Mark, icon
 
 _SYMBOL = {"good": "✓", "bad": "✗", "unsure": "?", "": ""}
 

@@ -6,11 +6,12 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from eval.report.labels import Anchor, Box, place, spread
 from eval.report.lines import Axis, Series, lines
-from eval.report.marks import Mark, assign_marks
+from eval.report.marks import assign_marks
 from eval.report.scatter import Point, clip_floor, pareto, scatter
 from eval.schema import Estimate
+from quantize.drawing.glyphs import Mark
+from quantize.drawing.labels import Anchor, Box, place, spread
 from quantize.drawing.svg import Scale, fit, tag
 from tests.eval.report.builders import CPU_DEMO, comparison, estimate, thirty
 
