@@ -1,42 +1,12 @@
 """llama.cpp behind our own OpenAI server (``services.server``), which batches continuously."""
 
-import json
-
 from quantize.manifest import Manifest
-from services.engines.spec import EngineSpec, HeldWeights, Launch
+from services.engines import own_server
+from services.engines.spec import EngineSpec, Launch
 
 
 def _argv(launch: Launch) -> list[str]:
-    return [
-        str(launch.python),
-        "-m",
-        "services.server",
-        "--backend",
-        "llamacpp",
-        "--model",
-        str(launch.artifact),
-        "--served-name",
-        launch.served_name,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(launch.port),
-        "--context-length",
-        str(launch.context_length),
-        "--max-sequences",
-        str(launch.max_sequences),
-        "--threads",
-        str(launch.threads),
-    ]
-
-
-def _env(launch: Launch) -> dict[str, str]:
-    return {"ASSAY_ENGINE_KEY": launch.api_key, "OMP_NUM_THREADS": str(launch.threads)}
-
-
-def _parse_weights(body: bytes) -> HeldWeights:
-    report = json.loads(body)
-    return HeldWeights(weight_bytes=report["weight_bytes"], kinds=report["tensor_types"])
+    return own_server.argv(launch, "llamacpp")
 
 
 def _expected_weight_bytes(manifest: Manifest) -> tuple[int, int]:
@@ -51,23 +21,10 @@ LLAMACPP = EngineSpec(
     distributions=("llama-cpp-python",),
     weight_formats=frozenset({"gguf"}),
     argv=_argv,
-    env=_env,
+    env=own_server.env,
     health_path="/health",
-    weights_request=("GET", "/weights", b""),
-    parse_weights=_parse_weights,
+    weights_request=own_server.WEIGHTS_REQUEST,
+    parse_weights=own_server.parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
-    claims=frozenset(
-        {
-            "chat",
-            "echo_logprobs",
-            "ignore_eos",
-            "logprobs",
-            "min_tokens",
-            "n",
-            "seed",
-            "stop",
-            "stream_usage",
-            "token_ids",
-        }
-    ),
+    claims=own_server.CLAIMS,
 )

@@ -44,7 +44,8 @@ class EngineSpec:
     """One engine. ``claims`` are the capabilities the self-test holds it to.
 
     ``distributions`` are the normalized names under which package indexes know the engine; its
-    environment holds one of them.
+    environment holds one of them. An ``emulated`` engine computes what the format says in wider
+    numbers: its quality counts, its speed does not.
     """
 
     name: str
@@ -59,3 +60,4 @@ class EngineSpec:
     parse_weights: Callable[[bytes], HeldWeights]
     expected_weight_bytes: Callable[[Manifest], tuple[int, int]]
     claims: frozenset[str]
+    emulated: bool = False

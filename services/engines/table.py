@@ -5,8 +5,9 @@ from types import MappingProxyType
 
 from services.engines.llamacpp_engine import LLAMACPP
 from services.engines.spec import EngineSpec
+from services.engines.transformers_engine import TRANSFORMERS
 from services.engines.vllm_engine import VLLM
 
 ENGINES: Mapping[str, EngineSpec] = MappingProxyType(
-    {engine.name: engine for engine in (VLLM, LLAMACPP)}
+    {engine.name: engine for engine in (VLLM, LLAMACPP, TRANSFORMERS)}
 )

@@ -21,7 +21,10 @@ from services.server.scheduler import Delivery, Scheduler
 KEY_VARIABLE = "ASSAY_ENGINE_KEY"
 
 # Each backend lives in its own environment, so its module is only imported when it is asked for.
-BACKENDS = {"llamacpp": ("services.server.llamacpp_backend", "LlamaCppBackend")}
+BACKENDS = {
+    "llamacpp": ("services.server.llamacpp_backend", "LlamaCppBackend"),
+    "transformers": ("services.server.transformers_backend", "TransformersBackend"),
+}
 
 # The engine thread must get the interpreter back soon after a decode; Python's default lets
 # another thread keep it for 5 ms, which is several tokens.
@@ -107,12 +110,13 @@ def _hand_out(delivery: Delivery) -> None:
 
 def _load(options: argparse.Namespace) -> Backend:
     module, name = BACKENDS[options.backend]
+    chosen = {"kv_cache_dtype": options.kv_cache_dtype} if options.kv_cache_dtype else {}
     backend: Backend = getattr(import_module(module), name)(
         options.model,
         context_length=options.context_length,
         max_sequences=options.max_sequences,
         threads=options.threads,
-        kv_cache_dtype=options.kv_cache_dtype,
+        **chosen,
     )
     return backend
 
@@ -135,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--context-length", type=_positive, default=2048, metavar="TOKENS")
     parser.add_argument("--max-sequences", type=_positive, default=16)
     parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1)
-    parser.add_argument("--kv-cache-dtype", default="f16", help="f16 or f32")
+    parser.add_argument("--kv-cache-dtype", help="of llama.cpp: f16 (default) or f32")
     parser.add_argument("--chat-template", type=Path, metavar="FILE", help="default: the model's")
     return parser
 
