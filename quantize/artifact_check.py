@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from quantize.manifest import ArtifactError, Manifest, read_manifest, verify_files
-from quantize.recipes import Recipe, find_recipe
+from quantize.recipe import WHOLE_ROW, Recipe
+from quantize.recipes import find_recipe
 from quantize.stored_tensor import WeightFileError
 from quantize.weight_measures import LinearLayer, WeightMeasures, measure_gguf, measure_safetensors
 
@@ -50,7 +51,7 @@ def measure_weights(artifact: Path, recipe: Recipe) -> WeightMeasures:
     """
     if recipe.weight_format == "gguf":
         return measure_gguf(artifact)
-    return measure_safetensors(artifact, int(recipe.bits) if recipe.packed else None)
+    return measure_safetensors(artifact)
 
 
 def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> None:
@@ -65,7 +66,7 @@ def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> 
     if wrong:
         raise ArtifactError(
             f"{artifact} is no {recipe.name}: {len(wrong)} of {len(measures.linear_layers)} linear "
-            f"layers are stored otherwise, first {wrong[0].name} as {'+'.join(wrong[0].kinds)}"
+            f"layers are stored otherwise, first {wrong[0].name} as {_stored_as(wrong[0])}"
         )
     low, high = recipe.effective_bits
     if not low - _TOLERANCE <= measures.bits_per_weight <= high + _TOLERANCE:
@@ -78,7 +79,16 @@ def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> 
 
 
 def _is_of(recipe: Recipe, layer: LinearLayer) -> bool:
-    return layer.packed == recipe.packed and set(layer.kinds) <= recipe.layer_kinds
+    if layer.group_size is not None and recipe.group_size is not None:
+        whole_rows = recipe.group_size == WHOLE_ROW
+        if not (layer.groups == 1 if whole_rows else layer.group_size == recipe.group_size):
+            return False
+    return set(layer.kinds) <= recipe.layer_kinds
+
+
+def _stored_as(layer: LinearLayer) -> str:
+    groups = f" in groups of {layer.group_size}" if layer.group_size else ""
+    return "+".join(layer.kinds) + groups
 
 
 def _check_quantization_config(artifact: Path, recipe: Recipe) -> None:

@@ -7,12 +7,18 @@ from typing import Literal
 
 Parameter = int | float | str | bool
 WeightFormat = Literal["safetensors", "gguf"]
-Method = Literal["copy", "gptq", "awq", "gguf", "modelopt"]
+Method = Literal["copy", "gptq", "awq", "rtn", "gguf", "modelopt"]
+# A group size: one scale for all inputs of an output.
+WHOLE_ROW = -1
 # The formats in which engines know a checkpoint: which of them an engine loads, and on which
 # device, stands in the engine's own specification.
 Checkpoint = Literal[
     "bf16",
+    "gptq-int8-sym",
     "gptq-int4-sym",
+    "gptq-int4-actorder",
+    "gptq-int3-sym",
+    "gptq-int2-sym",
     "awq-int4",
     "gguf",
     "modelopt-fp8",
@@ -35,9 +41,9 @@ class Recipe:
     ``bits`` is the nominal width of one weight of a quantized layer, scales left out; what a file
     really costs is measured, stands in the artifact's manifest, and must lie within
     ``effective_bits`` (inclusive, scales and zero points counted). ``layer_kinds`` are the storage
-    types that a linear layer may have, in the file format's own words; with ``I32`` among them the
-    layer is packed (``qweight`` + ``qzeros`` + ``scales``). A layer that is stored as values beside
-    their scales is known by its layout's name (``NVFP4``; see scaled_layers.py). The inner
+    types that a linear layer may have, in the file format's own words. A layer of packed integers
+    is known by its layout's name (``GPTQ-INT4``; see packed_layers.py), and so is one that is
+    stored as values beside their scales (``NVFP4``; see scaled_layers.py). The inner
     dimension of every linear layer must be a multiple of ``row_multiple``: the group or super-block
     of the format. ``checkpoint`` is the format as engines know it; ``announced`` is what
     ``quantization_config`` in ``config.json`` must say, by dotted path (empty: there must be none).
@@ -58,6 +64,7 @@ class Recipe:
     announced: Mapping[str, Parameter] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
-    def packed(self) -> bool:
-        """Whether linear layers are stored as packed int32 values beside their scales."""
-        return "I32" in self.layer_kinds
+    def group_size(self) -> int | None:
+        """How many inputs share a scale (WHOLE_ROW: all), where the recipe chooses that."""
+        size = self.parameters.get("group_size")
+        return None if size is None else int(size)

@@ -1,8 +1,8 @@
 """What the weights of an artifact cost, counted from its files' headers.
 
 "Linear layers" are the two-dimensional weights of the decoder's blocks: what every recipe
-quantizes and what is compared between recipes. Embeddings, the output head and norms are left
-out, because recipes treat them differently.
+quantizes and what is compared between recipes. Embeddings, the output head, routers and norms are
+left out, because recipes treat them differently.
 """
 
 import re
@@ -12,27 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantize.gguf_header import read_gguf
+from quantize.packed_layers import PARTS, find_packing
 from quantize.safetensors_header import read_checkpoint
 from quantize.stored_tensor import StoredTensor
 
 GGUF_NAME = "model.gguf"
 
 _DECODER_BLOCK = re.compile(r"(^|\.)layers\.\d+\.")
+# A mixture of experts chooses by a small 16-bit layer that no recipe quantizes.
+_ROUTER = re.compile(r"\.(mlp|block_sparse_moe)\.gate\.weight$|\.ffn_gate_inp\.weight$")
 _GGUF_BLOCK = re.compile(r"^blk\.\d+\..*\.weight$")
-# GPTQ and AWQ checkpoints pack eight 4-bit values into one int32 of ``qweight`` and keep the
-# layer's scales, zero points and group indices beside it.
-_PACKED_PARTS = ("qweight", "qzeros", "scales", "g_idx")
+_GGUF_ROUTER = ".ffn_gate_inp.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearLayer:
-    """One linear layer as stored: decoded parameters, bytes with scales, and its types."""
+    """One linear layer as stored: decoded parameters, bytes with scales, and its types.
+
+    ``group_size`` is how many inputs share a scale, ``groups`` how many such groups a row has
+    (of packed integers; None of other layers).
+    """
 
     name: str
     parameters: int
     size_bytes: int
     kinds: tuple[str, ...]
-    packed: bool
+    group_size: int | None = None
+    groups: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +62,12 @@ class WeightMeasures:
 
     @property
     def bits_per_weight(self) -> float:
-        """Effective bits of one weight of a linear layer (0 where there are no such layers)."""
-        return 8 * self.linear_bytes / self.linear_parameters if self.linear_layers else 0.0
+        """Effective bits of one weight of a linear layer (0 where there are none)."""
+        return 8 * self.linear_bytes / self.linear_parameters if self.linear_parameters else 0.0
 
 
-def measure_safetensors(folder: Path, packed_bits: int | None = None) -> WeightMeasures:
-    """Measure a safetensors checkpoint; ``packed_bits`` is the width inside ``qweight``.
+def measure_safetensors(folder: Path) -> WeightMeasures:
+    """Measure a safetensors checkpoint.
 
     Raises:
         WeightFileError: a file is missing, truncated or damaged.
@@ -69,7 +75,7 @@ def measure_safetensors(folder: Path, packed_bits: int | None = None) -> WeightM
     tensors = [tensor for group in read_checkpoint(folder).values() for tensor in group]
     plain, packed = _split_packed(tensors)
     layers = [_plain_layer(tensor) for tensor in plain if _is_linear(tensor)]
-    layers += [_packed_layer(name, parts, packed_bits or 32) for name, parts in packed.items()]
+    layers += [_packed_layer(name, parts) for name, parts in packed.items()]
     other = sum(tensor.elements for tensor in plain if not _is_linear(tensor))
     return _measures(tensors, layers, other)
 
@@ -82,7 +88,11 @@ def measure_gguf(folder: Path) -> WeightMeasures:
     """
     tensors = read_gguf(folder / GGUF_NAME).tensors
     linear = [
-        tensor for tensor in tensors if len(tensor.shape) >= 2 and _GGUF_BLOCK.match(tensor.name)
+        tensor
+        for tensor in tensors
+        if len(tensor.shape) >= 2
+        and _GGUF_BLOCK.match(tensor.name)
+        and _ROUTER.search(tensor.name) is None
     ]
     chosen = {tensor.name for tensor in linear}
     # Tables of rotary frequencies are computed from the configuration: no parameters.
@@ -92,6 +102,20 @@ def measure_gguf(folder: Path) -> WeightMeasures:
         if tensor.name not in chosen and not tensor.name.startswith("rope_")
     )
     return _measures(tensors, [_plain_layer(tensor) for tensor in linear], other)
+
+
+def linear_gguf_tensors(tensors: Iterable[StoredTensor]) -> list[StoredTensor]:
+    """The linear layers among a GGUF file's tensors: what llama.cpp quantizes in the blocks.
+
+    A layer of experts is one tensor (experts, outputs, inputs); the router stays in float32.
+    """
+    return [
+        tensor
+        for tensor in tensors
+        if len(tensor.shape) >= 2
+        and _GGUF_BLOCK.match(tensor.name)
+        and not tensor.name.endswith(_GGUF_ROUTER)
+    ]
 
 
 def _measures(
@@ -111,6 +135,7 @@ def _is_linear(tensor: StoredTensor) -> bool:
         len(tensor.shape) >= 2
         and tensor.name.endswith(".weight")
         and _DECODER_BLOCK.search(tensor.name) is not None
+        and _ROUTER.search(tensor.name) is None
     )
 
 
@@ -122,7 +147,7 @@ def _split_packed(
     packed: dict[str, dict[str, StoredTensor]] = {}
     for tensor in tensors:
         layer, _, part = tensor.name.rpartition(".")
-        if part in _PACKED_PARTS:
+        if part in PARTS:
             packed.setdefault(layer, {})[part] = tensor
         else:
             plain.append(tensor)
@@ -135,16 +160,20 @@ def _plain_layer(tensor: StoredTensor) -> LinearLayer:
         parameters=tensor.elements,
         size_bytes=tensor.size_bytes,
         kinds=(tensor.kind,),
-        packed=False,
     )
 
 
-def _packed_layer(name: str, parts: Mapping[str, StoredTensor], bits: int) -> LinearLayer:
-    values = parts["qweight"].elements * (32 // bits) if "qweight" in parts else 0
+def _packed_layer(name: str, parts: Mapping[str, StoredTensor]) -> LinearLayer:
+    packing = find_packing(parts)
+    size_bytes = sum(part.size_bytes for part in parts.values())
+    if packing is None:
+        kinds = tuple(f"{part}:{parts[part].kind}" for part in PARTS if part in parts)
+        return LinearLayer(name=name, parameters=0, size_bytes=size_bytes, kinds=kinds)
     return LinearLayer(
         name=name,
-        parameters=values,
-        size_bytes=sum(part.size_bytes for part in parts.values()),
-        kinds=tuple(parts[part].kind for part in _PACKED_PARTS if part in parts),
-        packed={"qweight", "qzeros", "scales"} <= parts.keys(),
+        parameters=packing.inputs * packing.outputs,
+        size_bytes=size_bytes,
+        kinds=(packing.layout,),
+        group_size=packing.group_size,
+        groups=packing.groups,
     )

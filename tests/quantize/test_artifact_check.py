@@ -2,7 +2,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from quantize.artifact_check import check_artifact, check_measures, measure_weights
@@ -10,7 +9,6 @@ from quantize.manifest import MANIFEST_NAME, ArtifactError, FileEntry, sha256_of
 from quantize.recipes import find_recipe
 from tests.quantize.made import make
 from tests.quantize.small_gguf import write_gguf
-from tests.quantize.tiny_model import write_safetensors
 
 
 @pytest.fixture(scope="session")
@@ -95,55 +93,11 @@ def test_truncated_weights_with_a_matching_manifest_are_refused(artifact: Path) 
         check_artifact(artifact)
 
 
-def packed(folder: Path, groups: int, *, announced: object) -> Path:
-    """A one-layer GPTQ checkpoint: 256 x 128 weights with so many groups."""
-    layer = "model.layers.0.mlp.up_proj."
-    write_safetensors(
-        folder / "model.safetensors",
-        {
-            f"{layer}qweight": ("I32", np.zeros((32, 128), "<i4")),
-            f"{layer}qzeros": ("I32", np.zeros((groups, 16), "<i4")),
-            f"{layer}scales": ("F16", np.zeros((groups, 128), "<f2")),
-            f"{layer}g_idx": ("I32", np.zeros(256, "<i4")),
-        },
-    )
-    (folder / "config.json").write_text(json.dumps({"quantization_config": announced}))
-    return folder
-
-
 def check(folder: Path, recipe: str) -> float:
     found = find_recipe(recipe)
     measures = measure_weights(folder, found)
     check_measures(folder, found, measures)
     return measures.bits_per_weight
-
-
-def test_scales_zero_points_and_group_indices_count_as_bits(tmp_path: Path) -> None:
-    packed(tmp_path, 2, announced={"quant_method": "gptq", "bits": 4})
-    expected = 4 + (16 + 4) / 128 + 32 / 128
-    assert check(tmp_path, "gptq-int4-g128") == pytest.approx(expected)
-
-
-def test_smaller_groups_than_the_recipes_are_refused(tmp_path: Path) -> None:
-    packed(tmp_path, 16, announced={"quant_method": "gptq", "bits": 4})
-    with pytest.raises(ArtifactError, match=r"5\.50 bits per weight, expected"):
-        check(tmp_path, "gptq-int4-g128")
-
-
-@pytest.mark.parametrize(
-    ("announced", "message"),
-    [
-        (None, "announces no quantization"),
-        ({"quant_method": "awq", "bits": 4}, "announces quant_method = awq, but"),
-        ({"quant_method": "gptq", "bits": 8}, "announces bits = 8, but"),
-    ],
-)
-def test_what_the_configuration_announces_must_fit(
-    tmp_path: Path, announced: object, message: str
-) -> None:
-    packed(tmp_path, 2, announced=announced)
-    with pytest.raises(ArtifactError, match=message):
-        check(tmp_path, "gptq-int4-g128")
 
 
 def test_a_gguf_of_another_type_is_refused(tmp_path: Path) -> None:
