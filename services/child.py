@@ -86,6 +86,7 @@ class EngineChild:
         root = Path(__file__).parent.parent
         kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         variables = {**kept, "PYTHONPATH": str(root), **self.spec.env(self.launch)}
+        self._write_files()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -96,6 +97,17 @@ class EngineChild:
                 cwd=root,
                 env=variables,
             )
+
+    def _write_files(self) -> None:
+        """Put what the engine must find as a file into the launch's scratch directory."""
+        for name, content in self.spec.files(self.launch).items():
+            path = self.launch.scratch / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            if isinstance(content, Path):
+                path.symlink_to(content.resolve())
+            else:
+                path.write_text(content)
 
     async def wait_ready(self, session: aiohttp.ClientSession, timeout_s: float) -> None:
         """Wait until the engine is healthy and lists our model under our key.
@@ -135,12 +147,14 @@ class EngineChild:
             return False
         return self.launch.served_name in {model["id"] for model in served}
 
-    async def held_weights(self, session: aiohttp.ClientSession) -> HeldWeights:
-        """Ask the engine what weights it holds.
+    async def held_weights(self, session: aiohttp.ClientSession) -> HeldWeights | None:
+        """Ask the engine what weights it holds; None where it has no way to tell.
 
         Raises:
             EngineError: the engine does not answer the question.
         """
+        if self.spec.weights_request is None:
+            return None
         method, path, body = self.spec.weights_request
         async with session.request(
             method, self.base_url + path, data=body or None, headers=self.headers

@@ -158,7 +158,8 @@ class Supervisor:
         child.spawn()
         await child.wait_ready(session, self.settings.start_timeout_s)
         held = await child.held_weights(session)
-        prove_weights(engine, manifest, held)
+        if held is not None:
+            prove_weights(engine, manifest, held)
         test = SelfTest(session, child.base_url, child.headers, name)
         capabilities = await test.run(engine.claims)
         for claim, failure in capabilities.items():
@@ -185,6 +186,9 @@ class Supervisor:
             max_sequences=settings.max_sequences,
             threads=settings.threads,
             kv_cache_gib=settings.kv_cache_gib,
+            kv_cache_dtype=self.variant.kv_cache,
+            builds_engine=self.variant.builds_engine,
+            scratch=Path(settings.log).with_suffix(""),
         )
 
     async def _until_exit(self) -> str:

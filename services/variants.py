@@ -1,52 +1,166 @@
-"""The VARIANTS table: every recipe on every engine that reads its weight format."""
+"""The VARIANTS table: every recipe on every engine that loads its checkpoint format.
+
+A variant's options follow its name: ``fp8-vllm-kv-fp8`` keeps its key-value cache in FP8,
+``fp8-trtllm-engine`` serves an engine that is compiled first.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from quantize.recipes import RECIPES, Recipe
+from quantize.machine import Device, Machine
+from quantize.recipes import RECIPES, Recipe, find_recipe
 from services.engines.spec import EngineSpec
+from services.engines.support import Arithmetic, devices_phrase
 from services.engines.table import ENGINES
+
+_KV_MARK = "-kv-"
+_ENGINE_MARK = "-engine"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A recipe on an engine: the thing that is deployed, loaded, questioned and compared."""
+    """A recipe on an engine: the thing that is deployed, loaded, questioned and compared.
+
+    ``kv_cache`` is the engine's name for the type of its key-value cache (None: its default).
+    """
 
     name: str
     recipe: Recipe
     engine: EngineSpec
+    kv_cache: str | None = None
+    builds_engine: bool = False
+
+    def arithmetic_on(self, device: Device) -> Arithmetic | None:
+        """How the engine computes the recipe's format there; None: not at all."""
+        return self.engine.checkpoints[self.recipe.checkpoint].get(device)
 
 
-def _name(recipe: Recipe, engine: EngineSpec) -> str:
-    """``<recipe>-<engine>``; a format that one engine alone reads needs no engine in the name."""
-    readers = [spec for spec in ENGINES.values() if recipe.weight_format in spec.weight_formats]
-    return (
-        recipe.name
-        if recipe.weight_format in recipe.name and len(readers) == 1
-        else (f"{recipe.name}-{engine.name}")
-    )
+def _plain(recipe: Recipe, engine: EngineSpec) -> Variant:
+    """``<recipe>-<engine>``; where everyone means the same engine, the recipe's name is enough."""
+    plain = recipe.checkpoint in engine.plain_names
+    name = recipe.name if plain else f"{recipe.name}-{engine.name}"
+    return Variant(name=name, recipe=recipe, engine=engine)
 
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
-        _name(recipe, engine): Variant(name=_name(recipe, engine), recipe=recipe, engine=engine)
+        variant.name: variant
         for recipe in RECIPES.values()
         for engine in ENGINES.values()
-        if recipe.weight_format in engine.weight_formats
+        if recipe.checkpoint in engine.checkpoints
+        for variant in [_plain(recipe, engine)]
     }
 )
 
 
 def find_variant(name: str) -> Variant:
-    """Look up a variant by name.
+    """Look up a variant by name, with the options that follow it.
 
     Raises:
-        ValueError: no such variant; the message lists the valid names and the nearest one.
+        ValueError: no such variant or option; the message lists what is valid, nearest first.
     """
+    found = _without_options(name)
+    if found is not None:
+        return found
+    base, mark, dtype = name.rpartition(_KV_MARK)
+    rest = base if mark else name
+    found = _without_options(rest)
+    builds = found is None and rest.endswith(_ENGINE_MARK)
+    if builds:
+        found = _without_options(rest.removesuffix(_ENGINE_MARK))
+    if found is None:
+        raise ValueError(_unknown(name))
+    if builds and not found.engine.builds_engines:
+        raise ValueError(f"{name}: {found.engine.title} has no engine to build; drop `engine`")
+    if mark and dtype not in found.engine.kv_cache_dtypes:
+        valid = ", ".join(found.engine.kv_cache_dtypes) or "none, it has one type only"
+        raise ValueError(
+            f"{name}: {found.engine.title} has no key-value cache of type {dtype!r} "
+            f"(kv_cache: valid: {valid})"
+        )
+    return replace(found, name=name, kv_cache=dtype if mark else None, builds_engine=builds)
+
+
+def variant_name(base: str, *, kv_cache: str | None = None, engine: bool = False) -> str:
+    """The name of a variant with options, as ``find_variant`` reads it.
+
+    Raises:
+        ValueError: no such variant or option.
+    """
+    options = (_ENGINE_MARK if engine else "") + (f"{_KV_MARK}{kv_cache}" if kv_cache else "")
+    return find_variant(f"{find_variant(base).name}{options}").name
+
+
+def refusal(variant: Variant, device: Device, machine: Machine) -> str | None:
+    """Why a variant cannot run on a device, and what can instead; None: it can.
+
+    ``device`` is what the variant's engine uses of the machine: a CPU build uses no GPU.
+    """
+    engine = variant.engine
+    if variant.arithmetic_on(device) is None:
+        devices = engine.checkpoints[variant.recipe.checkpoint]
+        unused = (
+            f" ({engine.title} is installed as a CPU build)" if machine.device != device else ""
+        )
+        return (
+            f"{variant.name} needs {devices_phrase(devices)}, this machine is "
+            f"{machine.phrase}{unused}; {_instead(variant, device)}"
+        )
+    if variant.kv_cache and device not in engine.kv_cache_dtypes[variant.kv_cache]:
+        devices_with = devices_phrase(engine.kv_cache_dtypes[variant.kv_cache])
+        here = [name for name, where in engine.kv_cache_dtypes.items() if device in where]
+        return (
+            f"{variant.name}: {engine.title}'s key-value cache can be {variant.kv_cache} on "
+            f"{devices_with}, this machine is {machine.phrase}; here it can be: "
+            f"{', '.join(here) or 'of the default type only'}"
+        )
+    return None
+
+
+def _instead(variant: Variant, device: Device) -> str:
+    """The variants of the same recipe that this machine can run."""
+    others = [
+        f"{other.name} measures its quality here"
+        if other.arithmetic_on(device) == "emulated"
+        else f"{other.name} runs here"
+        for other in (_plain(variant.recipe, engine) for engine in _engines_of(variant.recipe))
+        if other.arithmetic_on(device) is not None
+    ]
+    return "; ".join(others) or "no other engine runs it here"
+
+
+def _engines_of(recipe: Recipe) -> list[EngineSpec]:
+    return [engine for engine in ENGINES.values() if recipe.checkpoint in engine.checkpoints]
+
+
+def _without_options(name: str) -> Variant | None:
+    """A row of the table, or a recipe that has no row of its own (``auto-5.5``)."""
     if name in VARIANTS:
         return VARIANTS[name]
+    for engine in ENGINES.values():
+        base = name.removesuffix(f"-{engine.name}")
+        if base != name:
+            try:
+                recipe = find_recipe(base)
+            except ValueError:
+                continue
+            if recipe.checkpoint in engine.checkpoints:
+                return _plain(recipe, engine)
+    return None
+
+
+def _unknown(name: str) -> str:
+    """What is wrong with a name, and the valid ones."""
+    for recipe in sorted(RECIPES.values(), key=lambda recipe: -len(recipe.name)):
+        engine = ENGINES.get(name.removeprefix(f"{recipe.name}-"))
+        if engine is not None and name.startswith(recipe.name):
+            valid = ", ".join(_plain(recipe, other).name for other in _engines_of(recipe))
+            return (
+                f"unknown variant {name!r}: {engine.title} does not load {recipe.checkpoint} "
+                f"checkpoints (valid: {valid})"
+            )
     near = get_close_matches(name, VARIANTS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown variant {name!r}{hint} (valid: {', '.join(VARIANTS)})")
+    return f"unknown variant {name!r}{hint} (valid: {', '.join(VARIANTS)})"

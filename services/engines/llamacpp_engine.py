@@ -1,12 +1,20 @@
 """llama.cpp behind our own OpenAI server (``services.server``), which batches continuously."""
 
+from types import MappingProxyType
+
 from quantize.manifest import Manifest
 from services.engines import own_server
 from services.engines.spec import EngineSpec, Launch
+from services.engines.support import DEVICES, on
+
+# Of the types that llama.cpp has, those that our server passes on (llamacpp_backend.py).
+KV_CACHE_DTYPES = ("f16", "f32", "q8_0", "q4_0")
 
 
 def _argv(launch: Launch) -> list[str]:
-    return own_server.argv(launch, "llamacpp")
+    budget = ["--kv-cache-gib", str(launch.kv_cache_gib)]
+    dtype = ["--kv-cache-dtype", launch.kv_cache_dtype] if launch.kv_cache_dtype else []
+    return [*own_server.argv(launch, "llamacpp"), *budget, *dtype]
 
 
 def _expected_weight_bytes(manifest: Manifest) -> tuple[int, int]:
@@ -19,7 +27,9 @@ LLAMACPP = EngineSpec(
     title="llama.cpp",
     environment="llamacpp",
     distributions=("llama-cpp-python",),
-    weight_formats=frozenset({"gguf"}),
+    checkpoints=MappingProxyType({"gguf": on(*DEVICES)}),
+    plain_names=frozenset({"gguf"}),
+    kv_cache_dtypes=MappingProxyType(dict.fromkeys(KV_CACHE_DTYPES, frozenset(DEVICES))),
     argv=_argv,
     env=own_server.env,
     health_path="/health",

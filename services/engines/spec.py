@@ -5,16 +5,23 @@ file names the engine.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from quantize.machine import Device
 from quantize.manifest import Manifest
-from quantize.recipes import WeightFormat
+from quantize.recipe import Checkpoint
+from services.engines.support import Devices
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Everything that decides an engine's command line; sizes are per variant."""
+    """Everything that decides an engine's command line; sizes are per variant.
+
+    ``kv_cache_dtype`` is one of the engine's own names (None: its default); ``builds_engine`` asks
+    for an engine compiled from the artifact first. ``scratch`` is a directory for what the engine
+    must find as a file.
+    """
 
     python: Path
     artifact: Path
@@ -26,6 +33,9 @@ class Launch:
     max_sequences: int
     threads: int
     kv_cache_gib: float
+    kv_cache_dtype: str | None = None
+    builds_engine: bool = False
+    scratch: Path = Path()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +56,31 @@ class EngineSpec:
     ``distributions`` are the normalized names under which package indexes know the engine; its
     environment holds one of them. An ``emulated`` engine computes what the format says in wider
     numbers: its quality counts, its speed does not.
+
+    ``checkpoints`` says which formats it loads, and how it computes each on which device;
+    ``plain_names`` are those whose variants need no engine in their name. ``kv_cache_dtypes`` are
+    the names it takes for the type of its key-value cache, with the devices that have it.
+    ``cpu_distributions`` are builds that use no GPU even where there is one. ``files`` are written
+    into the launch's scratch directory before the start: text, or a path to be linked to. An engine
+    that cannot tell its weights has no ``weights_request``; one that ``builds_engines`` can compile
+    one from an artifact ahead of time.
     """
 
     name: str
     title: str
     environment: str
     distributions: tuple[str, ...]
-    weight_formats: frozenset[WeightFormat]
+    checkpoints: Mapping[Checkpoint, Devices]
     argv: Callable[[Launch], list[str]]
     env: Callable[[Launch], dict[str, str]]
     health_path: str
-    weights_request: tuple[str, str, bytes]
+    weights_request: tuple[str, str, bytes] | None
     parse_weights: Callable[[bytes], HeldWeights]
     expected_weight_bytes: Callable[[Manifest], tuple[int, int]]
     claims: frozenset[str]
     emulated: bool = False
+    plain_names: frozenset[Checkpoint] = frozenset()
+    kv_cache_dtypes: Mapping[str, frozenset[Device]] = field(default_factory=dict)
+    cpu_distributions: frozenset[str] = frozenset()
+    builds_engines: bool = False
+    files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}

@@ -36,12 +36,12 @@ def emulated_anywhere(checkpoints: Iterable[Checkpoint]) -> Mapping[Checkpoint, 
 
 
 def devices_phrase(devices: Iterable[Device]) -> str:
-    """``a CPU, Hopper and Blackwell GPUs``, in the order of the architectures' age."""
+    """``a CPU or an NVIDIA GPU (Hopper or Blackwell)``, in the order of the architectures' age."""
     found = set(devices)
     gpus = [device.capitalize() for device in GPUS if device in found]
     words = ["a CPU"] if "cpu" in found else []
     if len(gpus) == len(GPUS):
-        words.append("NVIDIA GPUs since Ampere")
+        words.append("an NVIDIA GPU (Ampere or later)")
     elif gpus:
-        words.append(f"{' and '.join(filter(None, [', '.join(gpus[:-1]), gpus[-1]]))} GPUs")
-    return " and ".join(words) or "no device"
+        words.append(f"an NVIDIA GPU ({' or '.join(gpus)})")
+    return " or ".join(words) or "another machine"

@@ -5,9 +5,13 @@ Weights are decoded from the packed tensors and inputs rounded as the format pre
 float32 and says nothing.
 """
 
+from typing import get_args
+
 from quantize.manifest import Manifest
+from quantize.recipe import Checkpoint
 from services.engines import own_server
 from services.engines.spec import EngineSpec, Launch
+from services.engines.support import emulated_anywhere
 
 
 def _argv(launch: Launch) -> list[str]:
@@ -29,7 +33,7 @@ TRANSFORMERS = EngineSpec(
     title="transformers",
     environment="quantize",
     distributions=("transformers",),
-    weight_formats=frozenset({"safetensors"}),
+    checkpoints=emulated_anywhere(name for name in get_args(Checkpoint) if name != "gguf"),
     emulated=True,
     argv=_argv,
     env=_env,

@@ -1,10 +1,53 @@
-"""vLLM: its own OpenAI server (``vllm.entrypoints.openai.api_server``) as a child process."""
+"""vLLM: its own OpenAI server (``vllm.entrypoints.openai.api_server``) as a child process.
+
+What it loads, read in vLLM 0.32 (under ``vllm/model_executor``): the kernels per platform in
+``kernels/linear/__init__.py``; GPTQ's widths, symmetry and activation order in
+``layers/quantization/auto_gptq.py`` and ``utils/gptq_utils.py``, its CPU kernel (4 bit alone) in
+``kernels/linear/mixed_precision/cpu.py``; modelopt's algorithms in
+``layers/quantization/modelopt.py`` (no INT4 AWQ); key-value cache types in ``config/cache.py`` and,
+on a CPU, ``v1/attention/backends/cpu_attn.py``.
+"""
 
 import json
-import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from quantize.machine import Device
 from quantize.manifest import Manifest
+from quantize.recipe import Checkpoint
 from services.engines.spec import EngineSpec, HeldWeights, Launch
+from services.engines.support import DEVICES, GPUS, Devices, native_and_weight_only, on
+
+_FP8 = native_and_weight_only(("ada", "hopper", "blackwell"), ("ampere",))
+# FP4 arithmetic came with Blackwell; Marlin computes with 16-bit inputs on what is older.
+_BLOCK_SCALED = native_and_weight_only(("blackwell",), ("ampere", "ada", "hopper"))
+
+_CHECKPOINTS: Mapping[Checkpoint, Devices] = MappingProxyType(
+    {
+        "bf16": on(*DEVICES),
+        "gptq-int4-sym": on(*DEVICES),
+        "gptq-int8-sym": on(*GPUS),
+        "awq-int4": on(*DEVICES),
+        "compressed-int8": on(*DEVICES),
+        "modelopt-fp8": _FP8,
+        "modelopt-fp8-channel": _FP8,
+        "modelopt-fp8-kv": _FP8,
+        "modelopt-nvfp4": _BLOCK_SCALED,
+        "modelopt-nvfp4-w4a16": on(*GPUS),
+        "modelopt-mixed": _BLOCK_SCALED,
+        "modelopt-mxfp8": _BLOCK_SCALED,
+        "compressed-mxfp4": _BLOCK_SCALED,
+    }
+)
+_KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType(
+    {
+        "fp8": frozenset({"cpu", "ada", "hopper", "blackwell"}),
+        "fp8_e4m3": frozenset({"cpu", "ada", "hopper", "blackwell"}),
+        "fp8_e5m2": frozenset(DEVICES),
+        "int8_per_token_head": frozenset(GPUS),
+        "nvfp4": frozenset({"blackwell"}),
+    }
+)
 
 
 def _argv(launch: Launch) -> list[str]:
@@ -26,6 +69,9 @@ def _argv(launch: Launch) -> list[str]:
         str(launch.max_sequences),
         "--max-logprobs",
         "20",
+        "--kv-cache-memory-bytes",
+        str(int(launch.kv_cache_gib * (1 << 30))),
+        *(["--kv-cache-dtype", launch.kv_cache_dtype] if launch.kv_cache_dtype else []),
         "--enforce-eager",
         "--middleware",
         "services.engines.vllm_extension.require_key",
@@ -40,8 +86,6 @@ def _env(launch: Launch) -> dict[str, str]:
         "VLLM_API_KEY": launch.api_key,
         # Opens /collective_rpc, through which the worker extension tells what weights it holds.
         "VLLM_SERVER_DEV_MODE": "1",
-        # Whole GiB only.
-        "VLLM_CPU_KVCACHE_SPACE": str(math.ceil(launch.kv_cache_gib)),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",
         "OMP_NUM_THREADS": str(launch.threads),
@@ -63,7 +107,9 @@ VLLM = EngineSpec(
     title="vLLM",
     environment="vllm",
     distributions=("vllm", "vllm-cpu"),
-    weight_formats=frozenset({"safetensors"}),
+    cpu_distributions=frozenset({"vllm-cpu"}),
+    checkpoints=_CHECKPOINTS,
+    kv_cache_dtypes=_KV_CACHE_DTYPES,
     argv=_argv,
     env=_env,
     health_path="/health",

@@ -110,7 +110,8 @@ def _hand_out(delivery: Delivery) -> None:
 
 def _load(options: argparse.Namespace) -> Backend:
     module, name = BACKENDS[options.backend]
-    chosen = {"kv_cache_dtype": options.kv_cache_dtype} if options.kv_cache_dtype else {}
+    offered = {"kv_cache_dtype": options.kv_cache_dtype, "kv_cache_gib": options.kv_cache_gib}
+    chosen = {key: value for key, value in offered.items() if value is not None}
     backend: Backend = getattr(import_module(module), name)(
         options.model,
         context_length=options.context_length,
@@ -139,7 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--context-length", type=_positive, default=2048, metavar="TOKENS")
     parser.add_argument("--max-sequences", type=_positive, default=16)
     parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1)
-    parser.add_argument("--kv-cache-dtype", help="of llama.cpp: f16 (default) or f32")
+    parser.add_argument("--kv-cache-dtype", help="of llama.cpp: f16 (default), f32, q8_0 or q4_0")
+    parser.add_argument("--kv-cache-gib", type=float, help="of llama.cpp: fewer sequences if small")
     parser.add_argument("--chat-template", type=Path, metavar="FILE", help="default: the model's")
     return parser
 

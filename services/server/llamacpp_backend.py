@@ -11,16 +11,18 @@ import numpy as np
 
 from quantize.gguf_header import read_gguf
 from services.server.backend import BackendError, Batch, Capacity, LoadedWeights
+from services.server.llamacpp_cache import (
+    check_cache_type,
+    metadata,
+    sequences_within,
+    set_cache_type,
+)
 from services.server.sampling import Logits
 
 _BATCH_TOKENS = 512
 # Logits of one decode: rows x vocabulary x 4 bytes stay below this.
 _LOGITS_BYTES = 64 << 20
 _ERROR_LEVEL = 4
-
-# By llama.cpp's names. With f32 log-probabilities equal a float32 reference within 1e-5 nats
-# whatever else is in the batch; f16 halves the cache and moves them by about 1e-3.
-KV_CACHE_DTYPES = {"f16": llama_cpp.GGML_TYPE_F16, "f32": llama_cpp.GGML_TYPE_F32}
 
 
 def find_gguf(model: Path) -> Path:
@@ -49,25 +51,27 @@ class LlamaCppBackend:
         max_sequences: int,
         threads: int,
         kv_cache_dtype: str = "f16",
+        kv_cache_gib: float | None = None,
     ) -> None:
         """Load the model; blocks for the whole load.
 
         Raises:
-            BackendError: llama.cpp refused the file or the context.
+            BackendError: llama.cpp refused the file or the context, or the cache holds nothing.
             ValueError: ``model`` names no single GGUF file, or the KV-cache dtype is unknown.
         """
-        if kv_cache_dtype not in KV_CACHE_DTYPES:
-            valid = ", ".join(KV_CACHE_DTYPES)
-            raise ValueError(f"KV-cache dtype: {kv_cache_dtype!r} is unknown (valid: {valid})")
+        check_cache_type(kv_cache_dtype)
         _log_errors_only()
         path = find_gguf(model)
         self._tensor_types = Counter(tensor.kind for tensor in read_gguf(path).tensors)
         self._model = _load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         vocab_size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
+        max_sequences = sequences_within(
+            self._model, context_length, max_sequences, kv_cache_dtype, kv_cache_gib
+        )
         rows = max(max_sequences, min(_BATCH_TOKENS, _LOGITS_BYTES // (4 * vocab_size)))
         parameters = _context_parameters(context_length, max_sequences, threads, rows)
-        parameters.type_k = parameters.type_v = KV_CACHE_DTYPES[kv_cache_dtype]
+        set_cache_type(parameters, kv_cache_dtype)
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not self._context:
             raise BackendError(f"llama.cpp could not make a context for {path}")
@@ -136,7 +140,7 @@ class LlamaCppBackend:
     ) -> Capacity:
         is_end = llama_cpp.llama_vocab_is_eog
         template = llama_cpp.llama_model_chat_template(self._model, None)
-        adds_space = self._metadata("tokenizer.ggml.add_space_prefix") != "false"
+        adds_space = metadata(self._model, "tokenizer.ggml.add_space_prefix") != "false"
         return Capacity(
             vocab_size=vocab_size,
             context_length=context_length,
@@ -146,14 +150,10 @@ class LlamaCppBackend:
             end_tokens=frozenset(i for i in range(vocab_size) if is_end(self._vocab, i)),
             bos_text=self._special_text(llama_cpp.llama_vocab_bos(self._vocab)),
             eos_text=self._special_text(llama_cpp.llama_vocab_eos(self._vocab)),
-            strips_first_space=adds_space and self._metadata("tokenizer.ggml.model") == "llama",
+            strips_first_space=adds_space
+            and metadata(self._model, "tokenizer.ggml.model") == "llama",
             chat_template=template.decode() if template else None,
         )
-
-    def _metadata(self, key: str) -> str:
-        text = ctypes.create_string_buffer(256)
-        found = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), text, len(text))
-        return text.value.decode() if found >= 0 else ""
 
     def _special_text(self, token: int) -> str:
         return self.piece(token, special=True).decode(errors="replace") if token >= 0 else ""

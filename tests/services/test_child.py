@@ -32,7 +32,7 @@ def spec(*options: str) -> EngineSpec:
         title="Fake",
         environment="control",
         distributions=("aiohttp",),
-        weight_formats=frozenset({"safetensors"}),
+        checkpoints={},
         argv=argv,
         env=lambda _launch: {},
         health_path="/health",
@@ -52,7 +52,9 @@ async def test_an_engine_is_ready_when_it_lists_our_model_under_our_key(tmp_path
     engine.spawn()
     async with aiohttp.ClientSession() as session:
         await engine.wait_ready(session, timeout_s=30)
-        assert (await engine.held_weights(session)).weight_bytes == 0
+        held = await engine.held_weights(session)
+        assert held is not None
+        assert held.weight_bytes == 0
         engine.spec = replace(engine.spec, weights_request=("GET", "/no-such-route", b""))
         with pytest.raises(EngineError, match="answered 404"):
             await engine.held_weights(session)

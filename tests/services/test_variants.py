@@ -2,16 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import services
+from quantize.machine import Machine
 from quantize.manifest import ArtifactError, FileEntry, Manifest
+from quantize.recipe import Checkpoint
 from services.engines.spec import HeldWeights, Launch
+from services.engines.support import DEVICES
 from services.engines.table import ENGINES
 from services.proof import prove_weights
-from services.variants import VARIANTS, find_variant
+from services.variants import VARIANTS, find_variant, refusal
 
 MANIFEST = Manifest(
     model="reference",
@@ -61,9 +66,73 @@ def test_variant_names_are_safe_in_urls_and_unique() -> None:
         assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name)
 
 
-def test_every_variants_engine_reads_its_recipes_format() -> None:
+def test_every_variants_engine_loads_its_recipes_checkpoint_somewhere() -> None:
     for variant in VARIANTS.values():
-        assert variant.recipe.weight_format in variant.engine.weight_formats
+        assert variant.engine.checkpoints[variant.recipe.checkpoint]
+
+
+def test_every_checkpoint_format_has_an_engine_on_any_machine() -> None:
+    for checkpoint in get_args(Checkpoint):
+        devices = [spec.checkpoints.get(checkpoint, {}) for spec in ENGINES.values()]
+        assert all(any(device in found for found in devices) for device in DEVICES), checkpoint
+
+
+def test_a_variant_may_choose_the_type_of_its_key_value_cache() -> None:
+    variant = find_variant("fp8-kv-vllm-kv-fp8_e5m2")
+    assert (variant.recipe.name, variant.engine.name) == ("fp8-kv", "vllm")
+    assert variant.kv_cache == "fp8_e5m2"
+    assert find_variant("fp8-kv-vllm").kv_cache is None
+    argv = variant.engine.argv(replace(launch(), kv_cache_dtype=variant.kv_cache))
+    assert argv[argv.index("--kv-cache-dtype") + 1] == "fp8_e5m2"
+    assert "--kv-cache-dtype" not in variant.engine.argv(launch())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bf16-vllm-kv-f16", "no key-value cache of type 'f16' .*valid: fp8"),
+        ("bf16-vllm-engine", "vLLM has no engine to build"),
+        ("int4-awq-vllm", "vLLM does not load modelopt-int4-awq .*int4-awq-transformers"),
+        ("nvfp4-vlm", "did you mean 'nvfp4-vllm'"),
+    ],
+)
+def test_what_an_engine_does_not_have_is_refused_by_name(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        find_variant(name)
+
+
+def test_any_bits_budget_is_a_variant() -> None:
+    assert find_variant("auto-5.5-vllm").recipe.name == "auto-5.5"
+
+
+def test_what_the_machine_cannot_run_is_refused_with_what_can() -> None:
+    cpu = Machine(device="cpu", name="CPU")
+    reason = refusal(find_variant("nvfp4-vllm"), "cpu", cpu)
+    assert reason is not None
+    assert "needs an NVIDIA GPU" in reason
+    assert "nvfp4-transformers measures its quality here" in reason
+    assert refusal(find_variant("nvfp4-transformers"), "cpu", cpu) is None
+
+
+def test_a_cpu_build_on_a_gpu_machine_is_named_as_the_reason() -> None:
+    hopper = Machine(device="hopper", name="NVIDIA H200")
+    assert refusal(find_variant("nvfp4-vllm"), "hopper", hopper) is None
+    reason = refusal(find_variant("nvfp4-vllm"), "cpu", hopper)
+    assert reason is not None
+    assert "installed as a CPU build" in reason
+
+
+def test_a_cache_type_that_the_device_lacks_is_refused_with_those_it_has() -> None:
+    reason = refusal(find_variant("bf16-vllm-kv-nvfp4"), "cpu", Machine(device="cpu", name="CPU"))
+    assert reason is not None
+    assert "here it can be: fp8," in reason
+
+
+def test_fp4_before_blackwell_is_known_to_be_weight_only() -> None:
+    variant = find_variant("nvfp4-vllm")
+    assert variant.arithmetic_on("hopper") == "weight-only"
+    assert variant.arithmetic_on("blackwell") == "native"
+    assert variant.arithmetic_on("cpu") is None
 
 
 def test_an_unknown_variant_is_refused_with_the_nearest_name() -> None:
