@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from quantize.recipes import Recipe
@@ -35,11 +36,13 @@ def inputs_sha256(
     method_version: int,
     tool: str,
     tool_version: str,
+    libraries: Mapping[str, str],
     calibration_sha256: str | None,
     source_sha256: str | None,
 ) -> str:
     """Hash of everything that decides what an artifact holds.
 
+    ``libraries`` are the versions of those that the tool computes with.
     ``calibration_sha256`` is that of the calibration set's text and size (the tokenizer belongs
     to the model's hash); ``source_sha256`` is the inputs hash of the artifact the recipe reads.
     """
@@ -51,6 +54,7 @@ def inputs_sha256(
         "parameters": dict(recipe.parameters),
         "tool": tool,
         "tool_version": tool_version,
+        "libraries": dict(libraries),
         "calibration": calibration_sha256 if recipe.calibrated else None,
         "source": source_sha256,
     }

@@ -15,6 +15,7 @@ from quantize.manifest import (
     Manifest,
     read_manifest,
     sha256_of_file,
+    verify_files,
 )
 from quantize.method import Job, Outcome
 from quantize.methods import METHODS
@@ -22,18 +23,24 @@ from quantize.progress import ProgressLine
 from quantize.recipes import Recipe, with_sources
 from quantize.source_model import SourceModel, check_source_model
 from quantize.tool_process import installed_version
-from quantize.workbench import Workbench, locked, making
+from quantize.tool_worker import ToolWorker
+from quantize.workbench import locked, making
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What to make, of which model, where."""
+    """What to make, of which model, where.
+
+    Where ``proofs`` is given, a tool that has the quantized model in memory writes its logits to
+    ``<proofs>/<recipe>.safetensors``, and is run for it even if the artifact is there.
+    """
 
     model: SourceModel
     recipe_names: tuple[str, ...]
     calibration: CalibrationPlan
     artifacts: Path
     threads: int
+    proofs: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +70,13 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
     if missing:
         check_source_model(order.model.folder, [item.recipe for item in missing])
         read_texts(order.calibration.path)
-    for item in items:
-        manifest = _reusable(item)
-        if manifest is None:
-            manifest = _make_locked(order, item, say)
-        else:
-            say(_line(item, manifest, "reused"))
+    with ToolWorker() as worker:
+        for item in items:
+            manifest = _reusable(item)
+            if manifest is None or _wants_proof(order, item):
+                manifest = _make_locked(order, item, worker, say)
+            else:
+                say(_line(item, manifest, "reused"))
     return [item.directory for item in items]
 
 
@@ -76,35 +84,56 @@ def _plan(order: Order) -> list[_Item]:
     """The items in the order in which they can be made, sources first."""
     calibration = plan_sha256(order.calibration)
     items: dict[str, _Item] = {}
-    versions: dict[str, str] = {}
+    versions = _Versions()
     for recipe in with_sources(list(order.recipe_names)):
         spec = METHODS[recipe.method]
-        tool = spec.tool or "assay"
-        if tool not in versions:
-            assert spec.tool is None or spec.environment is not None
-            versions[tool] = (
-                installed_version(spec.environment, spec.tool)
-                if spec.tool and spec.environment
-                else str(spec.version)
-            )
+        tool_version = (
+            versions.of(spec.environment, spec.tool)
+            if spec.tool and spec.environment
+            else str(spec.version)
+        )
         source = items[recipe.source] if recipe.source else None
         items[recipe.name] = _Item(
             recipe=recipe,
             directory=artifact_directory(order.artifacts, order.model, recipe.name),
             source=source.directory if source else None,
-            tool=tool,
-            tool_version=versions[tool],
+            tool=spec.tool or "assay",
+            tool_version=tool_version,
             inputs_sha256=inputs_sha256(
                 order.model,
                 recipe,
                 method_version=spec.version,
-                tool=tool,
-                tool_version=versions[tool],
+                tool=spec.tool or "assay",
+                tool_version=tool_version,
+                libraries={name: versions.of("quantize", name) for name in spec.libraries},
                 calibration_sha256=calibration,
                 source_sha256=source.inputs_sha256 if source else None,
             ),
         )
     return list(items.values())
+
+
+class _Versions:
+    """Versions of distributions in the environments, each asked for once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, environment: str, distribution: str) -> str:
+        """The installed version; raises ToolError where there is none."""
+        key = environment, distribution
+        if key not in self._known:
+            self._known[key] = installed_version(*key)
+        return self._known[key]
+
+
+def _wants_proof(order: Order, item: _Item) -> bool:
+    proof = _proof(order, item)
+    return proof is not None and not proof.exists()
+
+
+def _proof(order: Order, item: _Item) -> Path | None:
+    return None if order.proofs is None else order.proofs / f"{item.recipe.name}.safetensors"
 
 
 def _reusable(item: _Item) -> Manifest | None:
@@ -121,7 +150,9 @@ def _reusable(item: _Item) -> Manifest | None:
     return manifest if whole and manifest.inputs_sha256 == item.inputs_sha256 else None
 
 
-def _make_locked(order: Order, item: _Item, say: Callable[[str], None]) -> Manifest:
+def _make_locked(
+    order: Order, item: _Item, worker: ToolWorker, say: Callable[[str], None]
+) -> Manifest:
     name = item.recipe.name
 
     def waiting() -> None:
@@ -129,39 +160,43 @@ def _make_locked(order: Order, item: _Item, say: Callable[[str], None]) -> Manif
 
     with locked(item.directory, waiting) as lock_fd:
         manifest = _reusable(item)
-        if manifest is not None:
+        if manifest is not None and not _wants_proof(order, item):
             say(_line(item, manifest, "reused"))
             return manifest
         logs = model_directory(order.artifacts, order.model) / "logs"
         logs.mkdir(exist_ok=True)
         log = logs / f"{name}.log"
         log.write_bytes(b"")
+        worker.release(keep=METHODS[item.recipe.method].worker_module)
         with making(item.directory) as bench, ProgressLine(name) as progress:
-            manifest = _make(order, item, bench, log, lock_fd, progress)
+            job = Job(
+                model=order.model,
+                recipe=item.recipe,
+                source=item.source,
+                calibration=order.calibration,
+                threads=order.threads,
+                output=bench.output.resolve(),
+                scratch=bench.scratch.resolve(),
+                log=log,
+                lock_fd=lock_fd,
+                worker=worker,
+                proof=_proof(order, item),
+                progress=progress,
+            )
+            manifest = _make(order, item, job)
     say(_line(item, manifest, f"made in {manifest.seconds:.1f} s"))
     return manifest
 
 
-def _make(
-    order: Order, item: _Item, bench: Workbench, log: Path, lock_fd: int, progress: ProgressLine
-) -> Manifest:
+def _make(order: Order, item: _Item, job: Job) -> Manifest:
     started = time.monotonic()
-    job = Job(
-        model=order.model,
-        recipe=item.recipe,
-        source=item.source,
-        calibration=order.calibration,
-        threads=order.threads,
-        output=bench.output.resolve(),
-        scratch=bench.scratch.resolve(),
-        log=log,
-        lock_fd=lock_fd,
-        progress=progress,
-    )
+    if item.source is not None:
+        # Sizes were looked at when it was reused; what is built upon is read to the last byte.
+        verify_files(item.source, read_manifest(item.source))
     outcome = METHODS[item.recipe.method].make(job)
-    progress("hashing")
-    manifest = _describe(order, item, bench.output, outcome, time.monotonic() - started)
-    (bench.output / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n")
+    job.progress("hashing")
+    manifest = _describe(order, item, job.output, outcome, time.monotonic() - started)
+    (job.output / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 

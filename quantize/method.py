@@ -7,6 +7,7 @@ from pathlib import Path
 from quantize.calibration import CalibrationPlan
 from quantize.recipes import Recipe
 from quantize.source_model import SourceModel
+from quantize.tool_worker import ToolWorker
 
 
 class RecipeError(RuntimeError):
@@ -18,7 +19,9 @@ class Job:
     """One recipe of one model.
 
     ``output`` receives the artifact's files, ``scratch`` anything else; ``source`` is the artifact
-    the recipe reads, where it reads one. ``progress`` shows a few words (``layer 3/6``).
+    the recipe reads, where it reads one. ``worker`` holds a tool's process from job to job.
+    ``proof`` is a file that a tool with a model in memory writes its logits to (proof_logits.py),
+    where that is asked for. ``progress`` shows a few words (``layer 3/6``).
     """
 
     model: SourceModel
@@ -30,6 +33,8 @@ class Job:
     scratch: Path
     log: Path
     lock_fd: int
+    worker: ToolWorker
+    proof: Path | None
     progress: Callable[[str], None]
 
 
@@ -45,7 +50,9 @@ class Outcome:
 class MethodSpec:
     """How a method is carried out.
 
-    ``tool`` is a distribution in ``environment`` (None: our own code makes the weights).
+    ``tool`` is a distribution in ``environment`` (None: our own code makes the weights), and
+    ``libraries`` are others, in the environment ``quantize``, whose version changes what comes out.
+    ``worker_module`` is what the method runs in a job's ``worker``, where it does.
     ``version`` is raised whenever a change of our code changes what comes out, so that artifacts
     of the old code are made anew. ``make`` blocks until the files are written and raises
     RecipeError, ToolError, a ValueError of its inputs, or OSError.
@@ -55,3 +62,5 @@ class MethodSpec:
     environment: str | None
     version: int
     make: Callable[[Job], Outcome]
+    libraries: tuple[str, ...] = ()
+    worker_module: str | None = None

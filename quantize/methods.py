@@ -3,21 +3,53 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from quantize import bf16_copy, gguf_export, packed_int4
+from quantize import bf16_copy, gguf_export, gptqmodel_checkpoint, modelopt_checkpoint
 from quantize.method import MethodSpec
 from quantize.recipes import Method
+
+_LIBRARIES = ("torch", "transformers")
 
 METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
     {
         "copy": MethodSpec(tool=None, environment=None, version=1, make=bf16_copy.make),
         "gptq": MethodSpec(
-            tool="gptqmodel", environment="quantize", version=1, make=packed_int4.make
+            tool="gptqmodel",
+            environment="quantize",
+            version=1,
+            make=gptqmodel_checkpoint.make,
+            libraries=_LIBRARIES,
+            worker_module=gptqmodel_checkpoint.MODULE,
         ),
         "awq": MethodSpec(
-            tool="gptqmodel", environment="quantize", version=1, make=packed_int4.make
+            tool="gptqmodel",
+            environment="quantize",
+            version=2,
+            make=gptqmodel_checkpoint.make,
+            libraries=_LIBRARIES,
+            worker_module=gptqmodel_checkpoint.MODULE,
+        ),
+        "rtn": MethodSpec(
+            tool="gptqmodel",
+            environment="quantize",
+            version=1,
+            make=gptqmodel_checkpoint.make,
+            libraries=_LIBRARIES,
+            worker_module=gptqmodel_checkpoint.MODULE,
         ),
         "gguf": MethodSpec(
-            tool="llama-cpp-python", environment="llamacpp", version=1, make=gguf_export.make
+            tool="llama-cpp-python",
+            environment="llamacpp",
+            version=1,
+            make=gguf_export.make,
+            libraries=_LIBRARIES,
+        ),
+        "modelopt": MethodSpec(
+            tool="nvidia-modelopt",
+            environment="quantize",
+            version=1,
+            make=modelopt_checkpoint.make,
+            libraries=_LIBRARIES,
+            worker_module=modelopt_checkpoint.MODULE,
         ),
     }
 )

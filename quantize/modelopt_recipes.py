@@ -54,7 +54,7 @@ def auto(budget: str) -> Recipe:
     return _modelopt(
         f"auto-{budget}",
         "modelopt-mixed",
-        (_NVFP4_BITS[0], float(budget) + _BUDGET_TOLERANCE),
+        (_NVFP4_BITS[0], round(float(budget) + _BUDGET_TOLERANCE, 3)),
         "NVFP4 FP8 BF16",
         _algorithm("MIXED_PRECISION"),
         preset="auto",

@@ -89,12 +89,12 @@ def run_tool(
         child = subprocess.Popen(
             [os.fspath(part) for part in argv],
             cwd=ROOT,
-            env=_tool_environment(threads, env or {}),
+            env=tool_environment(threads, env or {}),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             pass_fds=held_fds,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     try:
         peak_bytes = _wait(child, log, started, on_progress)
@@ -103,11 +103,11 @@ def run_tool(
         child.wait()
         raise
     if child.returncode:
-        raise ToolError(f"{_failure(child.returncode)}: {_last_words(log)} (log: {log})")
+        raise failure(child.returncode, log)
     return Usage(seconds=time.monotonic() - started, peak_memory_bytes=peak_bytes)
 
 
-def _tool_environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
+def tool_environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
     """Offline, and with a fixed number of threads: a tool must not reach for more of either."""
     fixed = {
         "PYTHONPATH": str(ROOT),
@@ -121,7 +121,7 @@ def _tool_environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **fixed, **extra}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Runs in the child before exec: the kernel kills it when its parent ends (prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -159,11 +159,17 @@ def tail(log: Path) -> str:
 def _last_words(log: Path) -> str:
     """The exception's line where a traceback ends the log, else the last few lines."""
     lines = [line.strip() for line in tail(log).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("progress:")]
     raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
     return raised[-1] if raised else " | ".join(lines[-_ERROR_LINES:]) or "it printed nothing"
 
 
-def _failure(returncode: int) -> str:
+def failure(returncode: int, log: Path) -> ToolError:
+    """What a tool's exit code and the end of its log say, in one line."""
+    return ToolError(f"{_ending(returncode)}: {_last_words(log)} (log: {log})")
+
+
+def _ending(returncode: int) -> str:
     if returncode == -signal.SIGKILL:
         return "the tool was killed (out of memory?)"
     if returncode < 0:

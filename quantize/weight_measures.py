@@ -14,6 +14,8 @@ from pathlib import Path
 from quantize.gguf_header import read_gguf
 from quantize.packed_layers import PARTS, find_packing
 from quantize.safetensors_header import read_checkpoint
+from quantize.scaled_layers import CACHE_SCALES, SCALE, find_layout
+from quantize.scaled_layers import PARTS as SCALED_PARTS
 from quantize.stored_tensor import StoredTensor
 
 GGUF_NAME = "model.gguf"
@@ -74,8 +76,10 @@ def measure_safetensors(folder: Path) -> WeightMeasures:
     """
     tensors = [tensor for group in read_checkpoint(folder).values() for tensor in group]
     plain, packed = _split_packed(tensors)
+    plain, scaled = _split_scaled(plain)
     layers = [_plain_layer(tensor) for tensor in plain if _is_linear(tensor)]
     layers += [_packed_layer(name, parts) for name, parts in packed.items()]
+    layers += [_scaled_layer(name, parts) for name, parts in scaled.items()]
     other = sum(tensor.elements for tensor in plain if not _is_linear(tensor))
     return _measures(tensors, layers, other)
 
@@ -154,6 +158,23 @@ def _split_packed(
     return plain, packed
 
 
+def _split_scaled(
+    tensors: list[StoredTensor],
+) -> tuple[list[StoredTensor], dict[str, dict[str, StoredTensor]]]:
+    """Plain tensors, and the parts of layers stored as values beside scales, by layer name."""
+    suffix = f".{SCALE}"
+    names = {t.name.removesuffix(suffix) for t in tensors if t.name.endswith(suffix)}
+    plain: list[StoredTensor] = []
+    scaled: dict[str, dict[str, StoredTensor]] = {}
+    for tensor in tensors:
+        layer, _, part = tensor.name.rpartition(".")
+        if layer in names and part in SCALED_PARTS:
+            scaled.setdefault(layer, {})[part] = tensor
+        elif part not in CACHE_SCALES:
+            plain.append(tensor)
+    return plain, scaled
+
+
 def _plain_layer(tensor: StoredTensor) -> LinearLayer:
     return LinearLayer(
         name=tensor.name.removesuffix(".weight"),
@@ -176,4 +197,17 @@ def _packed_layer(name: str, parts: Mapping[str, StoredTensor]) -> LinearLayer:
         kinds=(packing.layout,),
         group_size=packing.group_size,
         groups=packing.groups,
+    )
+
+
+def _scaled_layer(name: str, parts: Mapping[str, StoredTensor]) -> LinearLayer:
+    found = find_layout(parts)
+    kinds = (
+        (found[0],) if found else tuple(parts[part].kind for part in SCALED_PARTS if part in parts)
+    )
+    return LinearLayer(
+        name=name,
+        parameters=found[1] if found else 0,
+        size_bytes=sum(part.size_bytes for part in parts.values()),
+        kinds=kinds,
     )

@@ -1,0 +1,100 @@
+"""modelopt's block formats rounded by our own number formats, on any device.
+
+modelopt rounds NVFP4 and the MX formats in CUDA kernels alone ("amax must be a CUDA tensor"), so
+on a CPU neither AWQ's search nor AutoQuantize's scores nor a fine-tune could run. It lets a
+quantizer name another backend (``register_quant_backend``); ours serves on GPUs as well, so that
+both give the same artifact and no compiler is needed.
+
+Two functions of its exporter are replaced, so that the file holds what was calibrated: FP8 weights
+are divided by their scale in bfloat16 there, which rounds them twice, and MXFP4 values half-way
+between two others are rounded down instead of to even.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from modelopt.torch.export import quant_utils, unified_export_hf
+from modelopt.torch.quantization.nn.modules.tensor_quantizer import (
+    is_registered_quant_backend,
+    register_quant_backend,
+)
+from modelopt.torch.quantization.qtensor import MXFP4QTensor
+
+from quantize.number_formats.block_scaled import (
+    encode_mxfp4,
+    round_mxfp4,
+    round_mxfp8,
+    round_nvfp4,
+)
+
+BACKEND = "assay"
+_NVFP4 = ((2, 1), (4, 3))
+_MXFP4 = ((2, 1), (8, 0))
+_MXFP8 = ((4, 3), (8, 0))
+
+_to_quantized_weight = quant_utils.to_quantized_weight
+
+
+def install() -> None:
+    """Register the backend and replace what of the exporter rounds otherwise."""
+    if is_registered_quant_backend(BACKEND):
+        return
+    register_quant_backend(BACKEND, lambda inputs, quantizer: _Rounding.apply(inputs, quantizer))
+    unified_export_hf.to_quantized_weight = _quantize_single_precision
+    MXFP4QTensor.quantize = classmethod(_encode_mxfp4)
+
+
+def with_backend(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a preset whose quantizers with scaled blocks name our backend."""
+    changed: dict[str, Any] = copy.deepcopy(dict(config))
+    for entry in changed["quant_cfg"]:
+        settings = entry.get("cfg")
+        if isinstance(settings, dict) and "scale_bits" in (settings.get("block_sizes") or {}):
+            settings["backend"] = BACKEND
+    return changed
+
+
+class _Rounding(torch.autograd.Function):  # type: ignore[misc] # torch has no types here
+    """Rounds forward and passes gradients on unchanged (straight through: arXiv 1308.3432).
+
+    Block scales follow the values, so no value is clipped that a gradient should not reach.
+    """
+
+    @staticmethod
+    def forward(_context: Any, inputs: torch.Tensor, quantizer: Any) -> torch.Tensor:
+        """Round ``inputs`` (..., K) to the quantizer's format, in their own dtype."""
+        single = inputs.detach().float()
+        block = quantizer.block_sizes
+        match (tuple(quantizer.num_bits), tuple(block["scale_bits"])):
+            case form if form == _NVFP4:
+                amax = quantizer._get_amax(inputs).float().amax()
+                rounded = round_nvfp4(single, amax=amax)
+            case form if form == _MXFP4:
+                rounded = round_mxfp4(single)
+            case form if form == _MXFP8:
+                rounded = round_mxfp8(single)
+            case form:
+                raise NotImplementedError(f"no block format has element and scale bits {form}")
+        return rounded.to(inputs.dtype)
+
+    @staticmethod
+    def backward(_context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """The gradient as it is; the quantizer has none."""
+        return gradient, None
+
+
+def _quantize_single_precision(weight: Any, *arguments: Any, **options: Any) -> Any:
+    """modelopt's ``to_quantized_weight`` of a weight (out, in) in float32, rounded once."""
+    exact = weight.float() if isinstance(weight, torch.Tensor) else weight
+    return _to_quantized_weight(exact, *arguments, **options)
+
+
+def _encode_mxfp4(
+    cls: type[MXFP4QTensor], weight: torch.Tensor, block_size: int | None
+) -> tuple[MXFP4QTensor, torch.Tensor]:
+    """Packed E2M1 values and E8M0 scales, one per 32 values, as ``MXFP4QTensor.quantize``."""
+    assert block_size in (None, 32)
+    packed, scale = encode_mxfp4(weight.float())
+    return cls(weight.shape, weight.dtype, packed), scale.reshape(-1, 1)

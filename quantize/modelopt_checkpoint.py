@@ -1,0 +1,75 @@
+"""The recipes of the Model Optimizer, seen from outside: a request to its process, files put right.
+
+Of what the tool saves, the weights and the description of the quantization are taken;
+configuration and tokenizer come from the source model, so that they are the same everywhere.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from quantize.bf16_copy import copy_companions, write_config
+from quantize.method import Job, Outcome
+from quantize.source_model import REFERENCE_WEIGHTS
+from quantize.tool_worker import ToolModule
+
+MODULE = "quantize.modelopt_ptq"
+# What TensorRT-LLM reads instead of config.json.
+_DESCRIPTION = "hf_quant_config.json"
+_PROGRESS = re.compile(r"^progress: (.*)$", re.MULTILINE)
+
+
+def make(job: Job) -> Outcome:
+    """Quantize the source model into ``job.output``, in the worker's process."""
+    saved = job.scratch / "saved"
+    request = job.scratch / "request.json"
+    request.write_text(json.dumps(_request(job, saved)))
+    usage = job.worker.run(
+        ToolModule(module=MODULE, environment="quantize", threads=job.threads),
+        request,
+        log=job.log,
+        lock_fd=job.lock_fd,
+        on_progress=lambda tail, _: job.progress(progress_words(tail)),
+    )
+    for path in sorted(saved.iterdir()):
+        if path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
+            shutil.move(path, job.output / path.name)
+    described = json.loads((job.scratch / "described.json").read_text())
+    if (saved / _DESCRIPTION).is_file():
+        content = json.loads((saved / _DESCRIPTION).read_text())
+        content["quantization"]["quant_algo"] = described["quant_algo"]
+        (job.output / _DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n")
+    copy_companions(job.model.folder, job.output)
+    write_config(job.model.folder, job.output, described)
+    outcome = json.loads((job.scratch / "outcome.json").read_text())
+    return Outcome(
+        calibration_sha256=outcome["calibration_sha256"], peak_memory_bytes=usage.peak_memory_bytes
+    )
+
+
+def _request(job: Job, saved: Path) -> dict[str, Any]:
+    folder = job.model.folder.resolve()
+    return {
+        "model": str(folder),
+        "reference": folder == REFERENCE_WEIGHTS.resolve(),
+        "calibration": {
+            "path": str(job.calibration.path.resolve()),
+            "samples": job.calibration.samples,
+            "sequence_length": job.calibration.sequence_length,
+        },
+        "checkpoint": job.recipe.checkpoint,
+        "parameters": dict(job.recipe.parameters),
+        "threads": job.threads,
+        "saved": str(saved),
+        "outcome": str(job.scratch / "outcome.json"),
+        "described": str(job.scratch / "described.json"),
+        "proof": None if job.proof is None else str(job.proof.resolve()),
+    }
+
+
+def progress_words(tail: str) -> str:
+    """The last words of progress at the end of the tool's log; empty before the first."""
+    found = _PROGRESS.findall(tail)
+    return str(found[-1]) if found else ""
