@@ -19,7 +19,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import Runner
 
-from loadtest.client_health import HealthMonitor
+from loadtest.client_health import HealthMonitor, go_first
 from loadtest.completion import (
     Reading,
     StreamError,
@@ -211,6 +211,7 @@ def _read(response: Any, reading: Reading, deadline: float) -> tuple[int, str | 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def begin(environment: Environment, **_: Any) -> None:
     """Start the conductor, and the watch that ends this process with its parent."""
+    go_first()
     job = Job.model_validate_json(os.environ[JOB_VARIABLE])
     environment.assay_round = Round(job, load_prompts(job.prompts))
     gevent.spawn(_follow, job.parent_pid)
