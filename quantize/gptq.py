@@ -1,19 +1,19 @@
 """GPTQ: layers quantized column by column, the error carried into the columns still to come.
 
-Source: Frantar et al., "GPTQ", arXiv 2210.17323. vLLM takes 4 and 8 bits, symmetric, without
-activation order.
+Source: Frantar et al., "GPTQ", arXiv 2210.17323. Activation order takes the columns with the
+largest inputs first; its milder form (``act_group_aware``) takes whole groups in that order, so
+that the layout stays the plain one.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from gptqmodel import BACKEND, QuantizeConfig
+from gptqmodel import QuantizeConfig
 from gptqmodel.quantization import FORMAT, METHOD
 
-from quantize.layer_by_layer import run
 
-
-def _config(parameters: Mapping[str, Any], offload: str) -> QuantizeConfig:
+def config(parameters: Mapping[str, Any], device: str, offload: str) -> QuantizeConfig:
+    """The tool's configuration; layers are put aside in the folder ``offload``."""
     return QuantizeConfig(
         bits=parameters["bits"],
         group_size=parameters["group_size"],
@@ -23,12 +23,8 @@ def _config(parameters: Mapping[str, Any], offload: str) -> QuantizeConfig:
         act_group_aware=parameters["act_group_aware"],
         quant_method=METHOD.GPTQ,
         format=FORMAT.GPTQ,
-        device="cpu",
+        device=device,
         # The tool's other packers are compiled on first use, into the user's home directory.
         pack_impl="original",
         offload_to_disk_path=offload,
     )
-
-
-if __name__ == "__main__":
-    run(_config, BACKEND.AUTO)

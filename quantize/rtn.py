@@ -7,14 +7,13 @@ that loads the one loads the other.
 from collections.abc import Mapping
 from typing import Any
 
-from gptqmodel import BACKEND, QuantizeConfig
+from gptqmodel import QuantizeConfig
 from gptqmodel.quantization import FORMAT, METHOD
 from gptqmodel.quantization.config import RTNConfig
 
-from quantize.layer_by_layer import run
 
-
-def _config(parameters: Mapping[str, Any], offload: str) -> QuantizeConfig:
+def config(parameters: Mapping[str, Any], device: str, offload: str) -> QuantizeConfig:
+    """The tool's configuration; layers are put aside in the folder ``offload``."""
     return RTNConfig(
         bits=parameters["bits"],
         group_size=parameters["group_size"],
@@ -22,11 +21,8 @@ def _config(parameters: Mapping[str, Any], offload: str) -> QuantizeConfig:
         desc_act=False,
         method=METHOD.GPTQ,
         format=FORMAT.GPTQ,
-        device="cpu",
+        device=device,
+        # The tool's other packers are compiled on first use, into the user's home directory.
         pack_impl="original",
         offload_to_disk_path=offload,
     )
-
-
-if __name__ == "__main__":
-    run(_config, BACKEND.AUTO)

@@ -1,4 +1,4 @@
-from quantize.packed_int4 import portable_description, progress_words
+from quantize.gptqmodel_checkpoint import portable_description, progress_words
 
 
 def test_progress_is_read_from_the_end_of_the_log() -> None:

@@ -1,4 +1,4 @@
-"""The ``gptq-*`` and ``awq-*`` recipes: GPTQModel in a process of its own, its files put right.
+"""The recipes of GPTQModel, seen from outside: a request to its process, its files put right.
 
 GPTQModel writes the checkpoint formats of the retired auto-gptq and autoawq, which transformers
 and vLLM load. Of what it saves only the weights and the quantization's description are taken;
@@ -13,7 +13,9 @@ from typing import Any
 
 from quantize.bf16_copy import copy_companions, write_config
 from quantize.method import Job, Outcome, RecipeError
-from quantize.tool_process import environment_python, run_tool
+from quantize.tool_worker import ToolModule
+
+MODULE = "quantize.gptqmodel_ptq"
 
 _LAYER = re.compile(r"(?:in layer\s+\[|Quantizing layer )(\d+) of (\d+)")
 # What the tool notes of its own run (devices, temporary paths) is no part of a checkpoint.
@@ -21,17 +23,17 @@ _KEPT_NOTES = ("quantizer", "act_group_aware", "damp_percent")
 
 
 def make(job: Job) -> Outcome:
-    """Quantize the source model into ``job.output``."""
+    """Quantize the source model into ``job.output``, in the worker's process."""
     saved = job.scratch / "saved"
     request = job.scratch / "request.json"
     request.write_text(json.dumps(_request(job, saved)))
-    usage = run_tool(
-        [environment_python("quantize"), "-m", f"quantize.{job.recipe.method}", request],
+    usage = job.worker.run(
+        ToolModule(module=MODULE, environment="quantize", threads=job.threads),
+        request,
         log=job.log,
-        threads=job.threads,
+        lock_fd=job.lock_fd,
         # The tool sizes its pool by the machine; a pool larger than the threads stalls it.
-        env={"GPTQMODEL_CPU_WORKERS": str(job.threads), "TMPDIR": str(job.scratch)},
-        held_fds=[job.lock_fd],
+        env={"GPTQMODEL_CPU_WORKERS": str(job.threads)},
         on_progress=lambda tail, _: job.progress(progress_words(tail)),
     )
     config = json.loads((saved / "config.json").read_text())
@@ -57,11 +59,14 @@ def _request(job: Job, saved: Path) -> dict[str, Any]:
             "samples": job.calibration.samples,
             "sequence_length": job.calibration.sequence_length,
         },
+        "method": job.recipe.method,
         "parameters": dict(job.recipe.parameters),
         "threads": job.threads,
+        "scratch": str(job.scratch),
         "offload": str(job.scratch / "offload"),
         "saved": str(saved),
         "outcome": str(job.scratch / "outcome.json"),
+        "proof": None if job.proof is None else str(job.proof.resolve()),
     }
 
 
