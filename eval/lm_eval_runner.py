@@ -12,16 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-from lm_eval import simple_evaluate
-from lm_eval.tasks import TaskManager
 
 from eval.lm_eval_job import Event, Job
 from eval.lm_eval_model import EndpointAnswerError, EndpointModel
-from eval.lm_eval_samples import UnsupportedTaskError, to_samples, to_score
+from eval.lm_eval_samples import UnsupportedTaskError
+from eval.lm_eval_tasks import ask, load_tasks
 from eval.samples import Sample, write_samples
-from eval.schema import TaskScore
 
 REPORT_EVERY_S = 1.0
 
@@ -43,46 +39,6 @@ def refusal(output_type: str, capabilities: frozenset[str]) -> str | None:
         return f"requests of type {output_type} cannot be sent to a completions endpoint"
     missing = sorted(NEEDS[output_type] - capabilities)
     return f"the endpoint cannot do {', '.join(missing)}" if missing else None
-
-
-def load_tasks(job: Job) -> tuple[TaskManager, dict[str, Any]]:
-    """lm-eval's index, and its task objects by name, groups flattened; their data is read here.
-
-    Raises:
-        UnsupportedTaskError: no such task, or its data cannot be had.
-    """
-    # lm-eval's own 14,000 tasks take seconds to index: not for the bundled ones alone.
-    manager = TaskManager(include_path=job.tasks_dir, include_defaults=not job.bundled_only)
-    unknown = [name for name in job.tasks if name not in manager.task_index]
-    if unknown:
-        raise UnsupportedTaskError(f"quality.tasks: lm-eval knows no task {', '.join(unknown)}")
-    try:
-        loaded: dict[str, Any] = manager.load(list(job.tasks))["tasks"]
-    except OSError as error:
-        # The hub's errors are OSErrors too.
-        raise UnsupportedTaskError(f"quality.tasks: the data cannot be had: {error}") from error
-    return manager, loaded
-
-
-def ask(
-    model: EndpointModel, name: str, task: Any, manager: TaskManager, job: Job
-) -> tuple[list[Sample], TaskScore]:
-    """Ask one task and score it."""
-    model.begin_task()
-    # Without its manager lm-eval would index its own 14,000 tasks again, for every task.
-    result = simple_evaluate(
-        model=model,
-        tasks=[task],
-        task_manager=manager,
-        limit=job.limit,
-        bootstrap_iters=0,
-        log_samples=True,
-    )
-    samples = to_samples(
-        name, task.OUTPUT_TYPE, result["samples"][name], count_tokens=model.count_tokens
-    )
-    figures = {**result["results"][name], "truncated_prompts": model.truncated}
-    return samples, to_score(samples, figures)
 
 
 class Reporter:
@@ -122,7 +78,7 @@ def run(job: Job, emit: Emit) -> None:
         UnsupportedTaskError: a task is unknown or has no score that we can compare.
     """
     reporter = Reporter(emit)
-    manager, tasks = load_tasks(job)
+    manager, tasks = load_tasks(job.tasks, job.tasks_dir, bundled_only=job.bundled_only)
     model = EndpointModel(
         base_url=job.url,
         served_name=job.variant,
@@ -141,7 +97,7 @@ def run(job: Job, emit: Emit) -> None:
             emit(Event(kind="refused", task=name, message=reason))
             continue
         reporter.begin(name)
-        rows, score = ask(model, name, task, manager, job)
+        rows, score = ask(model, name, task, manager, job.limit)
         samples.extend(rows)
         emit(
             Event(
