@@ -1,5 +1,6 @@
-"""What theory says about the order of recipes, as pairs that the measurement must not contradict."""
+"""What theory says about the order of recipes: pairs that no measurement may contradict."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +22,7 @@ class Step:
 
 def _chain(why: str, *names: str) -> tuple[Step, ...]:
     return tuple(
-        Step(better=better, worse=worse, why=why)
-        for better, worse in zip(names, names[1:], strict=False)
+        Step(better=better, worse=worse, why=why) for better, worse in itertools.pairwise(names)
     )
 
 
