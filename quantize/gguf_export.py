@@ -1,7 +1,6 @@
 """The ``gguf-*`` recipes: upstream's converter, then llama.cpp's own quantizer.
 
-Converter, its model definitions and its gguf library come out of the same llama-cpp-python source
-as the engine, so that file and reader always agree.
+Recipes with ``imatrix`` give the quantizer an importance matrix of the calibration set: imatrix.py.
 """
 
 import json
@@ -10,12 +9,13 @@ from pathlib import Path
 
 from quantize.calibration import read_texts
 from quantize.gguf_header import read_gguf
+from quantize.imatrix import find_or_make_imatrix
+from quantize.llama_converter import CONVERTER, GGUF_PY
 from quantize.method import Job, Outcome, RecipeError
 from quantize.source_model import TOKENIZER_FILES
-from quantize.tool_process import VENVS, ToolError, Usage, environment_python, run_tool
+from quantize.tool_process import ToolError, Usage, environment_python, run_tool
 from quantize.weight_measures import GGUF_NAME
 
-CONVERTER = VENVS / "llamacpp" / "share" / "llama.cpp-convert"
 CHAT_TEMPLATE_KEY = "tokenizer.chat_template"
 
 _MAX_DOCUMENTS = 1000
@@ -46,9 +46,17 @@ def make(job: Job) -> Outcome:
     if job.source is None:
         usage = _convert(job, target)
         peak_bytes = max(usage.peak_memory_bytes, _check_tokenizer(job, target))
-    else:
-        peak_bytes = _quantize(job, job.source / GGUF_NAME, target).peak_memory_bytes
-    return Outcome(calibration_sha256=None, peak_memory_bytes=peak_bytes)
+        return Outcome(calibration_sha256=None, peak_memory_bytes=peak_bytes)
+    source = job.source / GGUF_NAME
+    if not job.recipe.parameters.get("imatrix"):
+        peak_bytes = _quantize(job, source, target).peak_memory_bytes
+        return Outcome(calibration_sha256=None, peak_memory_bytes=peak_bytes)
+    imatrix = find_or_make_imatrix(job, source)
+    usage = _quantize(job, source, target, imatrix.path)
+    return Outcome(
+        calibration_sha256=imatrix.calibration_sha256,
+        peak_memory_bytes=max(usage.peak_memory_bytes, imatrix.peak_memory_bytes),
+    )
 
 
 def _convert(job: Job, target: Path) -> Usage:
@@ -67,13 +75,13 @@ def _convert(job: Job, target: Path) -> Usage:
         ],
         log=job.log,
         threads=job.threads,
-        env={"PYTHONPATH": str(CONVERTER / "gguf-py")},
+        env={"PYTHONPATH": str(GGUF_PY)},
         held_fds=[job.lock_fd],
         on_progress=lambda tail, _: job.progress(_last(_WRITTEN, tail, "{}% written")),
     )
 
 
-def _quantize(job: Job, source: Path, target: Path) -> Usage:
+def _quantize(job: Job, source: Path, target: Path, *imatrix: Path) -> Usage:
     return run_tool(
         [
             environment_python("llamacpp"),
@@ -83,6 +91,7 @@ def _quantize(job: Job, source: Path, target: Path) -> Usage:
             target.resolve(),
             str(job.recipe.parameters["file_type"]),
             str(job.threads),
+            *(path.resolve() for path in imatrix),
         ],
         log=job.log,
         threads=job.threads,
