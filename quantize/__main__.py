@@ -1,4 +1,4 @@
-"""``python -m quantize make``: make the artifacts of one model.
+"""``python -m quantize``: make the artifacts of one model, or say what it needs in memory.
 
 Results go to stdout, one line per artifact; progress and errors to stderr. Exits with 2 where the
 user can mend it, with 1 where a tool failed.
@@ -11,8 +11,11 @@ from pathlib import Path
 from types import FrameType
 
 from quantize.calibration import BUNDLED, calibration_plan
-from quantize.make import Order, make_artifacts
+from quantize.capacity_table import capacity_report
+from quantize.dry_run import dry_run
+from quantize.make import make_artifacts
 from quantize.method import RecipeError
+from quantize.order import Order
 from quantize.recipes import RECIPES
 from quantize.source_model import REFERENCE, fingerprint
 from quantize.tool_process import ToolError
@@ -30,16 +33,35 @@ def _arguments() -> argparse.Namespace:
     make.add_argument("--sequence-length", type=int, default=512)
     make.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     make.add_argument("--threads", type=int, default=2)
+    make.add_argument("--dry-run", action="store_true", help="say what would be made; make nothing")
+    capacity = commands.add_parser("capacity", help="what a model needs in memory, and what fits")
+    capacity.add_argument(
+        "--model", default=REFERENCE, help="a folder, a config.json, owner/name, or reference"
+    )
+    capacity.add_argument("--memory", help="one device of this size, such as 128GiB or 80GB")
+    capacity.add_argument("--context", type=_positive, default=2048, help="tokens per sequence")
+    capacity.add_argument("--concurrency", type=_positive, default=16, help="sequences at once")
+    capacity.add_argument("--recipes", default=",".join(RECIPES), help="separated by commas")
     return parser.parse_args()
 
 
-def _order(arguments: argparse.Namespace) -> Order:
-    names = tuple(name.strip() for name in arguments.recipes.split(",") if name.strip())
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return int(text)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise ValueError(f"no recipe is named (valid: {', '.join(RECIPES)})")
+    return names
+
+
+def _order(arguments: argparse.Namespace) -> Order:
     return Order(
+        recipe_names=tuple(_names(arguments.recipes)),
         model=fingerprint(arguments.model),
-        recipe_names=names,
         calibration=calibration_plan(
             arguments.calibration_text, arguments.samples, arguments.sequence_length
         ),
@@ -52,12 +74,33 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command == "capacity":
+        _say(
+            capacity_report(
+                arguments.model,
+                memory=arguments.memory,
+                context=arguments.context,
+                concurrency=arguments.concurrency,
+                recipes=_names(arguments.recipes),
+            )
+        )
+    elif arguments.dry_run:
+        dry_run(_order(arguments), _say)
+    else:
+        make_artifacts(_order(arguments), _say)
+
+
 def main() -> int:
     """Run the command; returns the exit code."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        make_artifacts(_order(arguments), lambda line: print(line, flush=True))
+        _run(arguments)
     except (ToolError, RecipeError) as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 1
@@ -65,7 +108,8 @@ def main() -> int:
         print(f"quantize: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"quantize: {explain_os_error(error, arguments.artifacts)}", file=sys.stderr)
+        folder = getattr(arguments, "artifacts", Path())
+        print(f"quantize: {explain_os_error(error, folder)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("quantize: stopped; nothing unfinished was kept", file=sys.stderr)

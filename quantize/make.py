@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from quantize.artifact_check import check_measures, measure_weights
-from quantize.artifact_paths import artifact_directory, inputs_sha256, model_directory
-from quantize.calibration import CalibrationPlan, plan_sha256, read_texts
+from quantize.artifact_paths import model_directory
+from quantize.calibration import read_texts
+from quantize.estimate import check_room, estimate
 from quantize.manifest import (
     MANIFEST_NAME,
-    ArtifactError,
     FileEntry,
     Manifest,
     read_manifest,
@@ -19,40 +18,11 @@ from quantize.manifest import (
 )
 from quantize.method import Job, Outcome
 from quantize.methods import METHODS
+from quantize.order import Item, Order, plan_items, reusable
 from quantize.progress import ProgressLine
-from quantize.recipes import Recipe, with_sources
-from quantize.source_model import SourceModel, check_source_model
-from quantize.tool_process import installed_version
+from quantize.source_model import check_source_model
 from quantize.tool_worker import ToolWorker
 from quantize.workbench import locked, making
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What to make, of which model, where.
-
-    Where ``proofs`` is given, a tool that has the quantized model in memory writes its logits to
-    ``<proofs>/<recipe>.safetensors``, and is run for it even if the artifact is there.
-    """
-
-    model: SourceModel
-    recipe_names: tuple[str, ...]
-    calibration: CalibrationPlan
-    artifacts: Path
-    threads: int
-    proofs: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Item:
-    """One recipe of an order, with everything that decides what comes out."""
-
-    recipe: Recipe
-    directory: Path
-    source: Path | None
-    tool: str
-    tool_version: str
-    inputs_sha256: str
 
 
 def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
@@ -65,14 +35,13 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
         ToolError, RecipeError: a tool failed.
         OSError: a directory cannot be written, or the disk is full; nothing unfinished is left.
     """
-    items = _plan(order)
-    missing = [item for item in items if _reusable(item) is None]
+    items = plan_items(order)
+    missing = check_order(order, items)
     if missing:
-        check_source_model(order.model.folder, [item.recipe for item in missing])
-        read_texts(order.calibration.path)
+        check_room(estimate(order, missing), order.artifacts)
     with ToolWorker() as worker:
         for item in items:
-            manifest = _reusable(item)
+            manifest = reusable(item)
             if manifest is None or _wants_proof(order, item):
                 manifest = _make_locked(order, item, worker, say)
             else:
@@ -80,78 +49,30 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
     return [item.directory for item in items]
 
 
-def _plan(order: Order) -> list[_Item]:
-    """The items in the order in which they can be made, sources first."""
-    calibration = plan_sha256(order.calibration)
-    items: dict[str, _Item] = {}
-    versions = _Versions()
-    for recipe in with_sources(list(order.recipe_names)):
-        spec = METHODS[recipe.method]
-        tool_version = (
-            versions.of(spec.environment, spec.tool)
-            if spec.tool and spec.environment
-            else str(spec.version)
-        )
-        source = items[recipe.source] if recipe.source else None
-        items[recipe.name] = _Item(
-            recipe=recipe,
-            directory=artifact_directory(order.artifacts, order.model, recipe.name),
-            source=source.directory if source else None,
-            tool=spec.tool or "assay",
-            tool_version=tool_version,
-            inputs_sha256=inputs_sha256(
-                order.model,
-                recipe,
-                method_version=spec.version,
-                tool=spec.tool or "assay",
-                tool_version=tool_version,
-                libraries={name: versions.of("quantize", name) for name in spec.libraries},
-                calibration_sha256=calibration,
-                source_sha256=source.inputs_sha256 if source else None,
-            ),
-        )
-    return list(items.values())
+def check_order(order: Order, items: list[Item]) -> list[Item]:
+    """Check everything that can be checked before work starts; returns what is missing.
+
+    Raises:
+        ValueError: the model, the calibration text or a recipe's name is at fault.
+    """
+    missing = [item for item in items if reusable(item) is None]
+    if missing:
+        check_source_model(order.model.folder, [item.recipe for item in missing])
+        read_texts(order.calibration.path)
+    return missing
 
 
-class _Versions:
-    """Versions of distributions in the environments, each asked for once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], str] = {}
-
-    def of(self, environment: str, distribution: str) -> str:
-        """The installed version; raises ToolError where there is none."""
-        key = environment, distribution
-        if key not in self._known:
-            self._known[key] = installed_version(*key)
-        return self._known[key]
-
-
-def _wants_proof(order: Order, item: _Item) -> bool:
+def _wants_proof(order: Order, item: Item) -> bool:
     proof = _proof(order, item)
     return proof is not None and not proof.exists()
 
 
-def _proof(order: Order, item: _Item) -> Path | None:
+def _proof(order: Order, item: Item) -> Path | None:
     return None if order.proofs is None else order.proofs / f"{item.recipe.name}.safetensors"
 
 
-def _reusable(item: _Item) -> Manifest | None:
-    """The finished artifact's manifest, if it was made from today's inputs and is all there.
-
-    Sizes are checked here; hashes are when it is served.
-    """
-    try:
-        manifest = read_manifest(item.directory)
-        sizes = [(item.directory / entry.path).stat().st_size for entry in manifest.files]
-    except (ArtifactError, OSError):
-        return None
-    whole = sizes == [entry.size_bytes for entry in manifest.files]
-    return manifest if whole and manifest.inputs_sha256 == item.inputs_sha256 else None
-
-
 def _make_locked(
-    order: Order, item: _Item, worker: ToolWorker, say: Callable[[str], None]
+    order: Order, item: Item, worker: ToolWorker, say: Callable[[str], None]
 ) -> Manifest:
     name = item.recipe.name
 
@@ -159,7 +80,7 @@ def _make_locked(
         say(f"{name:<16} waiting: another process is making it")
 
     with locked(item.directory, waiting) as lock_fd:
-        manifest = _reusable(item)
+        manifest = reusable(item)
         if manifest is not None and not _wants_proof(order, item):
             say(_line(item, manifest, "reused"))
             return manifest
@@ -188,7 +109,7 @@ def _make_locked(
     return manifest
 
 
-def _make(order: Order, item: _Item, job: Job) -> Manifest:
+def _make(order: Order, item: Item, job: Job) -> Manifest:
     started = time.monotonic()
     if item.source is not None:
         # Sizes were looked at when it was reused; what is built upon is read to the last byte.
@@ -200,9 +121,7 @@ def _make(order: Order, item: _Item, job: Job) -> Manifest:
     return manifest
 
 
-def _describe(
-    order: Order, item: _Item, output: Path, outcome: Outcome, seconds: float
-) -> Manifest:
+def _describe(order: Order, item: Item, output: Path, outcome: Outcome, seconds: float) -> Manifest:
     """Measure what was made, hold it against the recipe, and write it down."""
     measures = measure_weights(output, item.recipe)
     check_measures(output, item.recipe, measures)
@@ -236,7 +155,7 @@ def _describe(
     )
 
 
-def _line(item: _Item, manifest: Manifest, what: str) -> str:
+def _line(item: Item, manifest: Manifest, what: str) -> str:
     size_mb = manifest.size_bytes / 1e6
     return (
         f"{item.recipe.name:<16} {what:<16} {size_mb:9.1f} MB  "

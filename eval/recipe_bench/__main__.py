@@ -21,8 +21,9 @@ from eval.samples import Sample, by_task, read_samples
 from quantize.artifact_paths import artifact_directory
 from quantize.bench_figures import BENCH_DIR, write_figures
 from quantize.calibration import BUNDLED, calibration_plan
-from quantize.make import Order, make_artifacts
+from quantize.make import make_artifacts
 from quantize.manifest import read_manifest
+from quantize.order import Order
 from quantize.progress import ProgressLine
 from quantize.recipes import RECIPES, find_recipe
 from quantize.source_model import REFERENCE, SourceModel, fingerprint

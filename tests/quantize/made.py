@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from quantize.calibration import calibration_plan
-from quantize.make import Order, make_artifacts
+from quantize.make import make_artifacts
+from quantize.order import Order
 from quantize.source_model import fingerprint
 
 ROOT = Path(__file__).parents[2]

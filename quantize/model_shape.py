@@ -1,0 +1,191 @@
+"""The shape of a decoder model, read from its ``config.json`` alone: every weight it has, and KV.
+
+Layouts as in Hugging Face transformers (``models/{llama,mistral,qwen2,qwen3,mixtral,qwen3_moe}/
+modeling_*.py``): attention with grouped key-value heads (arXiv:2305.13245), gated feed-forward
+layers or experts of them, RMS norms, an embedding that the output head may share.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
+
+SHAPES = (
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+    "MixtralForCausalLM",
+    "Qwen3MoeForCausalLM",
+)
+
+
+class ShapeError(ValueError):
+    """The configuration does not say what is needed; the message names the key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """One kind of linear layer of one block; ``copies`` counts its experts."""
+
+    role: Role
+    block: int
+    inputs: int
+    outputs: int
+    copies: int = 1
+
+    @property
+    def parameters(self) -> int:
+        """Weights of all copies, biases left out."""
+        return self.inputs * self.outputs * self.copies
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """What of a model decides its size. Counts are of values, not of bytes.
+
+    ``linears`` are what recipes quantize; ``routers`` choose experts and stay wide; ``norms`` are
+    one-dimensional (biases included). ``windows`` is how far back each block looks (None: all).
+    """
+
+    architecture: str
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    vocabulary: int
+    positions: int
+    tied: bool
+    experts: int
+    experts_per_token: int
+    feed_forward: int
+    linears: tuple[Linear, ...]
+    routers: int
+    norms: int
+    windows: tuple[int | None, ...]
+
+    @property
+    def blocks(self) -> int:
+        """Decoder blocks ("layers" of the configuration)."""
+        return len(self.windows)
+
+    @property
+    def embedding(self) -> int:
+        """Values of the embedding, and of the output head where it is not the same."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def linear_parameters(self) -> int:
+        """Weights of all linear layers of the blocks."""
+        return sum(linear.parameters for linear in self.linears)
+
+    @property
+    def parameters(self) -> int:
+        """All weights, a shared embedding counted once, as model cards count them."""
+        tables = self.embedding * (1 if self.tied else 2)
+        return self.linear_parameters + self.routers + self.norms + tables
+
+
+def read_shape(config: Mapping[str, Any]) -> ModelShape:
+    """The shape of a model with this configuration.
+
+    Raises:
+        ShapeError: the architecture is unknown, or a key is missing or no positive integer.
+    """
+    architecture = (config.get("architectures") or ["none named"])[0]
+    if architecture not in SHAPES:
+        raise ShapeError(
+            f"architectures: {architecture} has no known layout (known: {', '.join(SHAPES)})"
+        )
+    hidden, heads = _count(config, "hidden_size"), _count(config, "num_attention_heads")
+    blocks = _count(config, "num_hidden_layers")
+    kv_heads = _count(config, "num_key_value_heads", heads)
+    head_size = _count(config, "head_dim", hidden // heads)
+    experts = _count(config, "num_local_experts", _count(config, "num_experts", 1))
+    expert_width = _count(config, "moe_intermediate_size", _count(config, "intermediate_size"))
+    linears: list[Linear] = []
+    sparse = 0
+    for block in range(blocks):
+        linears += _attention(block, hidden, heads * head_size, kv_heads * head_size)
+        if experts > 1 and _is_sparse(config, block):
+            sparse += 1
+            linears += _feed_forward(block, hidden, expert_width, experts)
+        else:
+            linears += _feed_forward(block, hidden, _count(config, "intermediate_size"), 1)
+    per_token = _count(config, "num_experts_per_tok", 2) if experts > 1 else 1
+    return ModelShape(
+        architecture=architecture,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_size=head_size,
+        vocabulary=_count(config, "vocab_size"),
+        positions=_count(config, "max_position_embeddings", 2048),
+        tied=bool(config.get("tie_word_embeddings", False)),
+        experts=experts,
+        experts_per_token=per_token,
+        feed_forward=expert_width * per_token,
+        linears=tuple(linears),
+        routers=sparse * hidden * experts,
+        norms=hidden * (2 * blocks + 1) + blocks * _small(config, architecture, head_size, linears),
+        windows=tuple(_window(config, block) for block in range(blocks)),
+    )
+
+
+def _attention(block: int, hidden: int, queries: int, keys: int) -> list[Linear]:
+    return [
+        Linear(role="q", block=block, inputs=hidden, outputs=queries),
+        Linear(role="k", block=block, inputs=hidden, outputs=keys),
+        Linear(role="v", block=block, inputs=hidden, outputs=keys),
+        Linear(role="o", block=block, inputs=queries, outputs=hidden),
+    ]
+
+
+def _feed_forward(block: int, hidden: int, width: int, copies: int) -> list[Linear]:
+    return [
+        Linear(role="gate", block=block, inputs=hidden, outputs=width, copies=copies),
+        Linear(role="up", block=block, inputs=hidden, outputs=width, copies=copies),
+        Linear(role="down", block=block, inputs=width, outputs=hidden, copies=copies),
+    ]
+
+
+def _small(
+    config: Mapping[str, Any], architecture: str, head_size: int, linears: list[Linear]
+) -> int:
+    """Norms inside attention, and biases, of one block."""
+    first = {linear.role: linear for linear in linears if linear.block == 0}
+    values = 2 * head_size if architecture.startswith("Qwen3") else 0
+    if architecture == "Qwen2ForCausalLM" or config.get("attention_bias"):
+        values += sum(first[role].outputs for role in ("q", "k", "v"))
+    if config.get("attention_bias") and architecture != "Qwen2ForCausalLM":
+        values += first["o"].outputs
+    if config.get("mlp_bias"):
+        values += sum(first[role].outputs for role in ("gate", "up", "down"))
+    return values
+
+
+def _is_sparse(config: Mapping[str, Any], block: int) -> bool:
+    """Whether a block has experts (Qwen3MoeDecoderLayer); all of Mixtral's have."""
+    step = int(config.get("decoder_sparse_step", 1))
+    return block not in (config.get("mlp_only_layers") or []) and (block + 1) % step == 0
+
+
+def _window(config: Mapping[str, Any], block: int) -> int | None:
+    """How many tokens back a block looks; None: to the beginning."""
+    window = config.get("sliding_window")
+    if not window or config.get("use_sliding_window") is False:
+        return None
+    kinds = config.get("layer_types")
+    if kinds:
+        return int(window) if kinds[block] == "sliding_attention" else None
+    first = int(config.get("max_window_layers") or 0)
+    return int(window) if block >= first else None
+
+
+def _count(config: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    value = config.get(key)
+    value = default if value is None else value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ShapeError(f"config.json: {key} must be a positive integer (got {value!r})")
+    return value
