@@ -5,7 +5,7 @@ CONTROL = .venvs/control/bin/python
 OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
 OWNED = ASSAY_OWNER_PID=$$PPID
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check bench-client
+.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check bench-client bench-recipes
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -35,3 +35,5 @@ check: setup     ## format, lint, types, fast tests
 	@.venvs/control/bin/ruff format --check . && .venvs/control/bin/ruff check . && .venvs/control/bin/mypy && $(CONTROL) -m pytest -q -m "not engine"
 bench-client: setup ## what the load generator itself adds to latency
 	@$(OWNED) $(CONTROL) -m loadtest calibrate
+bench-recipes: setup ## every recipe in one table: bits, time, memory, SNR, perplexity, accuracy
+	@$(OWNED) $(CONTROL) -m eval.recipe_bench $(if $(MODEL),--model $(MODEL))
