@@ -6,7 +6,8 @@ from deploy.artifacts import make_artifacts
 from deploy.cluster import host
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.health import health, table
-from deploy.service import read_record, stop
+from deploy.lock import hold
+from deploy.service import RUN_DIR, read_record, stop
 from deploy.settings import gateway_settings, replica_settings
 from deploy.up import new_record, up
 
@@ -19,14 +20,19 @@ COMMANDS = {
 }
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def _quantize(arguments: argparse.Namespace) -> None:
     make_artifacts(plan_of(arguments))
 
 
 def _up(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
-    print(f"deploy: {len(plan.variants)} variants at {plan.serving.url}", flush=True)
-    up(plan, plan_arguments(arguments), lambda line: print(line, flush=True), owned=False)
+    _say(f"deploy: {len(plan.variants)} variants at {plan.serving.url}")
+    with hold(RUN_DIR, "make deploy-all"):
+        up(plan, plan_arguments(arguments, plan), _say, owned=False, needed=plan.variants)
     print(table(plan.serving.url, health(plan.serving.url)))
     print(f"all variants by model name: {plan.serving.url}/v1   stop with: make down")
 

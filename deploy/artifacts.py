@@ -1,7 +1,11 @@
 """Have the plan's artifacts made, in the environment that can."""
 
 import os
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.environments import ROOT, python_of
@@ -12,6 +16,10 @@ from quantize.recipes import with_sources
 from quantize.source_model import SourceModel, fingerprint
 
 ARTIFACTS_DIR = ROOT / "artifacts"
+# How the quantize command begins its last words.
+MESSAGE = "quantize: "
+# Exit codes of a command that was stopped and has not failed.
+STOPPED = frozenset({128 + signal.SIGINT, 128 + signal.SIGTERM})
 
 
 class StageError(RuntimeError):
@@ -28,8 +36,8 @@ def recipe_names(plan: Plan) -> list[str]:
     return [recipe.name for recipe in with_sources(wanted)]
 
 
-def artifact_of(plan: Plan, model: SourceModel, recipe: str) -> Path:
-    """Where the artifact of one of the plan's recipes lies."""
+def artifact_of(model: SourceModel, recipe: str) -> Path:
+    """Where a recipe's artifact of a model lies."""
     return artifact_directory(ARTIFACTS_DIR, model, recipe)
 
 
@@ -48,27 +56,88 @@ def make_artifacts(plan: Plan) -> None:
     Raises:
         StageError: the quantize command failed.
     """
-    command = [
-        str(python_of("quantize")),
-        "-m",
-        "quantize",
-        "make",
-        "--model",
-        plan.model,
-        "--recipes",
-        ",".join(recipe_names(plan)),
-        "--calibration-text",
-        plan.calibration.text,
-        "--samples",
-        str(plan.calibration.samples),
-        "--sequence-length",
-        str(plan.calibration.sequence_length),
-        "--artifacts",
-        str(ARTIFACTS_DIR),
-        "--threads",
-        str(plan.serving.threads or len(os.sched_getaffinity(0))),
-    ]
-    run_stage("quantize", command)
+    run_stage("quantize", quantize_command(plan, recipe_names(plan)))
+
+
+def make_what_can_be(plan: Plan) -> dict[str, str]:
+    """Make the plan's artifacts, without those that fail; returns why variants have none, by name.
+
+    All are made together first. Only when that fails each is tried alone, the baseline's before
+    the others; what was finished is reused, so this repeats nothing but the failure.
+
+    Raises:
+        StageError: the baseline's artifact failed, or the command was stopped.
+    """
+    try:
+        make_artifacts(plan)
+    except StageError as error:
+        if error.code in STOPPED:
+            raise
+    else:
+        return {}
+    variants = plan.resolved_variants()
+    needed = next(v.recipe.name for v in variants if v.name == plan.baseline)
+    failed: dict[str, str] = {}
+    for recipe in with_sources([needed, *(variant.recipe.name for variant in variants)]):
+        reason = (
+            f"it is made from {recipe.source}, which failed: {failed[recipe.source]}"
+            if recipe.source in failed
+            else _make_alone(plan, recipe.name)
+        )
+        if reason is not None:
+            failed[recipe.name] = reason
+            if recipe.name == needed:
+                raise StageError("quantize", 1)
+    return {v.name: failed[v.recipe.name] for v in variants if v.recipe.name in failed}
+
+
+def _make_alone(plan: Plan, recipe: str) -> str | None:
+    """Make one recipe's artifact; returns the command's own last message when it fails."""
+    child = subprocess.Popen(
+        guarded(quantize_command(plan, [recipe])),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert child.stderr is not None
+    lines: list[str] = []
+    with child, _stopped_with_us(child):
+        for line in child.stderr:
+            print(line, end="", file=sys.stderr, flush=True)
+            lines.append(line.strip())
+        code = child.wait()
+    if code in STOPPED:
+        raise StageError("quantize", code)
+    starts = [place for place, line in enumerate(lines) if line.startswith(MESSAGE)]
+    told = " ".join(lines[starts[-1] if starts else -1 :]).removeprefix(MESSAGE)
+    return (told or f"exit code {code}") if code else None
+
+
+def quantize_command(plan: Plan, recipes: Sequence[str]) -> list[str]:
+    """The command line that makes these recipes' artifacts of the plan's model."""
+    options = {
+        "--model": plan.model,
+        "--recipes": ",".join(recipes),
+        "--calibration-text": plan.calibration.text,
+        "--samples": str(plan.calibration.samples),
+        "--sequence-length": str(plan.calibration.sequence_length),
+        "--artifacts": str(ARTIFACTS_DIR),
+        "--threads": str(plan.serving.threads or len(os.sched_getaffinity(0))),
+    }
+    words = [word for option in options.items() for word in option]
+    return [str(python_of("quantize")), "-m", "quantize", "make", *words]
+
+
+@contextmanager
+def _stopped_with_us(child: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator[None]:
+    """Take the child along when we are stopped; its guard ends its whole process group."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
 
 
 def run_stage(name: str, command: list[str]) -> None:
@@ -78,11 +147,7 @@ def run_stage(name: str, command: list[str]) -> None:
         StageError: it ended with another exit code than 0.
     """
     child = subprocess.Popen(guarded(command), cwd=ROOT, start_new_session=True)
-    try:
+    with _stopped_with_us(child):
         code = child.wait()
-    except KeyboardInterrupt:
-        child.terminate()
-        child.wait()
-        raise
     if code:
         raise StageError(name, code)

@@ -29,9 +29,13 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def plan_arguments(arguments: argparse.Namespace) -> list[str]:
-    """The same options again, for a command we start."""
-    given = {"--plan": arguments.plan, "--model": arguments.model, "--variants": arguments.variants}
+def plan_arguments(arguments: argparse.Namespace, plan: Plan) -> list[str]:
+    """The same options again with the variants of ``plan``, for a command we start."""
+    given = {
+        "--plan": arguments.plan,
+        "--model": arguments.model,
+        "--variants": ",".join(plan.variants),
+    }
     return [word for key, value in given.items() if value for word in (key, value)]
 
 

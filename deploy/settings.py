@@ -72,7 +72,7 @@ def replica_settings(plan: Plan) -> list[ReplicaSettings]:
     return [
         ReplicaSettings(
             variant=variant.name,
-            artifact=str(artifact_of(plan, model, variant.recipe.name)),
+            artifact=str(artifact_of(model, variant.recipe.name)),
             python=str(python_of(variant.engine.environment)),
             log=str(RUN_DIR / "logs" / f"{variant.name}.log"),
             engine_version=f"{' '.join(engine_version(variant.engine))} ({served_by})",

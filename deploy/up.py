@@ -1,4 +1,4 @@
-"""Bring a plan's service up in the background, wait until every variant is ready, show it."""
+"""Bring a plan's service up in the background, and wait until every variant is ready."""
 
 import os
 import socket
@@ -7,18 +7,29 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from deploy.environments import ROOT
 from deploy.health import health
 from deploy.lifeline import OWNER_VARIABLE, start_time
 from deploy.plan import Plan
-from deploy.service import MARK, RUN_DIR, DeployError, ServiceRecord, read_record, stop
+from deploy.service import (
+    MARK,
+    RUN_DIR,
+    STOP_GRACE_S,
+    DeployError,
+    ServiceRecord,
+    read_record,
+    stop,
+)
 from deploy.settings import fingerprint
 from services.child import log_tail
 
 POLL_S = 0.5
 HOST_LOG = RUN_DIR / "host.log"
+Say = Callable[[str], None]
 
 
 def new_record(plan: Plan) -> ServiceRecord:
@@ -37,32 +48,73 @@ def new_record(plan: Plan) -> ServiceRecord:
     )
 
 
-def up(plan: Plan, command: list[str], say: Callable[[str], None], *, owned: bool) -> bool:
-    """Serve the plan; returns whether anything had to be started.
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What came up: whether anything had to be started, and why variants failed, by name."""
+
+    started: bool
+    failed: Mapping[str, str]
+
+
+def up(plan: Plan, command: list[str], say: Say, *, owned: bool, needed: Collection[str]) -> Served:
+    """Serve the plan; returns when every variant is ready or has failed.
 
     ``command`` are the arguments that give the host process this same plan. An ``owned`` service
-    ends with this process, however it ends; any other runs until ``down``.
+    ends with this process, however it ends; any other runs until ``down``. An owned one never
+    takes the place of a service that the user started.
 
     Raises:
-        DeployError: the host died, or a variant failed; everything is stopped again.
+        DeployError: the host died, or a variant of ``needed`` failed; everything is stopped again.
+            Or another service runs that an owned one would have to stop.
     """
     wanted = fingerprint(plan)
     record = read_record()
     if record is not None:
-        alike = record.is_alive() and record.fingerprint == wanted
-        if alike and not any(v["state"] == "failed" for v in health(record.url).values()):
-            _await_ready(plan, None, say)
-            return False
-        say("stopping the service that ran before" if record.is_alive() else "clearing remains")
-        stop(record)
+        if record.is_alive() and _serves(record, wanted, owned):
+            return Served(started=False, failed=_await_ready(plan, None, needed, say))
+        _make_way(record, say, owned)
     _refuse_foreign_port(plan)
+    process = _start_host(command, owned)
+    try:
+        return Served(started=True, failed=_await_ready(plan, process, needed, say))
+    except BaseException:
+        _end(process)
+        if (record := read_record()) is not None:
+            stop(record)
+        raise
+
+
+def _serves(record: ServiceRecord, wanted: str, owned: bool) -> bool:
+    """Whether the running service is the wanted one; what failed in it is only mended by `up`."""
+    if record.fingerprint != wanted:
+        return False
+    return owned or all(v["state"] != "failed" for v in health(record.url).values())
+
+
+def _make_way(record: ServiceRecord, say: Say, owned: bool) -> None:
+    """Stop the service that ran before, unless it is the user's and we are only passing."""
+    if not record.is_alive():
+        say("clearing away what the last service left")
+    elif owned:
+        raise DeployError(
+            f"another service runs: plan {record.plan} with {len(record.variants)} variants at "
+            f"{record.url}, deployed otherwise than this comparison needs; it is not stopped for "
+            "you: run `make down` first"
+        )
+    else:
+        say(f"stopping the service that ran before (plan {record.plan} at {record.url})")
+    stop(record)
+
+
+def _start_host(command: list[str], owned: bool) -> subprocess.Popen[bytes]:
+    """Start the host process in the background, its output to the host's log."""
     RUN_DIR.mkdir(parents=True, exist_ok=True)
     variables = {key: value for key, value in os.environ.items() if key != OWNER_VARIABLE}
     variables |= {MARK: uuid.uuid4().hex}
     if owned:
         variables[OWNER_VARIABLE] = str(os.getpid())
     with HOST_LOG.open("wb") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "deploy", "host", *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -71,15 +123,16 @@ def up(plan: Plan, command: list[str], say: Callable[[str], None], *, owned: boo
             env=variables,
             start_new_session=True,
         )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the host to stop; a host that does not (a cluster that hangs) is killed."""
+    process.terminate()
     try:
-        _await_ready(plan, process, say)
-    except BaseException:
-        process.terminate()
+        process.wait(timeout=STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
-        if (record := read_record()) is not None:
-            stop(record)
-        raise
-    return True
 
 
 def _refuse_foreign_port(plan: Plan) -> None:
@@ -95,23 +148,32 @@ def _refuse_foreign_port(plan: Plan) -> None:
 
 
 def _await_ready(
-    plan: Plan, process: subprocess.Popen[bytes] | None, say: Callable[[str], None]
-) -> None:
-    """Poll until every variant is ready, telling each as it comes."""
+    plan: Plan, process: subprocess.Popen[bytes] | None, needed: Collection[str], say: Say
+) -> dict[str, str]:
+    """Poll until every variant is ready or failed, telling each as it comes; returns the failed."""
     deadline = time.monotonic() + plan.serving.start_timeout_s + 60
-    told: set[str] = set()
-    while time.monotonic() < deadline:
+    ready: set[str] = set()
+    failed: dict[str, str] = {}
+    while set(plan.variants) - ready - failed.keys():
         if process is not None and process.poll() is not None:
             raise DeployError(f"the host stopped; the end of {HOST_LOG}:\n{log_tail(HOST_LOG)}")
         variants = health(plan.serving.url)
-        for name, state in variants.items():
-            if state["state"] == "failed":
-                raise DeployError(f"{name}: {state['reason']}")
-            if state["state"] == "ready" and name not in told:
-                told.add(name)
-                say(f"  {name} ready in {state['start_s']:.0f} s ({len(told)}/{len(variants)})")
-        if variants and told == set(plan.variants):
-            return
+        late = time.monotonic() > deadline
+        for name in sorted(set(plan.variants) - ready - failed.keys()):
+            state = variants.get(name, {"state": "unreachable"})
+            if state["state"] == "ready":
+                ready.add(name)
+                say(f"  {name} ready in {state['start_s']:.0f} s ({len(ready)}/{len(variants)})")
+            elif state["state"] == "failed" or late:
+                failed[name] = _reason(state)
+                if name in needed:
+                    raise DeployError(f"{name}: {failed[name]}")
+                say(f"  {name} FAILED: {failed[name]}")
         time.sleep(POLL_S)
-    late = ", ".join(sorted(set(plan.variants) - told))
-    raise DeployError(f"not ready in time (serving.start_timeout_s): {late}")
+    return failed
+
+
+def _reason(state: Mapping[str, Any]) -> str:
+    if state["state"] == "failed":
+        return str(state["reason"])
+    return f"still {state['state']} when serving.start_timeout_s was over"

@@ -3,9 +3,11 @@
 import argparse
 
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
+from deploy.lock import hold
+from eval.lm_eval_process import QualityError
 from eval.pipeline import compare, make_report
 from eval.quality import run_quality
-from loadtest.run_directory import open_run
+from loadtest.run_directory import open_run, run_directory
 
 COMMANDS = {
     "compare": "quantize, serve, load-test, question, report",
@@ -19,17 +21,21 @@ def _say(line: str) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    compare(plan_of(arguments), plan_arguments(arguments), _say)
+    compare(plan_of(arguments), lambda plan: plan_arguments(arguments, plan), _say)
 
 
 def _quality(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
-    run_quality(plan, open_run(plan), tell=_say)
+    with hold(run_directory(plan), "make eval"):
+        answered = run_quality(plan, open_run(plan), tell=_say)
+    if missing := [name for name in plan.variants if name not in answered]:
+        raise QualityError(f"{', '.join(missing)} failed; the others' answers are kept")
 
 
 def _report(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
-    text, path = make_report(plan, open_run(plan))
+    with hold(run_directory(plan), "make report"):
+        text, path = make_report(plan, open_run(plan))
     _say(f"{text}\nreport: {path}")
 
 

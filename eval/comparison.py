@@ -4,90 +4,40 @@ Reads what the earlier stages left, decides nothing. A variant whose load test o
 missing stays in the comparison without those figures; only the baseline's must be there.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Objectives, Plan
 from eval.attribution import attribute
+from eval.measured import ComparisonError, Measured, read_measured, read_repeat
 from eval.paired import compare_task, noise_floor
-from eval.quality import pass_paths
-from eval.samples import Sample, by_task, read_samples
 from eval.schema import (
     ComparisonFile,
     Estimate,
     LoadComparison,
-    QualityFile,
     TaskComparison,
     VariantComparison,
 )
-from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile
-from loadtest.records import RequestRecord, read_records
+from loadtest.failures import Stage, read_failures
+from loadtest.load_file import LevelSummary
 from loadtest.summary import goodput, throughput_ratio
 from quantize.artifact_paths import artifact_directory
-from quantize.manifest import Manifest, read_manifest
+from quantize.manifest import read_manifest
 from services.variants import Variant
 
 COMPARISON_NAME = "comparison.json"
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class ComparisonError(ValueError):
-    """A run that cannot be compared yet; the message says which stage to run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """Everything that one variant left in the run's directory; None or empty where missing."""
-
-    manifest: Manifest
-    quality: QualityFile | None
-    samples: Mapping[str, Sequence[Sample]]
-    load: LoadFile | None
-    records: Mapping[int, Sequence[RequestRecord]]
-
-
-def _read(model: type[Model], path: Path) -> Model | None:
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise ComparisonError(f"{path} is damaged ({error}); delete it and repeat") from None
-
-
-def read_measured(run_dir: Path, variant: str, manifest: Manifest) -> Measured:
-    """Read a variant's files.
-
-    Raises:
-        ComparisonError: a file is damaged.
-    """
-    scores, samples = pass_paths(run_dir, variant, repeat=False)
-    quality = _read(QualityFile, scores)
-    load = _read(LoadFile, run_dir / variant / LOAD_NAME)
-    records = read_records(run_dir / variant / REQUESTS_NAME) if load is not None else []
-    levels: dict[int, list[RequestRecord]] = {}
-    for record in records:
-        levels.setdefault(record.concurrency, []).append(record)
-    return Measured(
-        manifest=manifest,
-        quality=quality,
-        samples=by_task(read_samples(samples)) if quality is not None else {},
-        load=load,
-        records=levels,
-    )
+# Without these there is nothing of a variant to compare; a later failure leaves what was measured.
+UNSERVED: frozenset[Stage] = frozenset({"quantize", "deploy"})
+LONGEST_LINE = 300
 
 
 def noise_floors(run_dir: Path, baseline: str, first: Measured) -> dict[str, float]:
     """What two passes of the baseline differ by, by task; empty without a second pass."""
-    scores, samples = pass_paths(run_dir, baseline, repeat=True)
-    if _read(QualityFile, scores) is None:
-        return {}
-    second = by_task(read_samples(samples))
+    assert first.quality is not None
+    second = read_repeat(run_dir, baseline, first.quality) or {}
     floors = {
         task: noise_floor(rows, second[task])
         for task, rows in first.samples.items()
@@ -176,30 +126,54 @@ def compare_variant(
     )
 
 
+def _why(failures: Mapping[Stage, str]) -> str:
+    """All that failed of one variant, as one line: tools answer with the end of a log."""
+    return "; ".join(f"{stage}: {_one_line(reason)}" for stage, reason in failures.items())
+
+
+def _one_line(reason: str) -> str:
+    """The first line and the last, which in a log holds the error."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    ends = lines if len(lines) < 2 else [lines[0], lines[-1]]
+    return " … ".join(
+        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in ends
+    )
+
+
 def build_comparison(
     run_dir: Path, plan: Plan, *, artifacts: Path = ARTIFACTS_DIR
 ) -> ComparisonFile:
     """Pair every variant of the plan with the baseline, and keep it in ``comparison.json``.
 
     Raises:
-        ComparisonError: the baseline was not loaded or not questioned, or a file is damaged.
+        ComparisonError: the baseline failed, was not loaded or not questioned, a file is damaged,
+            or files are not of one generation.
         ArtifactError: an artifact is missing.
     """
     model = source_model(plan)
-    variants = plan.resolved_variants()
+    failures = {name: read_failures(run_dir, name) for name in plan.variants}
+    variants = [v for v in plan.resolved_variants() if not failures[v.name].keys() & UNSERVED]
+    if plan.baseline not in {variant.name for variant in variants}:
+        raise ComparisonError(
+            f"the baseline {plan.baseline} failed: {_why(failures[plan.baseline])}"
+        )
     measured = {
         variant.name: read_measured(
             run_dir,
             variant.name,
             read_manifest(artifact_directory(artifacts, model, variant.recipe.name)),
+            failures[variant.name],
         )
         for variant in variants
     }
     baseline = measured[plan.baseline]
-    if baseline.load is None:
-        raise ComparisonError(f"the baseline {plan.baseline} has no load figures: `make loadtest`")
-    if baseline.quality is None:
-        raise ComparisonError(f"the baseline {plan.baseline} has no quality figures: `make eval`")
+    for missing, stage in ((baseline.load, "loadtest"), (baseline.quality, "eval")):
+        if missing is None:
+            why = _why(failures[plan.baseline])
+            raise ComparisonError(
+                f"the baseline {plan.baseline} has no figures of `make {stage}`"
+                + (f": {why}" if why else "; run it")
+            )
     floors = noise_floors(run_dir, plan.baseline, baseline)
     compared = [
         compare_variant(variant, measured[variant.name], baseline, plan.objectives, floors)
@@ -212,6 +186,7 @@ def build_comparison(
         model=plan.model,
         baseline=plan.baseline,
         variants=compared,
+        failed={name: _why(found) for name, found in failures.items() if found},
         attribution=attribute(compared, plan.baseline, concurrency),
     )
     temporary = run_dir / f"{COMPARISON_NAME}.partial"

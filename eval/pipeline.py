@@ -1,17 +1,17 @@
 """The whole comparison, stage after stage; each stage reuses what is finished."""
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deploy.artifacts import ARTIFACTS_DIR, make_artifacts, run_stage
+from deploy.artifacts import ARTIFACTS_DIR, make_what_can_be
 from deploy.environments import LAST_SETUP
+from deploy.lock import hold
 from deploy.plan import Plan
-from deploy.service import read_record, stop
+from deploy.service import RUN_DIR, read_record, stop
 from deploy.up import up
 from eval.comparison import build_comparison
 from eval.environment_record import write_environment, write_json
@@ -20,14 +20,19 @@ from eval.report.page import write_report
 from eval.schema import VerdictFile
 from eval.terminal import render_terminal
 from eval.verdict import decide
-from loadtest.run_directory import open_run
+from loadtest.failures import Stage, forget_failures, record_failure
+from loadtest.locust_process import LoadTestError
+from loadtest.measure import run_load_test
+from loadtest.run_directory import open_run, run_directory
 
 CPU_NOTE = "Measured on a CPU: speeds, and their order, say nothing about a GPU."
 Say = Callable[[str], None]
+Options = Callable[[Plan], list[str]]
+"""The command-line options that name a plan, for a command we start."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class StageTime:
     """One stage's wall time; ``cached`` when it found everything done."""
 
     name: str
@@ -41,9 +46,9 @@ class Stages:
     def __init__(self, run_dir: Path, say: Say) -> None:
         self.run_dir = run_dir
         self.say = say
-        self.done: list[Stage] = []
+        self.done: list[StageTime] = []
         if LAST_SETUP.is_file():
-            self._add(Stage(name="set-up", **json.loads(LAST_SETUP.read_text())))
+            self._add(StageTime(name="set-up", **json.loads(LAST_SETUP.read_text())))
 
     @contextmanager
     def time(self, name: str, outputs: Callable[[], list[Path]]) -> Iterator[None]:
@@ -53,9 +58,9 @@ class Stages:
         started = time.monotonic()
         yield
         seconds = time.monotonic() - started
-        self._add(Stage(name=name, seconds=seconds, cached=_states(outputs()) == before))
+        self._add(StageTime(name=name, seconds=seconds, cached=_states(outputs()) == before))
 
-    def _add(self, stage: Stage) -> None:
+    def _add(self, stage: StageTime) -> None:
         self.done.append(stage)
         write_json(self.run_dir / "stages.json", {"stages": [asdict(item) for item in self.done]})
 
@@ -73,34 +78,56 @@ def _states(paths: list[Path]) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in paths}
 
 
-def compare(plan: Plan, options: list[str], say: Say) -> None:
-    """Everything from artifacts to report; ``options`` name the same plan to the stages we start.
+def compare(plan: Plan, options: Options, say: Say) -> None:
+    """Everything from artifacts to report; ``options`` give the host process this same plan.
 
-    A service this comparison started is stopped at its end; one that ran before stays.
+    A variant that fails is left out from then on and told at the end; only the baseline's failure
+    ends the comparison. A service this comparison started is stopped at its end; one that ran
+    before stays.
 
     Raises:
-        ValueError, RuntimeError: a stage failed; what is finished is kept and reused next time.
+        ValueError, RuntimeError: the baseline or a whole stage failed, another command is at work
+            in this run or with this service; what is finished is kept and reused next time.
     """
-    run_dir = open_run(plan)
+    command = "make compare"
+    with hold(RUN_DIR, command), hold(run_directory(plan), command):
+        _compare(plan, options, open_run(plan), say)
+
+
+def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     write_environment(run_dir, plan)
+    forget_failures(run_dir, plan.variants)
     stages = Stages(run_dir, say)
     with stages.time("quantize", lambda: sorted(ARTIFACTS_DIR.glob("*/*/manifest.json"))):
-        make_artifacts(plan)
+        plan_made = _without(plan, make_what_can_be(plan), "quantize", run_dir)
     started = False
     try:
         with stages.time("deploy", list):
-            say(f"{len(plan.variants)} variants at {plan.serving.url}")
-            started = up(plan, options, say, owned=True)
+            say(f"{len(plan_made.variants)} variants at {plan.serving.url}")
+            served = up(plan_made, options(plan_made), say, owned=True, needed={plan.baseline})
+            started = served.started
+            plan_served = _without(plan_made, served.failed, "deploy", run_dir)
         with stages.time("load test", lambda: sorted(run_dir.glob("*/load.json"))):
-            run_stage("loadtest", [sys.executable, "-m", "loadtest", *options])
+            failed = run_load_test(plan_served, say=say)
+            if plan.baseline in failed:
+                raise LoadTestError(f"the baseline failed: {failed[plan.baseline]}")
         with stages.time("quality", lambda: sorted(run_dir.glob("*/quality*.json"))):
-            run_quality(plan, run_dir, tell=say)
+            run_quality(plan_served, run_dir, tell=say)
     finally:
         if started and (record := read_record()) is not None:
             stop(record)
     with stages.time("report", list):
         text, path = make_report(plan, run_dir)
     say(f"\n{text}\n{stages.table()}\n\nreport: {path}")
+
+
+def _without(plan: Plan, failed: Mapping[str, str], stage: Stage, run_dir: Path) -> Plan:
+    """The plan without the variants that failed; the reasons are kept in the run."""
+    for name, reason in failed.items():
+        record_failure(run_dir, name, stage, reason)
+    return plan.model_copy(
+        update={"variants": tuple(name for name in plan.variants if name not in failed)}
+    )
 
 
 def make_report(plan: Plan, run_dir: Path) -> tuple[str, Path]:

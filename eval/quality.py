@@ -18,6 +18,8 @@ from eval.endpoint import Health, read_health
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
 from eval.schema import QualityFile
+from loadtest.endpoint import EndpointError
+from loadtest.failures import forget_failures, record_failure
 from quantize.source_model import TOKENIZER_FILES, resolve_model
 
 TASKS_DIR = Path(__file__).parent / "tasks"
@@ -26,7 +28,6 @@ QUALITY_VERSION = 1
 _TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".py"}
 
 Tell = Callable[[str], None]
-__all__ = ["QualityError", "inputs_sha256", "run_quality", "stored_pass"]
 
 
 def bundled_tasks(tasks_dir: Path) -> frozenset[str]:
@@ -115,8 +116,16 @@ def make_job(
     )
 
 
-def _make_pass(run_dir: Path, job: Job, inputs: str, repeat: bool, tell: Tell) -> QualityFile:
-    """Ask all tasks of one endpoint once; ``quality.json`` is written last."""
+def _make_pass(
+    run_dir: Path, job: Job, health: Health, inputs: str, repeat: bool, tell: Tell
+) -> QualityFile:
+    """Ask all tasks of one endpoint once; ``quality.json`` is written last.
+
+    Raises:
+        QualityError: the pass did not finish, or the endpoint names no artifact.
+    """
+    if health.artifact_sha256 is None:
+        raise QualityError(f"{job.variant}: its health names no artifact; deploy it again")
     scores, _ = pass_paths(run_dir, job.variant, repeat)
     scores.parent.mkdir(parents=True, exist_ok=True)
     scores.unlink(missing_ok=True)
@@ -131,6 +140,8 @@ def _make_pass(run_dir: Path, job: Job, inputs: str, repeat: bool, tell: Tell) -
     result = QualityFile(
         variant=job.variant,
         inputs_sha256=inputs,
+        artifact_sha256=health.artifact_sha256,
+        engine_version=health.engine_version,
         seconds=time.monotonic() - started,
         tasks=answer.scores,
         refused_tasks=answer.refused,
@@ -151,16 +162,17 @@ def run_quality(
 ) -> Mapping[str, QualityFile]:
     """Ask every variant all tasks, the baseline twice; returns each variant's first pass.
 
-    Blocks for minutes. A pass whose inputs have not changed is taken from its files.
+    Blocks for minutes. A pass whose inputs have not changed is taken from its files. A variant
+    that is not ready or fails is left out, and the others go on; the reason is kept in the run.
 
     Raises:
-        EndpointError: a variant does not answer or is not ready (before anything is asked).
-        QualityError: a task cannot be loaded, or a pass failed; names the log.
+        EndpointError: the baseline does not answer or is not ready (before anything is asked).
+        QualityError: a task cannot be loaded, or a pass of the baseline failed; names the log.
     """
     address = url or plan.serving.url
     tokenizer = resolve_model(plan.model)
-    healths = {name: read_health(address, name) for name in plan.variants}
-    others = [name for name in plan.variants if name != plan.baseline]
+    healths = _healths(plan, run_dir, address, tell)
+    others = [name for name in healths if name != plan.baseline]
     # The two passes of the baseline enclose the others: a drift of the machine counts as noise.
     order = [(plan.baseline, False), *((name, False) for name in others), (plan.baseline, True)]
     results: dict[str, QualityFile] = {}
@@ -170,8 +182,35 @@ def run_quality(
         if result is None:
             _, samples = pass_paths(run_dir, name, repeat)
             job = make_job(plan, healths[name], address, tokenizer, samples, tasks_dir)
-            result = _make_pass(run_dir, job, inputs, repeat, tell)
+            try:
+                result = _make_pass(run_dir, job, healths[name], inputs, repeat, tell)
+            except QualityError as error:
+                if name == plan.baseline:
+                    raise
+                _fail(run_dir, name, str(error), tell)
+                continue
         else:
             tell(f"{name}{' (repeat)' if repeat else ''}: quality is up to date")
         results.setdefault(name, result)
     return results
+
+
+def _healths(plan: Plan, run_dir: Path, url: str, tell: Tell) -> dict[str, Health]:
+    """What the variants' health routes say, the baseline's first; others may be missing."""
+    healths: dict[str, Health] = {}
+    for name in sorted(plan.variants, key=lambda name: name != plan.baseline):
+        try:
+            healths[name] = read_health(url, name)
+        except EndpointError as error:
+            if name == plan.baseline:
+                raise
+            _fail(run_dir, name, str(error), tell)
+        else:
+            # It is served, so whatever kept it from being served is past.
+            forget_failures(run_dir, [name], "quantize", "deploy", "quality")
+    return healths
+
+
+def _fail(run_dir: Path, variant: str, reason: str, tell: Tell) -> None:
+    record_failure(run_dir, variant, "quality", reason)
+    tell(f"FAILED  {reason}")

@@ -33,11 +33,14 @@ class QualityFile(_File):
     """``<variant>/quality.json``: one pass over all tasks through the endpoint.
 
     ``refused_tasks`` maps a task that the endpoint cannot answer to the reason.
+    ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     variant: str
     inputs_sha256: str
+    artifact_sha256: str
+    engine_version: str
     seconds: float
     tasks: dict[str, TaskScore]
     refused_tasks: dict[str, str] = {}
@@ -113,7 +116,8 @@ class ComparisonFile(_File):
 
     ``attribution`` separates engine and recipe: for a variant whose recipe also runs unquantized
     on its engine (for example ``gguf-bf16`` for every ``gguf-*``), the engine's own share of the
-    quality difference and of the speed ratio.
+    quality difference and of the speed ratio. ``failed`` says why a variant has no figures, or not
+    all of them; one that was never served is not among ``variants``.
     """
 
     schema_version: Literal[1] = 1
@@ -122,6 +126,7 @@ class ComparisonFile(_File):
     model: str
     baseline: str
     variants: list[VariantComparison]
+    failed: dict[str, str] = {}
     attribution: dict[str, dict[str, float]]
 
 

@@ -4,10 +4,12 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
-from eval.schema import ComparisonFile, LoadComparison, VariantComparison, VerdictFile
+from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
 
 MIB = 1 << 20
 UNKNOWN = "-"
+# The columns between the verdict and the tasks.
+FIGURES = 6
 
 
 def _level(variant: VariantComparison, concurrency: int | None) -> LoadComparison | None:
@@ -38,15 +40,33 @@ def _title(variants: Sequence[VariantComparison], task: str) -> str:
     return f"{task} {'%' if metric == 'accuracy' else 'nats/tok'}"
 
 
+def _state(ranked: Ranked, comparison: ComparisonFile) -> str:
+    if ranked.variant in comparison.failed:
+        return "failed"
+    return "fails" if ranked.failed else "undecided" if ranked.undecided else "passes"
+
+
 def _rows(
     comparison: ComparisonFile, verdict: VerdictFile, concurrency: int | None, tasks: Sequence[str]
 ) -> list[list[str]]:
     by_name = {variant.variant: variant for variant in comparison.variants}
     rows = []
     for ranked in verdict.ranking:
-        variant = by_name[ranked.variant]
+        variant = by_name.get(ranked.variant)
+        if variant is None:
+            rows.append([f"  {ranked.variant}", "failed", *[UNKNOWN] * (FIGURES + len(tasks))])
+            continue
         level = _level(variant, concurrency)
-        state = "fails" if ranked.failed else "undecided" if ranked.undecided else "passes"
+        broken = ranked.variant in comparison.failed
+        state = (
+            "failed"
+            if broken
+            else "fails"
+            if ranked.failed
+            else "undecided"
+            if ranked.undecided
+            else "passes"
+        )
         memory = variant.memory_bytes
         speed = UNKNOWN if level is None else f"{level.output_tok_per_s.value:,.0f}"
         ratio = UNKNOWN if level is None else f"{level.output_tok_per_s_ratio.value:.2f}"

@@ -92,7 +92,8 @@ def reasons(
 
 def caveats(view: View, open_: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     """What the verdict could not rest on."""
-    found = [f"{name} is undecided: {'; '.join(reasons)}." for name, reasons in open_]
+    found = [f"{name} failed: {why}" for name, why in view.comparison.failed.items()]
+    found += [f"{name} is undecided: {'; '.join(reasons)}." for name, reasons in open_]
     for task, result in view.baseline.quality.items():
         if result.noise_floor is None:
             found.append(f"{task}: the baseline was asked once, so its noise is unknown.")

@@ -8,56 +8,107 @@ or slows down does so for all of them. A finished round is kept (``rounds/<k>.pa
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from deploy.plan import Plan
 from loadtest.endpoint import EndpointError, read_endpoint
+from loadtest.failures import forget_failures, record_failure
 from loadtest.job import Job, LevelEnd
 from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.merging import finish
-from loadtest.prompts import PromptSource
+from loadtest.prompts import PromptSource, make_prompts
 from loadtest.records import RequestRecord, write_records
-from loadtest.run_directory import RESULTS_DIR, open_run, run_directory
+from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.summary import counted, output_throughput, percentiles
 from loadtest.target import Target, inputs_sha256, write_result
+from quantize.calibration import calibration_plan, read_texts
+from quantize.source_model import resolve_model
 
 Say = Callable[[str], None]
 
 
-def load_test(
-    plan: Plan, prompts: PromptSource, *, say: Say, results: Path = RESULTS_DIR
-) -> list[str]:
-    """Measure what is missing in the plan's run; returns why variants failed (none: all is done).
-
-    Blocks for the whole load test. ``say`` gets one line per level. A variant that fails is left
-    out of the remaining rounds, and the others go on.
+def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
+    """The stage: prompts from the plan's calibration text, then ``load_test``.
 
     Raises:
-        EndpointError: an endpoint is not ready (checked for all before the first request).
+        EndpointError: the baseline is not ready.
+        PromptError, SourceModelError, CalibrationError: no prompts can be made.
     """
-    targets = _missing(plan, run_directory(plan, results), prompts, say)
+    text = plan.calibration
+    texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
+    prompts = make_prompts(resolve_model(plan.model), texts, seed=plan.load.seed)
+    return load_test(plan, prompts, say=say)
+
+
+def load_test(
+    plan: Plan, prompts: PromptSource, *, say: Say, results: Path = RESULTS_DIR
+) -> dict[str, str]:
+    """Measure what is missing in the plan's run; returns why variants failed, by name.
+
+    Blocks for the whole load test. ``say`` gets one line per level. A variant that is not ready or
+    fails is left out from then on, and the others go on; the reason is kept in the run.
+
+    Raises:
+        EndpointError: the baseline is not ready (checked before the first request).
+    """
+    run = open_run(plan, results)
     failures: dict[str, str] = {}
-    if not targets:
-        return []
-    prompts_path = open_run(plan, results) / "prompts.npz"
+
+    def fail(variant: str, reason: str) -> None:
+        failures[variant] = reason
+        record_failure(run, variant, "load test", reason)
+        say(f"FAILED  {reason}")
+
+    targets = _missing(plan, _endpoints(plan, run, fail), run, prompts, say)
+    if targets:
+        _measure(plan, targets, run, prompts, say, fail)
+    return failures
+
+
+def _endpoints(plan: Plan, run: Path, fail: Callable[[str, str], None]) -> list[Endpoint]:
+    """What the variants' health routes say, without those that are not ready."""
+    found = []
+    for name in sorted(plan.variants, key=lambda name: name != plan.baseline):
+        try:
+            found.append(read_endpoint(plan.serving, name))
+        except EndpointError as error:
+            if name == plan.baseline:
+                raise
+            fail(name, str(error))
+        else:
+            # It is served, so whatever kept it from being served is past.
+            forget_failures(run, [name], "quantize", "deploy", "load test")
+    return found
+
+
+def _measure(
+    plan: Plan,
+    targets: Mapping[str, Target],
+    run: Path,
+    prompts: PromptSource,
+    say: Say,
+    fail: Callable[[str, str], None],
+) -> None:
+    """Measure the rounds that are missing of the targets, the variants taking turns."""
+    failed: set[str] = set()
+    prompts_path = run / "prompts.npz"
     prompts.save(prompts_path)
     for number in range(plan.load.rounds):
         for name in round_order(sorted(targets), seed=plan.load.seed, number=number):
             target = targets[name]
-            if name in failures or target.read(RoundFile, target.round_file(number, "json")):
+            if name in failed or target.read(RoundFile, target.round_file(number, "json")):
                 continue
             try:
                 _run_round(_job(plan, name, number, prompts_path), plan, target, say)
             except (LoadTestError, EndpointError) as error:
-                failures[name] = str(error)
-                say(f"FAILED  {error}")
+                failed.add(name)
+                fail(name, str(error))
             else:
                 _finish(plan, target, say)
-    return list(failures.values())
 
 
 def round_order(variants: list[str], *, seed: int, number: int) -> list[str]:
@@ -65,20 +116,37 @@ def round_order(variants: list[str], *, seed: int, number: int) -> list[str]:
     return random.Random(f"{seed}-{number}").sample(variants, len(variants))
 
 
-def _missing(plan: Plan, run: Path, prompts: PromptSource, say: Say) -> dict[str, Target]:
-    """The variants that have no valid ``load.json`` yet, by name."""
+def _missing(
+    plan: Plan, endpoints: Sequence[Endpoint], run: Path, prompts: PromptSource, say: Say
+) -> dict[str, Target]:
+    """The variants that have no valid ``load.json`` yet, by name; a void one does not count."""
     missing: dict[str, Target] = {}
-    for endpoint in [read_endpoint(plan.serving, name) for name in plan.variants]:
+    for endpoint in endpoints:
         target = Target(
             endpoint=endpoint,
             directory=run / endpoint.variant,
             inputs_sha256=inputs_sha256(plan, endpoint, prompts),
         )
-        if target.read(LoadFile, target.directory / LOAD_NAME):
+        stored = target.read(LoadFile, target.directory / LOAD_NAME)
+        if stored is not None and not stored.saturated:
             say(f"{endpoint.variant}: load test cached")
-        elif not _finish(plan, target, say):
+            continue
+        if stored is not None:
+            _discard_void(plan, target)
+            say(f"{endpoint.variant}: measured again, the load generator was saturated last time")
+        if not _finish(plan, target, say):
             missing[endpoint.variant] = target
     return missing
+
+
+def _discard_void(plan: Plan, target: Target) -> None:
+    """Forget the rounds in which the load generator was the limit; the others stay."""
+    (target.directory / LOAD_NAME).unlink()
+    for number in range(plan.load.rounds):
+        path = target.round_file(number, "json")
+        found = target.read(RoundFile, path)
+        if found is not None and any(level.client.saturated for level in found.levels):
+            path.unlink()
 
 
 def _job(plan: Plan, variant: str, number: int, prompts: Path) -> Job:
@@ -179,7 +247,7 @@ def _finish(plan: Plan, target: Target, say: Say) -> bool:
     result = finish(plan, target)
     if result is not None and result.saturated:
         say(
-            f"{result.variant}: the load generator was saturated, so its figures are void; measure "
-            f"on a quieter machine after deleting {target.directory}"
+            f"{result.variant}: the load generator was saturated, so its figures are void; the "
+            "next load test measures them again: give it a quieter machine"
         )
     return result is not None

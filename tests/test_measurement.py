@@ -34,7 +34,7 @@ def run_dir(service: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) 
     directory = open_run(plan, results)
     text = calibration_plan(plan.calibration.text, 64, 512).path
     prompts = make_prompts(resolve_model(plan.model), read_texts(text), seed=plan.load.seed)
-    assert load_test(plan, prompts, say=print, results=results) == []
+    assert load_test(plan, prompts, say=print, results=results) == {}
     run_quality(plan, directory)
     make_report(plan, directory)
     return directory
@@ -120,7 +120,7 @@ def test_the_endpoint_scores_like_lm_evals_own_transformers_backend(
 
 def transformers_samples(plan: Plan, folder: Path) -> dict[int, tuple[list[float], int, bool]]:
     """Item to (log-likelihood per choice, index of the right one, answered right)."""
-    artifact = artifact_of(plan, source_model(plan), "bf16")
+    artifact = artifact_of(source_model(plan), "bf16")
     command = [str(python_of("quantize")), "-m", "lm_eval", "--model", "hf"]
     command += ["--model_args", f"pretrained={artifact},dtype=bfloat16", "--device", "cpu"]
     command += ["--tasks", "assay_choice", "--include_path", "eval/tasks", "--log_samples"]

@@ -20,7 +20,8 @@ def decision_table(run: Run, marks: dict[str, Mark]) -> Table:
         cells = [Cell(text=str(rank), value=rank), name_cell(name, marks, _part(run, name))]
         cells.append(_passes(run.ranked(name)))
         if variant is None:
-            cells += [missing("the run holds no results")] * (len(columns) - len(cells))
+            why = "failed" if name in run.comparison.failed else "the run holds no results"
+            cells += [missing(why)] * (len(columns) - len(cells))
         else:
             cells += [*_speed(run, variant, priced), *_quality(run, variant), *_sizes(variant)]
         key = marks[name].key if name in marks else None

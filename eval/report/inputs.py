@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan, load_plan
+from eval.judging import measured_concurrency
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
@@ -19,7 +20,6 @@ from eval.schema import (
     VariantComparison,
     VerdictFile,
 )
-from eval.verdict import measured_concurrency
 from loadtest.records import read_records
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -147,12 +147,16 @@ class Run:
 
     def why_no_quality(self, variant: VariantComparison, task: str) -> str:
         """The reason that the variant has no score on that task."""
-        return variant.refused_tasks.get(task, "the run holds no result")
+        failed = variant.variant in self.comparison.failed
+        unknown = "it failed" if failed else "the run holds no result"
+        return variant.refused_tasks.get(task, unknown)
 
     def why_no_load(self, variant: VariantComparison | None) -> str:
         """The reason that the variant has no figures at the plan's concurrency."""
         if variant is not None and variant.load:
             return f"no figures at concurrency {self.concurrency}"
+        if variant is not None and variant.variant in self.comparison.failed:
+            return "it failed"
         return "the run holds no load figures"
 
 

@@ -161,6 +161,10 @@ def problems(run: Run) -> list[str]:
     said = []
     for name in run.order:
         variant, raw = run.find(name), run.raw[name]
+        if name in run.comparison.failed:
+            said.append(f"{name}: failed: {run.comparison.failed[name]}")
+            if variant is None:
+                continue
         if variant is None:
             said.append(f"{name}: ranked, but the comparison holds no results of it")
             continue

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.judging import SLO_SHARE
 from eval.report import formats
 from eval.report.inputs import Run
 from eval.schema import Estimate, LoadComparison, TaskComparison, VariantComparison
-from eval.verdict import SLO_SHARE
 from quantize.drawing.svg import Scale, drawing, line, tag
 
 WIDTH = 220.0

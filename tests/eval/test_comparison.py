@@ -1,69 +1,21 @@
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import eval.comparison as module
-from deploy.plan import Load, Objectives, Plan
+from deploy.plan import Objectives, Plan
 from eval.attribution import attribute, unquantized_sibling
-from eval.comparison import COMPARISON_NAME, ComparisonError, build_comparison
+from eval.comparison import COMPARISON_NAME, build_comparison
+from eval.measured import ComparisonError
 from eval.paired import compare_task, difference, noise_floor
-from eval.samples import Sample, pair, write_samples
-from eval.schema import ComparisonFile, QualityFile, TaskScore
-from loadtest.job import ClientHealth
-from loadtest.load_file import Endpoint, LevelSummary, LoadFile
-from loadtest.records import RequestRecord, write_records
-from loadtest.summary import output_throughput, percentiles, request_rate
-from quantize.artifact_paths import artifact_directory
-from quantize.manifest import Manifest
-from quantize.recipes import find_recipe
-from quantize.source_model import SourceModel
-from services.variants import find_variant
+from eval.samples import pair
+from eval.schema import ComparisonFile, TaskScore
 from tests.eval.report import builders
+from tests.eval.run_on_disk import BASE, answers, documents, flipped
 
 ACCURACY = TaskScore(metric="accuracy", value=0.0, items=1, details={})
 NLL = TaskScore(metric="nll_per_token", value=0.0, items=1, details={})
-MODEL = SourceModel(name="reference", folder=Path(), sha256="c" * 64)
-
-
-def answers(task: str, right: Sequence[bool]) -> list[Sample]:
-    return [
-        Sample(
-            task=task,
-            item=item,
-            prompt_sha256=f"{task}-{item}",
-            correct=bool(good),
-            score=float(good),
-            nll=None,
-            tokens=None,
-            bytes=None,
-            answer="a",
-            target="a",
-        )
-        for item, good in enumerate(right)
-    ]
-
-
-def documents(task: str, nll: Sequence[float], tokens: int = 100) -> list[Sample]:
-    return [
-        replace(sample, correct=None, score=None, nll=float(value), tokens=tokens, bytes=400)
-        for sample, value in zip(answers(task, [True] * len(nll)), nll, strict=True)
-    ]
-
-
-def flipped(right: Sequence[bool], to_wrong: int, to_right: int) -> list[bool]:
-    changed = list(right)
-    for index in [i for i, good in enumerate(right) if good][:to_wrong]:
-        changed[index] = False
-    for index in [i for i, good in enumerate(right) if not good][:to_right]:
-        changed[index] = True
-    return changed
-
-
-BASE = [True] * 800 + [False] * 200
 
 
 def test_a_small_loss_with_many_items_is_proven_within_the_margin() -> None:
@@ -184,153 +136,9 @@ def test_without_a_sibling_nothing_is_attributed() -> None:
     assert unquantized_sibling("gguf-q8_0", "bf16-vllm", ["bf16-vllm", "gguf-q8_0"]) is None
 
 
-# -- a whole run from files -------------------------------------------------------------------
-
-
-def records(variant: str, token_s: float) -> list[RequestRecord]:
-    rows = []
-    for round_ in range(2):
-        for number in range(12):
-            start, end = number * 10 * token_s, (number + 1) * 10 * token_s
-            rows.append(
-                RequestRecord(
-                    variant=variant,
-                    round=round_,
-                    concurrency=1,
-                    request_id=f"{round_}-{number}",
-                    counted=True,
-                    scheduled_s=start,
-                    send_s=start,
-                    first_token_s=start + token_s,
-                    last_token_s=end,
-                    end_s=end,
-                    prompt_tokens=8,
-                    output_tokens=10,
-                    chunks=10,
-                    max_gap_s=token_s,
-                    status=200,
-                    error=None,
-                )
-            )
-    return rows
-
-
-def write_load(folder: Path, variant: str, token_s: float) -> None:
-    rows = records(variant, token_s)
-    client = ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=0.0)
-    level = LevelSummary(
-        concurrency=1,
-        requests=len(rows),
-        errors=0,
-        error_reasons={},
-        counted_s=1.0,
-        ttft_s=percentiles(rows, "ttft_s"),
-        tpot_s=percentiles(rows, "tpot_s"),
-        e2e_s=percentiles(rows, "e2e_s"),
-        output_tok_per_s=output_throughput(rows),
-        request_per_s=request_rate(rows),
-        tokens_per_chunk=1.0,
-        client=client,
-    )
-    load = LoadFile(
-        variant=variant,
-        inputs_sha256="i",
-        endpoint=Endpoint(
-            variant=variant,
-            recipe=find_variant(variant).recipe.name,
-            engine=find_variant(variant).engine.name,
-            engine_version="1",
-            artifact_sha256="a",
-            memory_bytes=1000,
-            held_weight_bytes=500,
-        ),
-        load=Load(concurrencies=(1,), rounds=2),
-        levels=[level],
-        saturated=False,
-        started_at="2026-01-01T00:00:00+00:00",
-        seconds=1.0,
-        locust_version="2",
-    )
-    (folder / "load.json").write_text(load.model_dump_json())
-    write_records(folder / "requests.parquet", rows)
-
-
-def write_quality(
-    folder: Path, variant: str, samples: list[Sample], suffix: str = "", **refused: str
-) -> None:
-    scores = {
-        task: TaskScore(metric="accuracy", value=0.5, items=1, details={})
-        for task in {sample.task for sample in samples}
-    }
-    quality = QualityFile(
-        variant=variant, inputs_sha256="i", seconds=1.0, tasks=scores, refused_tasks=refused
-    )
-    (folder / f"quality{suffix}.json").write_text(quality.model_dump_json())
-    write_samples(folder / f"samples{suffix}.parquet", samples)
-
-
-def write_manifest(artifacts: Path, recipe: str, weight_bytes: int) -> None:
-    folder = artifact_directory(artifacts, MODEL, recipe)
-    folder.mkdir(parents=True)
-    content: dict[str, object] = {
-        "model": "reference",
-        "model_sha256": MODEL.sha256,
-        "recipe": recipe,
-        "parameters": {},
-        "weight_format": find_recipe(recipe).weight_format,
-        "tool": "t",
-        "tool_version": "1",
-        "calibration_sha256": None,
-        "inputs_sha256": "i",
-        "parameter_count": 10,
-        "quantized_parameters": 10,
-        "weight_bytes": weight_bytes,
-        "quantized_weight_bytes": weight_bytes,
-        "bits_per_weight": 8.0,
-        "tensor_types": {},
-        "seconds": 1.0,
-        "peak_memory_bytes": 1,
-        "files": [{"path": "w", "size_bytes": weight_bytes + 7, "sha256": "f"}],
-    }
-    known = {name: value for name, value in content.items() if name in Manifest.model_fields}
-    (folder / "manifest.json").write_text(json.dumps(known))
-
-
-@pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch) -> Plan:
-    monkeypatch.setattr(module, "source_model", lambda plan: MODEL)
-    return Plan.model_validate(
-        {
-            "name": "tiny",
-            "variants": ["bf16-vllm", "gguf-q8_0"],
-            "baseline": "bf16-vllm",
-            "load": {"concurrencies": [1], "prompt_tokens": 8, "output_tokens": 10},
-            "objectives": {"price_per_hour": 3.6, "slo": {"tpot_s": 0.015}},
-        }
-    )
-
-
-@pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
-    run = tmp_path / "tiny-1"
-    for recipe, size in (("bf16", 400), ("gguf-q8_0", 200)):
-        write_manifest(tmp_path / "artifacts", recipe, size)
-    for name, token_s in (("bf16-vllm", 0.02), ("gguf-q8_0", 0.01)):
-        (run / name).mkdir(parents=True)
-        write_load(run / name, name, token_s)
-    write_quality(run / "bf16-vllm", "bf16-vllm", answers("t", BASE))
-    write_quality(
-        run / "bf16-vllm", "bf16-vllm", answers("t", flipped(BASE, 2, 0)), suffix="-repeat"
-    )
-    write_quality(
-        run / "gguf-q8_0", "gguf-q8_0", answers("t", flipped(BASE, 6, 3)), u="no echo_logprobs"
-    )
-    return run
-
-
-def test_a_run_is_paired_from_its_files(plan: Plan, run_dir: Path, tmp_path: Path) -> None:
-    result = build_comparison(run_dir, plan, artifacts=tmp_path / "artifacts")
-    stored = ComparisonFile.model_validate_json((run_dir / COMPARISON_NAME).read_bytes())
+def test_a_run_is_paired_from_its_files(tiny_plan: Plan, tiny_run: Path, tmp_path: Path) -> None:
+    result = build_comparison(tiny_run, tiny_plan, artifacts=tmp_path / "artifacts")
+    stored = ComparisonFile.model_validate_json((tiny_run / COMPARISON_NAME).read_bytes())
     assert result == stored
     base, mine = result.variants
     assert (base.variant, mine.variant, result.baseline) == ("bf16-vllm", "gguf-q8_0", "bf16-vllm")
@@ -341,8 +149,10 @@ def test_a_run_is_paired_from_its_files(plan: Plan, run_dir: Path, tmp_path: Pat
     assert mine.quality["t"].flips.to_wrong == 6
 
 
-def test_speed_is_a_ratio_with_goodput_and_cost(plan: Plan, run_dir: Path, tmp_path: Path) -> None:
-    base, mine = build_comparison(run_dir, plan, artifacts=tmp_path / "artifacts").variants
+def test_speed_is_a_ratio_with_goodput_and_cost(
+    tiny_plan: Plan, tiny_run: Path, tmp_path: Path
+) -> None:
+    base, mine = build_comparison(tiny_run, tiny_plan, artifacts=tmp_path / "artifacts").variants
     assert base.load[0].output_tok_per_s_ratio.value == pytest.approx(1)
     level = mine.load[0]
     assert level.output_tok_per_s_ratio.value == pytest.approx(2)
@@ -353,24 +163,24 @@ def test_speed_is_a_ratio_with_goodput_and_cost(plan: Plan, run_dir: Path, tmp_p
 
 
 def test_a_variant_without_load_figures_stays_without_them(
-    plan: Plan, run_dir: Path, tmp_path: Path
+    tiny_plan: Plan, tiny_run: Path, tmp_path: Path
 ) -> None:
-    (run_dir / "gguf-q8_0" / "load.json").unlink()
-    _, mine = build_comparison(run_dir, plan, artifacts=tmp_path / "artifacts").variants
+    (tiny_run / "gguf-q8_0" / "load.json").unlink()
+    _, mine = build_comparison(tiny_run, tiny_plan, artifacts=tmp_path / "artifacts").variants
     assert (mine.load, mine.memory_bytes) == ([], None)
     assert "t" in mine.quality
 
 
 @pytest.mark.parametrize(("name", "stage"), [("load", "make loadtest"), ("quality", "make eval")])
 def test_a_baseline_that_was_not_measured_names_the_stage_to_run(
-    plan: Plan, run_dir: Path, tmp_path: Path, name: str, stage: str
+    tiny_plan: Plan, tiny_run: Path, tmp_path: Path, name: str, stage: str
 ) -> None:
-    (run_dir / "bf16-vllm" / f"{name}.json").unlink()
+    (tiny_run / "bf16-vllm" / f"{name}.json").unlink()
     with pytest.raises(ComparisonError, match=stage):
-        build_comparison(run_dir, plan, artifacts=tmp_path / "artifacts")
+        build_comparison(tiny_run, tiny_plan, artifacts=tmp_path / "artifacts")
 
 
-def test_a_damaged_file_is_named(plan: Plan, run_dir: Path, tmp_path: Path) -> None:
-    (run_dir / "gguf-q8_0" / "quality.json").write_text('{"variant": 3}')
+def test_a_damaged_file_is_named(tiny_plan: Plan, tiny_run: Path, tmp_path: Path) -> None:
+    (tiny_run / "gguf-q8_0" / "quality.json").write_text('{"variant": 3}')
     with pytest.raises(ComparisonError, match=r"gguf-q8_0/quality\.json is damaged"):
-        build_comparison(run_dir, plan, artifacts=tmp_path / "artifacts")
+        build_comparison(tiny_run, tiny_plan, artifacts=tmp_path / "artifacts")

@@ -324,13 +324,13 @@ def test_a_pass_that_dies_says_where_its_log_is(tmp_path: Path) -> None:
         run(job("http://127.0.0.1:9", tmp_path), tmp_path, command=command)
 
 
-def test_an_endpoint_that_is_not_ready_stops_the_stage_before_anything_is_asked(
+def test_a_baseline_that_is_not_ready_stops_the_stage_before_anything_is_asked(
     tmp_path: Path,
 ) -> None:
     plan = make_plan("bf16-vllm", "gguf-q8_0", tasks=("tiny_words",))
-    variants = {"bf16-vllm": Behaviour(), "gguf-q8_0": Behaviour(state="failed")}
+    variants = {"bf16-vllm": Behaviour(state="failed"), "gguf-q8_0": Behaviour()}
     with serve(variants) as fake:
-        with pytest.raises(EndpointError, match="gguf-q8_0 is failed: it is a test"):
+        with pytest.raises(EndpointError, match="bf16-vllm is failed: it is a test"):
             run_quality(plan, tmp_path, url=fake.url)
         assert fake.requests == []
 

@@ -1,5 +1,6 @@
 """The real Locust against a fake engine: what is recorded, kept, resumed and left running."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import psutil
 import pytest
 
 from deploy.plan import Plan
+from loadtest.endpoint import EndpointError
+from loadtest.failures import read_failures
 from loadtest.load_file import LoadFile
 from loadtest.locust_process import ROOT
 from loadtest.measure import load_test, round_order
@@ -33,7 +36,7 @@ def only_baseline(plan: Plan) -> Plan:
     return plan.model_copy(update={"variants": (BASELINE,)})
 
 
-def run(plan: Plan, results: Path) -> tuple[list[str], list[str]]:
+def run(plan: Plan, results: Path) -> tuple[dict[str, str], list[str]]:
     """Run the load test; returns its failures and its lines."""
     lines: list[str] = []
     return load_test(plan, some_prompts(), say=lines.append, results=results), lines
@@ -67,7 +70,7 @@ def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
 ) -> None:
     plan = a_plan(engine.port)
     failures, lines = run(plan, tmp_path)
-    assert failures == []
+    assert failures == {}
     assert len(lines) == 4
     asked = {name: [tuple(body["prompt"]) for body in engine.asked[name]] for name in VARIANTS}
     for name in VARIANTS:
@@ -95,7 +98,7 @@ def test_a_finished_load_test_is_not_repeated_until_its_inputs_change(
     plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
     run(plan, tmp_path)
     requests = len(engine.asked[BASELINE])
-    assert run(plan, tmp_path) == ([], [f"{BASELINE}: load test cached"])
+    assert run(plan, tmp_path) == ({}, [f"{BASELINE}: load test cached"])
     assert len(engine.asked[BASELINE]) == requests
     engine.artifact_sha256 = "b" * 64
     run(plan, tmp_path)
@@ -107,7 +110,7 @@ def test_what_goes_wrong_becomes_an_error_row_with_its_reason(
 ) -> None:
     engine.faults[BASELINE] = FAULTS
     plan = only_baseline(a_plan(engine.port, concurrencies=[2], duration_s=6))
-    assert run(plan, tmp_path)[0] == []
+    assert run(plan, tmp_path)[0] == {}
     load, records = measured(plan, tmp_path, BASELINE)
     reasons = "\n".join(sorted({record.error for record in records if record.error}))
     for reason in (
@@ -131,9 +134,11 @@ def test_a_variant_that_only_fails_is_reported_and_the_other_is_measured(
     engine.faults[BASELINE] = ("429",)
     engine.asked[BASELINE] = _AlwaysThird()
     failures, lines = run(plan, tmp_path)
-    assert len(failures) == 1
-    assert f"{BASELINE}: all " in failures[0]
-    assert "HTTP 429: the queue is full" in failures[0]
+    assert list(failures) == [BASELINE]
+    assert f"{BASELINE}: all " in failures[BASELINE]
+    assert "HTTP 429: the queue is full" in failures[BASELINE]
+    kept = read_failures(run_directory(plan, tmp_path), BASELINE)
+    assert kept["load test"].startswith("all ")
     assert any(line.startswith("FAILED") for line in lines)
     assert measured(plan, tmp_path, OTHER)[0].levels[0].errors == 0
     assert not (run_directory(plan, tmp_path) / BASELINE / "load.json").exists()
@@ -162,7 +167,7 @@ def test_after_a_kill_the_finished_rounds_are_kept_and_the_rest_is_measured(
     assert wait_until_gone(children) == []
     content, written = kept.read_bytes(), kept.stat().st_mtime_ns
     assert not (kept.parent.parent / "load.json").exists()
-    assert run(plan, tmp_path)[0] == []
+    assert run(plan, tmp_path)[0] == {}
     assert (kept.read_bytes(), kept.stat().st_mtime_ns) == (content, written)
     for name in VARIANTS:
         assert {record.round for record in measured(plan, tmp_path, name)[1]} == {0, 1}
@@ -212,3 +217,44 @@ def test_a_user_s_mistake_is_told_without_a_traceback(options: list[str], messag
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_void_round_is_measured_again_and_the_others_are_kept(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1], rounds=2))
+    run(plan, tmp_path)
+    folder = run_directory(plan, tmp_path) / BASELINE
+    kept = (folder / "rounds" / "0.json").read_bytes()
+    make_void(folder / "rounds" / "1.json")
+    (folder / "load.json").unlink()
+    run(plan, tmp_path)
+    assert measured(plan, tmp_path, BASELINE)[0].saturated
+    (folder / "quality.json").write_text("{}")
+    failures, lines = run(plan, tmp_path)
+    assert (failures, len(lines)) == ({}, 2)
+    assert lines[0] == f"{BASELINE}: measured again, the load generator was saturated last time"
+    assert not measured(plan, tmp_path, BASELINE)[0].saturated
+    assert (folder / "rounds" / "0.json").read_bytes() == kept
+    assert (folder / "quality.json").exists()
+
+
+def make_void(path: Path) -> None:
+    content = json.loads(path.read_text())
+    for level in content["levels"]:
+        level["client"]["loop_lag_p95_s"] = 0.5
+    path.write_text(json.dumps(content))
+
+
+def test_a_variant_that_is_not_ready_is_left_out_unless_it_is_the_baseline(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port, concurrencies=[1])
+    engine.states[OTHER] = "failed"
+    failures, _ = run(plan, tmp_path)
+    assert list(failures) == [OTHER]
+    assert "'failed'" in read_failures(run_directory(plan, tmp_path), OTHER)["load test"]
+    assert measured(plan, tmp_path, BASELINE)[0].variant == BASELINE
+    engine.states = {BASELINE: "failed"}
+    with pytest.raises(EndpointError, match=f"{BASELINE}: is 'failed'"):
+        run(plan, tmp_path)

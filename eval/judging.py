@@ -1,0 +1,136 @@
+"""One variant against every objective: what it meets, misses, or leaves open. Pure functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deploy.plan import Objectives
+from eval import verdict_words as words
+from eval.schema import ComparisonFile, Estimate, LoadComparison, VariantComparison
+
+# The share of requests that must meet every latency objective.
+SLO_SHARE = 0.95
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A variant as the objectives see it; ``score`` is the preferred figure, None if unknown."""
+
+    variant: VariantComparison
+    level: LoadComparison | None
+    failed: list[str]
+    undecided: list[str]
+    score: Estimate | None
+
+    @property
+    def name(self) -> str:
+        """The variant's name."""
+        return self.variant.variant
+
+    @property
+    def passes(self) -> bool:
+        """Whether every objective is met, and proven to be."""
+        return not self.failed and not self.undecided
+
+    @property
+    def need_bytes(self) -> tuple[int, int]:
+        """What it costs to hold: memory in use (else the artifact's size), then its weights."""
+        return self.variant.memory_bytes or self.variant.artifact_bytes, self.variant.weight_bytes
+
+
+def measured_concurrency(comparison: ComparisonFile, objectives: Objectives) -> int | None:
+    """The load at which speed is compared: the plan's, or the highest that was measured."""
+    if objectives.concurrency is not None:
+        return objectives.concurrency
+    levels = [level.concurrency for v in comparison.variants for level in v.load]
+    return max(levels, default=None)
+
+
+def _judge_quality(
+    variant: VariantComparison, tasks: Sequence[str], comparison: ComparisonFile, confidence: float
+) -> tuple[list[str], list[str]]:
+    failed, undecided = [], []
+    for task in tasks:
+        result = variant.quality.get(task)
+        if result is None:
+            reason = variant.refused_tasks.get(task, "it was not asked")
+            undecided.append(f"{task}: not measured ({reason})")
+        elif result.verdict == "worse":
+            failed.append(words.worse_task(task, result, comparison.baseline))
+        elif result.verdict == "undecided":
+            undecided.append(words.undecided_task(task, result, confidence))
+    return failed, undecided
+
+
+def _judge_memory(
+    variant: VariantComparison, limit_gib: float | None
+) -> tuple[list[str], list[str]]:
+    if limit_gib is None:
+        return [], []
+    if variant.memory_bytes is None:
+        return [], ["memory: the engine reported none"]
+    used = variant.memory_bytes / GIB
+    over = used > limit_gib
+    return ([f"memory: {used:.2f} GiB in use, {limit_gib:g} allowed"] if over else []), []
+
+
+def _judge_speed(
+    variant: VariantComparison, level: LoadComparison | None, objectives: Objectives
+) -> tuple[list[str], list[str]]:
+    if level is None:
+        return [], ["speed: no load figures at the compared concurrency"]
+    if variant.saturated_client:
+        return [], ["speed: void, the load generator itself was the limit"]
+    if level.goodput_share < SLO_SHARE:
+        return [words.missed_slo(level, objectives.slo, SLO_SHARE)], []
+    return [], []
+
+
+def preferred_figure(
+    variant: VariantComparison, level: LoadComparison | None, objectives: Objectives
+) -> Estimate | None:
+    """What the plan prefers to maximise (goodput) or to minimise (latency, memory).
+
+    Goodput in requests per second, latency as the median end to end in seconds, memory in bytes.
+    """
+    if objectives.prefer == "memory":
+        size = variant.memory_bytes or variant.artifact_bytes
+        return Estimate(value=size, low=None, high=None)
+    if level is None or variant.saturated_client:
+        return None
+    return level.goodput_per_s if objectives.prefer == "goodput" else level.e2e_s.get("p50")
+
+
+def failure_words(reason: str) -> str:
+    """Why a variant that could not be measured is out."""
+    return f"failed: {reason}"
+
+
+def judge(
+    variant: VariantComparison, comparison: ComparisonFile, objectives: Objectives
+) -> Candidate:
+    """Hold one variant against every objective."""
+    at = measured_concurrency(comparison, objectives)
+    level = next((level for level in variant.load if level.concurrency == at), None)
+    tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
+    tasks += [t for t in variant.refused_tasks if t not in tasks]
+    judged = (
+        _judge_quality(variant, tasks, comparison, objectives.confidence),
+        _judge_memory(variant, objectives.memory_gib),
+        _judge_speed(variant, level, objectives),
+    )
+    score = preferred_figure(variant, level, objectives)
+    undecided = [reason for _, reasons in judged for reason in reasons]
+    if score is None and level is not None and not variant.saturated_client:
+        undecided.append("latency: too few requests to tell the median")
+    broken = comparison.failed.get(variant.variant)
+    return Candidate(
+        variant=variant,
+        level=level,
+        failed=[
+            *([failure_words(broken)] if broken is not None else []),
+            *(reason for reasons, _ in judged for reason in reasons),
+        ],
+        undecided=undecided,
+        score=score,
+    )

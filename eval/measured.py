@@ -1,0 +1,117 @@
+"""What one variant left in a run's directory, and the proof that it all belongs together.
+
+The stages are run alone and at different times, so their files may tell of different artifacts or
+engines. Such figures are never put side by side.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from eval.quality import pass_paths
+from eval.samples import Sample, by_task, read_samples
+from eval.schema import QualityFile
+from loadtest.failures import Stage
+from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
+from loadtest.records import RequestRecord, read_records
+from quantize.manifest import Manifest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ComparisonError(ValueError):
+    """A run that cannot be compared yet; the message says which stage to run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Everything that one variant left in the run's directory; None or empty where missing."""
+
+    manifest: Manifest
+    quality: QualityFile | None
+    samples: Mapping[str, Sequence[Sample]]
+    load: LoadFile | None
+    records: Mapping[int, Sequence[RequestRecord]]
+
+
+def _read(model: type[Model], path: Path) -> Model | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise ComparisonError(f"{path} is damaged ({error}); delete it and repeat") from None
+
+
+def read_measured(
+    run_dir: Path, variant: str, manifest: Manifest, failures: Mapping[Stage, str]
+) -> Measured:
+    """Read a variant's files, but for those of a stage that failed: they are of an earlier run.
+
+    Raises:
+        ComparisonError: a file is damaged, or was measured with something else than the others.
+    """
+    quality_path, samples_path = pass_paths(run_dir, variant, repeat=False)
+    load_path = run_dir / variant / LOAD_NAME
+    quality = None if "quality" in failures else _read(QualityFile, quality_path)
+    load = None if "load test" in failures else _read(LoadFile, load_path)
+    if load is not None:
+        _check_artifact(load_path, load.endpoint.artifact_sha256, manifest, "make loadtest")
+    if quality is not None:
+        _check_artifact(quality_path, quality.artifact_sha256, manifest, "make eval")
+    if load is not None and quality is not None:
+        _check_engine(load_path, load, quality_path, quality)
+    levels: dict[int, list[RequestRecord]] = {}
+    if load is not None:
+        for record in read_records(run_dir / variant / REQUESTS_NAME):
+            levels.setdefault(record.concurrency, []).append(record)
+    return Measured(
+        manifest=manifest,
+        quality=quality,
+        samples=by_task(read_samples(samples_path)) if quality is not None else {},
+        load=load,
+        records=levels,
+    )
+
+
+def read_repeat(
+    run_dir: Path, baseline: str, first: QualityFile
+) -> Mapping[str, Sequence[Sample]] | None:
+    """The samples of the baseline's second pass by task; None without one.
+
+    Raises:
+        ComparisonError: it was made with other inputs than the first: their difference would be
+            taken for noise.
+    """
+    scores, samples = pass_paths(run_dir, baseline, repeat=True)
+    repeat = _read(QualityFile, scores)
+    if repeat is None:
+        return None
+    if repeat.inputs_sha256 != first.inputs_sha256:
+        raise ComparisonError(
+            f"{scores} was asked with other inputs (artifact, engine, tasks or settings) than the "
+            "baseline's first pass; serve it with `make deploy-all` and repeat `make eval`"
+        )
+    return by_task(read_samples(samples))
+
+
+def _check_artifact(path: Path, measured: str, manifest: Manifest, stage: str) -> None:
+    if measured != manifest.content_sha256:
+        raise ComparisonError(
+            f"{path} was measured with another artifact of {manifest.recipe} ({measured[:12]}) "
+            f"than the one that is there now ({manifest.content_sha256[:12]}); serve it with "
+            f"`make deploy-all` and repeat `{stage}`"
+        )
+
+
+def _check_engine(load_path: Path, load: LoadFile, path: Path, quality: QualityFile) -> None:
+    loaded, asked = load.endpoint.engine_version, quality.engine_version
+    if loaded != asked:
+        raise ComparisonError(
+            f"{load_path} was measured with {loaded}, {path} with {asked}: speed and quality are "
+            "not of the same engine and settings; serve it with `make deploy-all` and repeat "
+            "`make loadtest` and `make eval`"
+        )

@@ -1,0 +1,67 @@
+"""A recipe that fails costs its own variants, not those of the others."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import deploy.artifacts as module
+from deploy.artifacts import StageError, make_what_can_be, recipe_names
+from deploy.plan import Plan, load_plan
+
+# Stands in for the quantize command: fails on the recipes named in a file, and notes its calls.
+COMMAND = """
+import sys
+from pathlib import Path
+folder, recipes = Path(sys.argv[1]), sys.argv[2].split(",")
+with (folder / "calls").open("a") as calls:
+    calls.write(",".join(recipes) + "\\n")
+for recipe in recipes:
+    if recipe in (folder / "broken").read_text().split():
+        sys.exit(f"some warning\\nquantize: {recipe} does not\\nfit")
+"""
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
+    def command(plan: Plan, recipes: list[str]) -> list[str]:
+        return [sys.executable, "-c", COMMAND, str(tmp_path), ",".join(recipes)]
+
+    monkeypatch.setattr(module, "quantize_command", command)
+    return load_plan("cpu-demo", variants="gguf-q8_0,gguf-q2_k,gptq-int4-g128-vllm")
+
+
+def calls(folder: Path) -> list[str]:
+    return (folder / "calls").read_text().splitlines()
+
+
+def test_where_nothing_fails_one_command_makes_all(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("")
+    assert make_what_can_be(plan) == {}
+    assert calls(tmp_path) == [",".join(recipe_names(plan))]
+
+
+def test_the_reason_of_each_variant_is_the_commands_own(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("gptq-int4-g128 gguf-q2_k")
+    assert make_what_can_be(plan) == {
+        "gptq-int4-g128-vllm": "gptq-int4-g128 does not fit",
+        "gguf-q2_k": "gguf-q2_k does not fit",
+    }
+    assert calls(tmp_path)[1] == "bf16"
+
+
+def test_what_is_made_from_a_failed_artifact_is_not_tried(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("gguf-bf16")
+    failed = make_what_can_be(plan)
+    assert failed["gguf-q8_0"] == (
+        "it is made from gguf-bf16, which failed: gguf-bf16 does not fit"
+    )
+    assert set(failed) == {"gguf-q8_0", "gguf-q2_k"}
+    assert "gguf-q8_0" not in calls(tmp_path)
+
+
+def test_without_the_baselines_artifact_the_stage_fails(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("bf16")
+    with pytest.raises(StageError, match="quantize failed"):
+        make_what_can_be(plan)
+    assert calls(tmp_path)[1:] == ["bf16"]

@@ -1,0 +1,133 @@
+"""Bringing a service up: whom it waits for, what it never stops, what it leaves behind."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import deploy.up as module
+from deploy.plan import Plan, load_plan
+from deploy.service import DeployError, ServiceRecord
+from deploy.up import up
+from tests.deploy.test_service import record_of
+
+PLAN = load_plan("cpu-demo", variants="gguf-q8_0,gguf-q2_k")
+READY = {"state": "ready", "start_s": 1.0}
+States = dict[str, dict[str, Any]]
+Stopped = list[ServiceRecord]
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopped]:
+    """A service of which only the decisions are left; what was stopped is noted."""
+    records: Stopped = []
+    monkeypatch.setattr(module, "fingerprint", lambda plan: "wanted")
+    monkeypatch.setattr(module, "POLL_S", 0.01)
+    monkeypatch.setattr(module, "_refuse_foreign_port", lambda plan: None)
+    monkeypatch.setattr(module, "stop", records.append)
+    monkeypatch.setattr(module, "read_record", lambda: None)
+    sleeper = [sys.executable, "-c", "import time; time.sleep(300)"]
+    hosts: list[subprocess.Popen[bytes]] = []
+
+    def start_host(*_: object) -> subprocess.Popen[bytes]:
+        hosts.append(subprocess.Popen(sleeper))
+        return hosts[-1]
+
+    monkeypatch.setattr(module, "_start_host", start_host)
+    yield records
+    for host in hosts:
+        host.kill()
+        host.wait()
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *states: States) -> None:
+    """What the service says of its variants, one answer after the other; the last remains."""
+    left = list(states)
+    monkeypatch.setattr(module, "health", lambda _url: left.pop(0) if len(left) > 1 else left[0])
+
+
+def runs(monkeypatch: pytest.MonkeyPatch, folder: Path, fingerprint: str) -> ServiceRecord:
+    record = replace(record_of(os.getpid(), folder), fingerprint=fingerprint)
+    monkeypatch.setattr(module, "read_record", lambda: record)
+    return record
+
+
+def test_a_variant_that_fails_is_told_and_the_others_are_awaited(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {"state": "failed", "reason": "no room"}
+    first = {"bf16-vllm": {"state": "starting"}, "gguf-q8_0": broken}
+    answers(monkeypatch, {}, first, {"bf16-vllm": READY, "gguf-q8_0": broken, "gguf-q2_k": READY})
+    said: list[str] = []
+    served = up(PLAN, [], said.append, owned=True, needed={"bf16-vllm"})
+    assert (served.started, served.failed) == (True, {"gguf-q8_0": "no room"})
+    assert "  gguf-q8_0 FAILED: no room" in said
+    assert not stopped
+
+
+def test_the_failure_of_a_needed_variant_stops_everything(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, {"gguf-q2_k": {"state": "failed", "reason": "no room"}})
+    with pytest.raises(DeployError, match="gguf-q2_k: no room"):
+        up(PLAN, [], print, owned=False, needed=PLAN.variants)
+
+
+def test_a_variant_that_never_comes_is_late(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, {"bf16-vllm": READY, "gguf-q2_k": READY})
+    limits = PLAN.serving.model_copy(update={"start_timeout_s": -60})
+    plan: Plan = PLAN.model_copy(update={"serving": limits})
+    failed = up(plan, [], print, owned=True, needed={"bf16-vllm"}).failed
+    assert failed == {"gguf-q8_0": "still unreachable when serving.start_timeout_s was over"}
+
+
+def test_a_comparison_never_stops_a_service_that_the_user_deployed(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs(monkeypatch, tmp_path, "other")
+    with pytest.raises(DeployError, match=r"another service runs: plan small .*`make down` first"):
+        up(PLAN, [], print, owned=True, needed={"bf16-vllm"})
+    assert not stopped
+
+
+def test_a_new_deployment_takes_the_place_of_the_old_and_says_so(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = runs(monkeypatch, tmp_path, "other")
+    answers(monkeypatch, dict.fromkeys(PLAN.variants, READY))
+    said: list[str] = []
+    assert up(PLAN, [], said.append, owned=False, needed=PLAN.variants).started
+    assert said[0] == "stopping the service that ran before (plan small at http://127.0.0.1:1)"
+    assert stopped == [record]
+
+
+def test_a_service_that_fits_is_used_as_it_is(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs(monkeypatch, tmp_path, "wanted")
+    answers(monkeypatch, dict.fromkeys(PLAN.variants, READY))
+    assert not up(PLAN, [], print, owned=True, needed=PLAN.variants).started
+    assert not stopped
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("", -15), ("signal.signal(15, signal.SIG_IGN);", -9)]
+)
+def test_a_host_that_does_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch, script: str, code: int
+) -> None:
+    monkeypatch.setattr(module, "STOP_GRACE_S", 1.0)
+    command = f"import signal, time; {script} print(1, flush=True); time.sleep(300)"
+    host = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE)
+    with host:
+        assert host.stdout is not None
+        host.stdout.readline()
+        module._end(host)
+        assert host.returncode == code
