@@ -1,0 +1,58 @@
+"""What the scoring process is asked and what it answers, as JSON files."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ArtifactToScore(_File):
+    """An artifact; ``proof`` is what its tool's model in memory said (safetensors), if it did."""
+
+    recipe: str
+    artifact: Path
+    proof: Path | None = None
+
+
+class ScoreRequest(_File):
+    """``sequences`` of ``sequence_length`` tokens from the beginning of ``text`` (JSONL)."""
+
+    model: Path
+    text: Path
+    sequences: int
+    sequence_length: int
+    artifacts: tuple[ArtifactToScore, ...]
+    threads: int
+    answer: Path
+
+
+class Distance(_File):
+    """How far two models are apart on the same tokens.
+
+    ``mean_nats`` and ``largest_nats`` are of the absolute difference of the tokens'
+    log-probabilities; ``logit_rms`` is of the difference of all logits, ``reference_rms`` of the
+    logits themselves.
+    """
+
+    mean_nats: float
+    largest_nats: float
+    logit_rms: float
+    reference_rms: float
+
+
+class Scored(_File):
+    """``logprobs`` ``(sequences, tokens - 1)`` of the decoded artifact, in nats."""
+
+    logprobs: list[list[float]]
+    to_tool: Distance | None
+
+
+class Scores(_File):
+    """``ids`` ``(sequences, tokens)``; ``bf16_rounding`` is the yardstick for ``to_tool``."""
+
+    ids: list[list[int]]
+    bf16_rounding: Distance
+    scored: dict[str, Scored]
