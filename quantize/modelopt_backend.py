@@ -23,6 +23,7 @@ from modelopt.torch.quantization.nn.modules.tensor_quantizer import (
 from modelopt.torch.quantization.qtensor import MXFP4QTensor
 
 from quantize.number_formats.block_scaled import (
+    ScaleRule,
     encode_mxfp4,
     round_mxfp4,
     round_mxfp8,
@@ -33,6 +34,12 @@ BACKEND = "assay"
 _NVFP4 = ((2, 1), (4, 3))
 _MXFP4 = ((2, 1), (8, 0))
 _MXFP8 = ((4, 3), (8, 0))
+
+# Inputs are rounded as NVIDIA's kernels do it, so that nothing saturates; MXFP8 weights as well,
+# as modelopt's exporter does it. For MXFP4 weights the rule of compressed-tensors, whose form they
+# get, loses less (0.4 dB on the reference model).
+_INPUT_RULE = ScaleRule.CEIL
+_MXFP4_WEIGHT_RULE = ScaleRule.ROUND
 
 _to_quantized_weight = quant_utils.to_quantized_weight
 
@@ -53,6 +60,8 @@ def with_backend(config: Mapping[str, Any]) -> dict[str, Any]:
         settings = entry.get("cfg")
         if isinstance(settings, dict) and "scale_bits" in (settings.get("block_sizes") or {}):
             settings["backend"] = BACKEND
+            is_weight = "weight_quantizer" in entry["quantizer_name"]
+            settings["backend_extra_args"] = {"is_weight": is_weight}
     return changed
 
 
@@ -72,9 +81,10 @@ class _Rounding(torch.autograd.Function):  # type: ignore[misc] # torch has no t
                 amax = quantizer._get_amax(inputs).float().amax()
                 rounded = round_nvfp4(single, amax=amax)
             case form if form == _MXFP4:
-                rounded = round_mxfp4(single)
+                is_weight = quantizer.backend_extra_args["is_weight"]
+                rounded = round_mxfp4(single, _MXFP4_WEIGHT_RULE if is_weight else _INPUT_RULE)
             case form if form == _MXFP8:
-                rounded = round_mxfp8(single)
+                rounded = round_mxfp8(single, _INPUT_RULE)
             case form:
                 raise NotImplementedError(f"no block format has element and scale bits {form}")
         return rounded.to(inputs.dtype)
@@ -96,5 +106,5 @@ def _encode_mxfp4(
 ) -> tuple[MXFP4QTensor, torch.Tensor]:
     """Packed E2M1 values and E8M0 scales, one per 32 values, as ``MXFP4QTensor.quantize``."""
     assert block_size in (None, 32)
-    packed, scale = encode_mxfp4(weight.float())
+    packed, scale = encode_mxfp4(weight.float(), _MXFP4_WEIGHT_RULE)
     return cls(weight.shape, weight.dtype, packed), scale.reshape(-1, 1)

@@ -142,6 +142,7 @@ MODELOPT_RECIPES = (
         "INT8-CHANNEL",
         {"quant_method": "compressed-tensors", "format": "int-quantized"},
         preset="INT8_SMOOTHQUANT_CFG",
+        alpha=0.5,
         fold_scales=True,
         row_inputs=True,
     ),

@@ -12,12 +12,19 @@ import torch
 from torch import Tensor
 
 from quantize.checkpoint.schemes import InputKind
-from quantize.number_formats.block_scaled import round_mxfp4, round_mxfp8, round_nvfp4
+from quantize.number_formats.block_scaled import (
+    ScaleRule,
+    round_mxfp4,
+    round_mxfp8,
+    round_nvfp4,
+)
 from quantize.number_formats.minifloat import E4M3
 
 _E4M3_MAX = 448.0
 _INT8_MAX = 127.0
 _E2M1_MAX = 6.0
+# NVIDIA's kernels round a block's scale up, so that no input saturates (vLLM: mxfp8_utils.py).
+_MX_RULE = ScaleRule.CEIL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +66,9 @@ class InputRounding:
             amax = None if self.scale is None else self.scale * (_E2M1_MAX * _E4M3_MAX)
             return round_nvfp4(values, amax)
         if self.kind == "mxfp4":
-            return round_mxfp4(values)
+            return round_mxfp4(values, _MX_RULE)
         if self.kind == "mxfp8":
-            return round_mxfp8(values)
+            return round_mxfp8(values, _MX_RULE)
         if self.kind in {"fp8", "fp8-token"}:
             scale = self._scale(values, _E4M3_MAX)
             return E4M3.round(values / scale) * scale
