@@ -5,7 +5,7 @@ CONTROL = .venvs/control/bin/python
 OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
 OWNED = ASSAY_OWNER_PID=$$PPID
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check bench-client bench-recipes
+.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check bench-client bench-recipes explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -15,6 +15,8 @@ deploy-all: quantize ## serve every variant in the background; returns when all 
 	@$(OWNED) $(CONTROL) -m deploy up $(OPTIONS)
 quantize: setup  ## make what is missing of the plan's artifacts
 	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS)
+explore: setup   ## figures of what every number format keeps of the model: page and pictures
+	@$(OWNED) $(CONTROL) -m quantize explore $(if $(MODEL),--model $(MODEL))
 loadtest:        ## load-test what is served
 	@$(OWNED) $(CONTROL) -m loadtest $(OPTIONS)
 eval:            ## question what is served
