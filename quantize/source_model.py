@@ -23,7 +23,14 @@ from quantize.stored_tensor import StoredTensor, WeightFileError
 REFERENCE = "reference"
 REFERENCE_WEIGHTS = Path(__file__).parent / "reference_model" / "weights"
 
-ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+ARCHITECTURES = (
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+    "MixtralForCausalLM",
+    "Qwen3MoeForCausalLM",
+)
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",

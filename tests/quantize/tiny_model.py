@@ -1,4 +1,4 @@
-"""A small random Llama with a real SentencePiece tokenizer, written with numpy alone.
+"""A small random model with a real SentencePiece tokenizer, written with numpy alone.
 
 Tests of the recipes need a source model in a second and without torch. The weights are random,
 so its text is noise, but its files have the shape of a real checkpoint.
@@ -9,6 +9,7 @@ import random
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import sentencepiece
@@ -17,6 +18,8 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
+Family = Literal["llama", "qwen3", "qwen3-moe", "mixtral"]
+EXPERTS = 4
 _SYLLABLES = [consonant + vowel for consonant in "bdklmnrst" for vowel in "aeiou"]
 
 
@@ -51,7 +54,20 @@ def bfloat16_bits(values: np.ndarray) -> np.ndarray:
     return (values.astype("<f4").view("<u4") >> 16).astype("<u2")
 
 
-def _tensor_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+def _experts(layer: str, family: Family, inner: int, hidden: int) -> dict[str, tuple[int, ...]]:
+    """The router and the experts of one layer, under the names of the family's checkpoints."""
+    block = "block_sparse_moe" if family == "mixtral" else "mlp"
+    names = ("w1", "w3", "w2") if family == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+    shapes: dict[str, tuple[int, ...]] = {f"{layer}{block}.gate.weight": (EXPERTS, hidden)}
+    for expert in range(EXPERTS):
+        for name, shape in zip(
+            names, ((inner, hidden), (inner, hidden), (hidden, inner)), strict=True
+        ):
+            shapes[f"{layer}{block}.experts.{expert}.{name}.weight"] = shape
+    return shapes
+
+
+def _tensor_shapes(config: Mapping[str, Any], family: Family) -> dict[str, tuple[int, ...]]:
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     queries = config["num_attention_heads"] * config["head_dim"]
     keys = config["num_key_value_heads"] * config["head_dim"]
@@ -67,14 +83,58 @@ def _tensor_shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
             f"{layer}self_attn.v_proj.weight": (keys, hidden),
             f"{layer}self_attn.o_proj.weight": (hidden, queries),
             f"{layer}post_attention_layernorm.weight": (hidden,),
-            f"{layer}mlp.gate_proj.weight": (inner, hidden),
-            f"{layer}mlp.up_proj.weight": (inner, hidden),
-            f"{layer}mlp.down_proj.weight": (hidden, inner),
         }
-    return shapes | {
-        "model.norm.weight": (hidden,),
-        "lm_head.weight": (config["vocab_size"], hidden),
-    }
+        if family in ("qwen3", "qwen3-moe"):
+            shapes[f"{layer}self_attn.q_norm.weight"] = (config["head_dim"],)
+            shapes[f"{layer}self_attn.k_norm.weight"] = (config["head_dim"],)
+        if family in ("mixtral", "qwen3-moe"):
+            shapes |= _experts(layer, family, inner, hidden)
+        else:
+            shapes |= {
+                f"{layer}mlp.gate_proj.weight": (inner, hidden),
+                f"{layer}mlp.up_proj.weight": (inner, hidden),
+                f"{layer}mlp.down_proj.weight": (hidden, inner),
+            }
+    head = (
+        {} if config["tie_word_embeddings"] else {"lm_head.weight": (config["vocab_size"], hidden)}
+    )
+    return shapes | {"model.norm.weight": (hidden,)} | head
+
+
+# What a family's configuration has beside the sizes.
+_FAMILIES: Mapping[Family, Mapping[str, Any]] = {
+    "llama": {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "tie_word_embeddings": False,
+        "attention_bias": False,
+        "mlp_bias": False,
+    },
+    "qwen3": {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+    },
+    "qwen3-moe": {
+        "architectures": ["Qwen3MoeForCausalLM"],
+        "model_type": "qwen3_moe",
+        "tie_word_embeddings": False,
+        "attention_bias": False,
+        "num_experts": EXPERTS,
+        "num_experts_per_tok": 2,
+        "norm_topk_prob": True,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+    },
+    "mixtral": {
+        "architectures": ["MixtralForCausalLM"],
+        "model_type": "mixtral",
+        "tie_word_embeddings": False,
+        "num_local_experts": EXPERTS,
+        "num_experts_per_tok": 2,
+    },
+}
 
 
 def make_tiny_model(
@@ -86,8 +146,13 @@ def make_tiny_model(
     vocab_size: int = 512,
     dtype: str = "BF16",
     seed: int = 0,
+    family: Family = "llama",
 ) -> Path:
-    """Write a random Llama to ``folder``; ``dtype`` is ``BF16`` or ``F32``. Returns the folder."""
+    """Write a random model to ``folder``; ``dtype`` is ``BF16`` or ``F32``. Returns the folder.
+
+    ``qwen3`` has the shape of Qwen3-0.6B (tied embeddings, norms of queries and keys), ``mixtral``
+    and ``qwen3-moe`` choose two of four experts.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _train_tokenizer(folder, vocab_size)
     sizes = {
@@ -99,25 +164,23 @@ def make_tiny_model(
         "num_key_value_heads": hidden_size // 128,
         "head_dim": 64,
     }
-    config = sizes | {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+    config: dict[str, Any] = sizes | {
+        **_FAMILIES[family],
         "hidden_act": "silu",
         "max_position_embeddings": 1024,
         "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0,
-        "tie_word_embeddings": False,
-        "attention_bias": False,
-        "mlp_bias": False,
         "initializer_range": 0.02,
         "bos_token_id": 1,
         "eos_token_id": 2,
         "torch_dtype": {"BF16": "bfloat16", "F32": "float32"}[dtype],
     }
+    if family == "qwen3-moe":
+        config["moe_intermediate_size"] = intermediate_size
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     rng = np.random.default_rng(seed)
     tensors = {}
-    for name, shape in _tensor_shapes(sizes).items():
+    for name, shape in _tensor_shapes(config, family).items():
         values = np.ones(shape) if len(shape) == 1 else rng.normal(0, 0.05, shape)
         single = values.astype("<f4")
         tensors[name] = (dtype, bfloat16_bits(single) if dtype == "BF16" else single)
