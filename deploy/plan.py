@@ -147,7 +147,8 @@ class Plan(_Section):
     """One experiment. ``model``: ``reference``, a folder, or a Hugging Face id.
 
     A variant is its name, or a mapping: ``variant`` (the name), ``kv_cache`` (the type of the
-    key-value cache, by the engine's name) and ``engine`` (compile a TensorRT engine first).
+    key-value cache, by the engine's name) and ``engine`` (compile an engine first:
+    true, or int8 or int4 to round 16-bit weights in it).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")

@@ -5,9 +5,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
+from services.engines.spec import EngineBuild
 from services.variants import find_variant, variant_name
 
 _VARIANT_KEYS = ("variant", "kv_cache", "engine")
+_ENGINE_BUILDS: dict[object, EngineBuild | None] = {
+    None: None,
+    False: None,
+    True: "stored",
+    "int8": "int8",
+    "int4": "int4",
+}
 
 
 def _named_variant(value: object) -> object:
@@ -24,9 +32,9 @@ def _named_variant(value: object) -> object:
         raise ValueError("variant: the name of a variant is missing")
     if not isinstance(kv_cache, str | None):
         raise ValueError(f"kv_cache: a name such as fp8 is needed, not {kv_cache!r}")
-    if not isinstance(engine, bool | None):
-        raise ValueError(f"engine: true or false is needed, not {engine!r}")
-    return variant_name(name, kv_cache=kv_cache, engine=bool(engine))
+    if engine not in _ENGINE_BUILDS:
+        raise ValueError(f"engine: true, false, int8 or int4 is needed, not {engine!r}")
+    return variant_name(name, kv_cache=kv_cache, engine=_ENGINE_BUILDS[engine])
 
 
 def _known_variant(name: str) -> str:

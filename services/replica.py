@@ -108,7 +108,7 @@ class VariantApp:
         text = OWN_SERIES.format(up=int(ready), in_flight=self._in_flight)
         with contextlib.suppress(RequestError, aiohttp.ClientError, TimeoutError):
             child = self._supervisor.ready_child()
-            url = f"{child.base_url}/metrics"
+            url = child.base_url + child.spec.metrics_path
             async with self._session.get(url, headers=child.headers) as response:
                 text += (await response.read()).decode()
         return label_variant(text, self._settings.variant)

@@ -187,7 +187,7 @@ class Supervisor:
             threads=settings.threads,
             kv_cache_gib=settings.kv_cache_gib,
             kv_cache_dtype=self.variant.kv_cache,
-            builds_engine=self.variant.builds_engine,
+            engine_build=self.variant.engine_build,
             scratch=Path(settings.log).with_suffix(""),
         )
 

@@ -1,7 +1,8 @@
 """The VARIANTS table: every recipe on every engine that loads its checkpoint format.
 
 A variant's options follow its name: ``fp8-vllm-kv-fp8`` keeps its key-value cache in FP8,
-``fp8-trtllm-engine`` serves an engine that is compiled first.
+``fp8-trtllm-engine`` serves an engine that is compiled first (``-engine-int8``: with its 16-bit
+weights rounded).
 """
 
 from collections.abc import Mapping
@@ -11,12 +12,14 @@ from types import MappingProxyType
 
 from quantize.machine import Device, Machine
 from quantize.recipes import RECIPES, Recipe, find_recipe
-from services.engines.spec import EngineSpec
+from services.engines.spec import EngineBuild, EngineSpec
 from services.engines.support import Arithmetic, devices_phrase
 from services.engines.table import ENGINES
 
 _KV_MARK = "-kv-"
-_ENGINE_MARK = "-engine"
+_ENGINE_MARKS: Mapping[EngineBuild, str] = MappingProxyType(
+    {"stored": "-engine", "int8": "-engine-int8", "int4": "-engine-int4"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class Variant:
     recipe: Recipe
     engine: EngineSpec
     kv_cache: str | None = None
-    builds_engine: bool = False
+    engine_build: EngineBuild | None = None
 
     def arithmetic_on(self, device: Device) -> Arithmetic | None:
         """How the engine computes the recipe's format there; None: not at all."""
@@ -65,31 +68,55 @@ def find_variant(name: str) -> Variant:
     if found is not None:
         return found
     base, mark, dtype = name.rpartition(_KV_MARK)
-    rest = base if mark else name
-    found = _without_options(rest)
-    builds = found is None and rest.endswith(_ENGINE_MARK)
-    if builds:
-        found = _without_options(rest.removesuffix(_ENGINE_MARK))
+    found, build = _split_build(base if mark else name)
     if found is None:
         raise ValueError(_unknown(name))
-    if builds and not found.engine.builds_engines:
-        raise ValueError(f"{name}: {found.engine.title} has no engine to build; drop `engine`")
+    if build is not None:
+        _check_build(name, found, build)
+        if mark:
+            raise ValueError(
+                f"{name}: a compiled engine's key-value cache has the type of its checkpoint; drop "
+                "kv_cache, or take the recipe fp8-kv"
+            )
     if mark and dtype not in found.engine.kv_cache_dtypes:
         valid = ", ".join(found.engine.kv_cache_dtypes) or "none, it has one type only"
         raise ValueError(
             f"{name}: {found.engine.title} has no key-value cache of type {dtype!r} "
             f"(kv_cache: valid: {valid})"
         )
-    return replace(found, name=name, kv_cache=dtype if mark else None, builds_engine=builds)
+    return replace(found, name=name, kv_cache=dtype if mark else None, engine_build=build)
 
 
-def variant_name(base: str, *, kv_cache: str | None = None, engine: bool = False) -> str:
+def _split_build(name: str) -> tuple[Variant | None, EngineBuild | None]:
+    """A variant's name without the mark of an engine to build, and how it is built."""
+    for build, mark in _ENGINE_MARKS.items():
+        base = _without_options(name.removesuffix(mark)) if name.endswith(mark) else None
+        if base is not None:
+            return base, build
+    return _without_options(name), None
+
+
+def _check_build(name: str, variant: Variant, build: EngineBuild) -> None:
+    if not variant.engine.engine_builds:
+        raise ValueError(f"{name}: {variant.engine.title} has no engine to build; drop `engine`")
+    if build != "stored" and variant.recipe.checkpoint != "bf16":
+        raise ValueError(
+            f"{name}: {build} rounds 16-bit weights, {variant.recipe.name} has none; use "
+            "`engine: true`"
+        )
+
+
+def variant_name(
+    base: str, *, kv_cache: str | None = None, engine: EngineBuild | None = None
+) -> str:
     """The name of a variant with options, as ``find_variant`` reads it.
 
     Raises:
         ValueError: no such variant or option.
     """
-    options = (_ENGINE_MARK if engine else "") + (f"{_KV_MARK}{kv_cache}" if kv_cache else "")
+    options = (_ENGINE_MARKS[engine] if engine else "") + (
+        f"{_KV_MARK}{kv_cache}" if kv_cache else ""
+    )
     return find_variant(f"{find_variant(base).name}{options}").name
 
 

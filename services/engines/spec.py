@@ -7,18 +7,23 @@ file names the engine.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from quantize.machine import Device
 from quantize.manifest import Manifest
 from quantize.recipe import Checkpoint
 from services.engines.support import Devices
 
+# How an engine is compiled from an artifact: with its weights as they are stored, or with 16-bit
+# weights rounded to integers and the inputs left alone.
+EngineBuild = Literal["stored", "int8", "int4"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
     """Everything that decides an engine's command line; sizes are per variant.
 
-    ``kv_cache_dtype`` is one of the engine's own names (None: its default); ``builds_engine`` asks
+    ``kv_cache_dtype`` is one of the engine's own names (None: its default); ``engine_build`` asks
     for an engine compiled from the artifact first. ``scratch`` is a directory for what the engine
     must find as a file.
     """
@@ -34,7 +39,7 @@ class Launch:
     threads: int
     kv_cache_gib: float
     kv_cache_dtype: str | None = None
-    builds_engine: bool = False
+    engine_build: EngineBuild | None = None
     scratch: Path = Path()
 
 
@@ -62,8 +67,9 @@ class EngineSpec:
     the names it takes for the type of its key-value cache, with the devices that have it.
     ``cpu_distributions`` are builds that use no GPU even where there is one. ``files`` are written
     into the launch's scratch directory before the start: text, or a path to be linked to. An engine
-    that cannot tell its weights has no ``weights_request``; one that ``builds_engines`` can compile
-    one from an artifact ahead of time.
+    that cannot tell its weights has no ``weights_request``, one that asks for no key no
+    ``takes_key``; ``engine_builds`` are the ways in which it can compile an engine from an artifact
+    ahead of time.
     """
 
     name: str
@@ -82,5 +88,7 @@ class EngineSpec:
     plain_names: frozenset[Checkpoint] = frozenset()
     kv_cache_dtypes: Mapping[str, frozenset[Device]] = field(default_factory=dict)
     cpu_distributions: frozenset[str] = frozenset()
-    builds_engines: bool = False
+    engine_builds: frozenset[EngineBuild] = frozenset()
+    takes_key: bool = True
+    metrics_path: str = "/metrics"
     files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}

@@ -92,6 +92,8 @@ def test_a_variant_may_choose_the_type_of_its_key_value_cache() -> None:
     [
         ("bf16-vllm-kv-f16", "no key-value cache of type 'f16' .*valid: fp8"),
         ("bf16-vllm-engine", "vLLM has no engine to build"),
+        ("fp8-trtllm-engine-int8", "int8 rounds 16-bit weights, fp8 has none"),
+        ("fp8-trtllm-engine-kv-fp8", "cache has the type of its checkpoint"),
         ("int4-awq-vllm", "vLLM does not load modelopt-int4-awq .*int4-awq-transformers"),
         ("nvfp4-vlm", "did you mean 'nvfp4-vllm'"),
     ],
@@ -146,7 +148,7 @@ def test_an_engine_listens_on_loopback_with_the_key_out_of_its_command_line(engi
     assert argv[argv.index("--host") + 1] == "127.0.0.1"
     assert argv[argv.index("--port") + 1] == "4321"
     assert "secret-key" not in argv
-    assert "secret-key" in engine.env(launch()).values()
+    assert ("secret-key" in engine.env(launch()).values()) is engine.takes_key
 
 
 def test_an_engine_that_holds_unquantized_weights_under_an_int4_manifest_is_caught() -> None:
