@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from eval.schema import VariantComparison
+from eval.measured import Measured
+from eval.paired import difference, estimate
+from eval.samples import pair
+from eval.schema import Estimate
+from loadtest.summary import throughput_ratio
 from services.variants import find_variant
 
 UNQUANTIZED_BITS = 16
@@ -23,43 +27,48 @@ def unquantized_sibling(name: str, baseline: str, variants: Sequence[str]) -> st
 
 
 def attribute(
-    variants: Sequence[VariantComparison], baseline: str, concurrency: int
-) -> dict[str, dict[str, float]]:
+    measured: Mapping[str, Measured], baseline: str, concurrency: int, confidence: float
+) -> dict[str, dict[str, Estimate]]:
     """For every variant with an unquantized sibling: the shares of engine and recipe.
 
-    Differences add up: ``<task>_engine`` (sibling minus baseline) + ``<task>_recipe`` (variant
-    minus sibling). Ratios multiply: ``speed_ratio_engine`` * ``speed_ratio_recipe``, output tokens
-    per second at ``concurrency``.
+    Each share is a paired comparison of its own, so it has an interval of its own: engine is the
+    sibling against the baseline, recipe the variant against the sibling. Differences of a task
+    (``<task>_engine``, ``<task>_recipe``) add up over items that all three answered; ratios of
+    output tokens per second at ``concurrency`` (``speed_ratio_engine``, ``speed_ratio_recipe``)
+    multiply.
     """
-    by_name = {variant.variant: variant for variant in variants}
-    shares: dict[str, dict[str, float]] = {}
-    for name, variant in by_name.items():
-        sibling = unquantized_sibling(name, baseline, list(by_name))
-        if sibling is not None:
-            found = _shares(variant, by_name[sibling], concurrency)
-            if found:
-                shares[name] = found
+    shares: dict[str, dict[str, Estimate]] = {}
+    for name, variant in measured.items():
+        sibling = unquantized_sibling(name, baseline, list(measured))
+        if sibling is None:
+            continue
+        engine = _against(measured[sibling], measured[baseline], concurrency, confidence)
+        recipe = _against(variant, measured[sibling], concurrency, confidence)
+        found = {
+            f"{key}_{part}": share
+            for key in engine.keys() & recipe.keys()
+            for part, share in (("engine", engine[key]), ("recipe", recipe[key]))
+        }
+        if found:
+            shares[name] = dict(sorted(found.items()))
     return shares
 
 
-def _shares(
-    variant: VariantComparison, sibling: VariantComparison, concurrency: int
-) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for task, result in variant.quality.items():
-        other = sibling.quality.get(task)
-        if result.difference is not None and other is not None and other.difference is not None:
-            found[f"{task}_engine"] = other.difference.value
-            found[f"{task}_recipe"] = result.difference.value - other.difference.value
-    mine, theirs = _speed_ratio(variant, concurrency), _speed_ratio(sibling, concurrency)
-    if mine is not None and theirs:
-        found["speed_ratio_engine"] = theirs
-        found["speed_ratio_recipe"] = mine / theirs
+def _against(
+    mine: Measured, other: Measured, concurrency: int, confidence: float
+) -> dict[str, Estimate]:
+    """Differences by task and the ratio of speeds, as far as both were measured."""
+    found: dict[str, Estimate] = {}
+    for task, samples in mine.samples.items():
+        pairs = pair(samples, other.samples.get(task, ()))
+        if pairs:
+            change = difference(pairs, confidence)
+            found[task] = estimate(change.value, change.interval)
+    sides = (mine, other)
+    if all(
+        side.load is not None and not side.load.saturated and concurrency in side.records
+        for side in sides
+    ):
+        ratio = throughput_ratio(mine.records[concurrency], other.records[concurrency])
+        found["speed_ratio"] = Estimate.model_validate(ratio.model_dump())
     return found
-
-
-def _speed_ratio(variant: VariantComparison, concurrency: int) -> float | None:
-    ratios: Mapping[int, float] = {
-        level.concurrency: level.output_tok_per_s_ratio.value for level in variant.load
-    }
-    return None if variant.saturated_client else ratios.get(concurrency)

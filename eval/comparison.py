@@ -34,12 +34,14 @@ UNSERVED: frozenset[Stage] = frozenset({"quantize", "deploy"})
 LONGEST_LINE = 300
 
 
-def noise_floors(run_dir: Path, baseline: str, first: Measured) -> dict[str, float]:
-    """What two passes of the baseline differ by, by task; empty without a second pass."""
+def noise_floors(
+    run_dir: Path, baseline: str, first: Measured, confidence: float
+) -> dict[str, float]:
+    """What asking the baseline again can change, by task; empty without a second pass."""
     assert first.quality is not None
     second = read_repeat(run_dir, baseline, first.quality) or {}
     floors = {
-        task: noise_floor(rows, second[task])
+        task: noise_floor(rows, second[task], confidence)
         for task, rows in first.samples.items()
         if task in second
     }
@@ -84,7 +86,7 @@ def compare_level(
             throughput_ratio(records, baseline.records[level.concurrency])
         ),
         goodput_per_s=_estimate(good.per_s),
-        goodput_share=good.share,
+        goodput_share=_estimate(good.share),
         cost_per_million_output_tokens=(
             price / (speed * 3600) * 1e6 if price is not None and speed > 0 else None
         ),
@@ -174,7 +176,7 @@ def build_comparison(
                 f"the baseline {plan.baseline} has no figures of `make {stage}`"
                 + (f": {why}" if why else "; run it")
             )
-    floors = noise_floors(run_dir, plan.baseline, baseline)
+    floors = noise_floors(run_dir, plan.baseline, baseline, plan.objectives.confidence)
     compared = [
         compare_variant(variant, measured[variant.name], baseline, plan.objectives, floors)
         for variant in variants
@@ -187,7 +189,7 @@ def build_comparison(
         baseline=plan.baseline,
         variants=compared,
         failed={name: _why(found) for name, found in failures.items() if found},
-        attribution=attribute(compared, plan.baseline, concurrency),
+        attribution=attribute(measured, plan.baseline, concurrency, plan.objectives.confidence),
     )
     temporary = run_dir / f"{COMPARISON_NAME}.partial"
     temporary.write_text(result.model_dump_json(indent=2))

@@ -1,6 +1,6 @@
 """One variant against every objective: what it meets, misses, or leaves open. Pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deploy.plan import Objectives
@@ -10,6 +10,7 @@ from eval.schema import ComparisonFile, Estimate, LoadComparison, VariantCompari
 # The share of requests that must meet every latency objective.
 SLO_SHARE = 0.95
 GIB = 1 << 30
+NO_MEMORY = "memory: unknown, it could not be read of all the engine's processes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +33,20 @@ class Candidate:
         """Whether every objective is met, and proven to be."""
         return not self.failed and not self.undecided
 
-    @property
-    def need_bytes(self) -> tuple[int, int]:
-        """What it costs to hold: memory in use (else the artifact's size), then its weights."""
-        return self.variant.memory_bytes or self.variant.artifact_bytes, self.variant.weight_bytes
+
+def size_key(candidates: Sequence[Candidate]) -> Callable[[Candidate], tuple[int, int]]:
+    """How to order candidates by what it costs to hold them: memory in use, then weights.
+
+    Where the memory of any is unknown all are ordered by their weights: memory of one is not held
+    against a file of another.
+    """
+    known = all(c.variant.memory_bytes is not None for c in candidates)
+
+    def key(candidate: Candidate) -> tuple[int, int]:
+        weights = candidate.variant.weight_bytes
+        return (candidate.variant.memory_bytes or 0) if known else weights, weights
+
+    return key
 
 
 def measured_concurrency(comparison: ComparisonFile, objectives: Objectives) -> int | None:
@@ -68,7 +79,7 @@ def _judge_memory(
     if limit_gib is None:
         return [], []
     if variant.memory_bytes is None:
-        return [], ["memory: the engine reported none"]
+        return [], [NO_MEMORY]
     used = variant.memory_bytes / GIB
     over = used > limit_gib
     return ([f"memory: {used:.2f} GiB in use, {limit_gib:g} allowed"] if over else []), []
@@ -81,8 +92,14 @@ def _judge_speed(
         return [], ["speed: no load figures at the compared concurrency"]
     if variant.saturated_client:
         return [], ["speed: void, the load generator itself was the limit"]
-    if level.goodput_share < SLO_SHARE:
-        return [words.missed_slo(level, objectives.slo, SLO_SHARE)], []
+    share, slo = level.goodput_share, objectives.slo
+    if share.value < SLO_SHARE and (share.high is None or share.high >= SLO_SHARE):
+        return [], [words.unproven_slo(level, slo, SLO_SHARE)]
+    if share.value < SLO_SHARE:
+        return [words.missed_slo(level, slo, SLO_SHARE)], []
+    asked = any(limit is not None for limit in (slo.ttft_s, slo.tpot_s, slo.e2e_s))
+    if asked and (share.low is None or share.low < SLO_SHARE):
+        return [], [words.unproven_slo(level, slo, SLO_SHARE)]
     return [], []
 
 
@@ -94,8 +111,8 @@ def preferred_figure(
     Goodput in requests per second, latency as the median end to end in seconds, memory in bytes.
     """
     if objectives.prefer == "memory":
-        size = variant.memory_bytes or variant.artifact_bytes
-        return Estimate(value=size, low=None, high=None)
+        size = variant.memory_bytes
+        return None if size is None else Estimate(value=size, low=size, high=size)
     if level is None or variant.saturated_client:
         return None
     return level.goodput_per_s if objectives.prefer == "goodput" else level.e2e_s.get("p50")
@@ -121,7 +138,9 @@ def judge(
     )
     score = preferred_figure(variant, level, objectives)
     undecided = [reason for _, reasons in judged for reason in reasons]
-    if score is None and level is not None and not variant.saturated_client:
+    if score is None and objectives.prefer == "memory":
+        undecided += [NO_MEMORY] if NO_MEMORY not in undecided else []
+    elif score is None and level is not None and not variant.saturated_client:
         undecided.append("latency: too few requests to tell the median")
     broken = comparison.failed.get(variant.variant)
     return Candidate(

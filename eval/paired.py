@@ -1,5 +1,6 @@
 """One task of one variant against the baseline, item by item: pure functions over samples."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from eval.stats import (
     mcnemar_exact,
     paired_proportion_interval,
     wilson_interval,
+    z_value,
 )
 
 Pairs = Sequence[tuple[Sample, Sample]]
@@ -57,6 +59,14 @@ def _nll(samples: Sequence[Sample]) -> list[float]:
     return [sample.nll or 0.0 for sample in samples]
 
 
+def _changes(pairs: Pairs) -> tuple[list[float], list[float]]:
+    """Every item's difference, variant minus baseline, and its weight: 1, or its tokens."""
+    if is_accuracy([one for one, _ in pairs]):
+        return [(v.score or 0.0) - (b.score or 0.0) for v, b in pairs], [1.0] * len(pairs)
+    changes = [(v.nll or 0.0) - (b.nll or 0.0) for v, b in pairs]
+    return changes, [float(other.tokens or 0) for _, other in pairs]
+
+
 def difference(pairs: Pairs, confidence: float) -> Difference:
     """Variant minus baseline over the items that both answered.
 
@@ -71,12 +81,7 @@ def difference(pairs: Pairs, confidence: float) -> Difference:
         p_value = mcnemar_exact(to_wrong, to_right)
         flips = Flips(to_wrong=to_wrong, to_right=to_right, p_value=p_value)
         return Difference(value=interval.value, interval=interval, flips=flips)
-    if is_accuracy(mine):
-        changes = [(v.score or 0.0) - (b.score or 0.0) for v, b in pairs]
-        weights = [1.0] * len(pairs)
-    else:
-        changes = [v - b for v, b in zip(_nll(mine), _nll(theirs), strict=True)]
-        weights = [float(sample.tokens or 0) for sample in theirs]
+    changes, weights = _changes(pairs)
     return Difference(
         value=sum(changes) / sum(weights),
         interval=bootstrap_ratio(changes, weights, confidence),
@@ -84,11 +89,23 @@ def difference(pairs: Pairs, confidence: float) -> Difference:
     )
 
 
-def noise_floor(first: Sequence[Sample], second: Sequence[Sample]) -> float | None:
-    """What two passes of the baseline differ by (absolute); None without a common item."""
+def noise_floor(
+    first: Sequence[Sample], second: Sequence[Sample], confidence: float
+) -> float | None:
+    """What asking the same weights again can change of a task's figure; None without a common item.
+
+    From the differences d_i of the items between two passes of the baseline, over the weights'
+    sum W (items, or tokens): the larger of |sum d_i| / W, which is how far the two passes came
+    apart, and z sqrt(sum d_i^2) / W, which is how far noise of this size per item takes a sum of
+    signs that fall at random. The first alone would call it quiet where many answers flip both
+    ways.
+    """
     pairs = pair(second, first)
-    # The confidence decides only the interval, which is not used.
-    return abs(difference(pairs, 0.95).value) if pairs else None
+    if not pairs:
+        return None
+    changes, weights = _changes(pairs)
+    spread = math.sqrt(sum(change * change for change in changes))
+    return max(abs(sum(changes)), z_value(confidence) * spread) / sum(weights)
 
 
 def _is_significant(found: Difference, noise: float, confidence: float) -> bool:
@@ -144,4 +161,5 @@ def compare_task(
         significant=(
             found is not None and _is_significant(found, noise or 0.0, objectives.confidence)
         ),
+        truncated_prompts=int(score.details.get("truncated_prompts", 0)),
     )

@@ -58,8 +58,9 @@ class TaskComparison(_File):
     """One task of one variant against the baseline, paired item by item.
 
     ``difference`` is variant minus baseline (accuracy: negative is a loss; nats per token:
-    positive is a loss), ``noise_floor`` the same difference between two passes of the baseline
-    (absolute). ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
+    positive is a loss), ``noise_floor`` what asking the same weights again can change of it
+    (absolute, ``eval.paired.noise_floor``). ``truncated_prompts`` did not fit the context and were
+    cut. ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
     ``worse`` (inferior beyond it), or ``undecided`` (the interval spans the margin).
     """
 
@@ -72,6 +73,7 @@ class TaskComparison(_File):
     margin: float
     verdict: Literal["equal_or_better", "worse", "undecided"]
     significant: bool
+    truncated_prompts: int = 0
 
 
 class LoadComparison(_File):
@@ -90,7 +92,7 @@ class LoadComparison(_File):
     output_tok_per_s: Estimate
     output_tok_per_s_ratio: Estimate
     goodput_per_s: Estimate
-    goodput_share: float
+    goodput_share: Estimate
     cost_per_million_output_tokens: float | None
 
 
@@ -116,8 +118,9 @@ class ComparisonFile(_File):
 
     ``attribution`` separates engine and recipe: for a variant whose recipe also runs unquantized
     on its engine (for example ``gguf-bf16`` for every ``gguf-*``), the engine's own share of the
-    quality difference and of the speed ratio. ``failed`` says why a variant has no figures, or not
-    all of them; one that was never served is not among ``variants``.
+    quality difference and of the speed ratio, each with its interval. ``failed`` says why a
+    variant has no figures, or not all of them; one that was never served is not among
+    ``variants``.
     """
 
     schema_version: Literal[1] = 1
@@ -127,7 +130,7 @@ class ComparisonFile(_File):
     baseline: str
     variants: list[VariantComparison]
     failed: dict[str, str] = {}
-    attribution: dict[str, dict[str, float]]
+    attribution: dict[str, dict[str, Estimate]]
 
 
 class Ranked(_File):

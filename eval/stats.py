@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
+from loadtest.bootstrap import wilson
+
 Floats = npt.NDArray[np.float64]
 Decision = Literal["equal_or_better", "worse", "undecided"]
 
@@ -40,13 +42,8 @@ def z_value(confidence: float) -> float:
 
 def wilson_interval(successes: float, trials: int, confidence: float) -> Interval:
     """Wilson's score interval of a proportion (Wilson, JASA 22, 1927)."""
-    z, share = z_value(confidence), successes / trials
-    scale = 1 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == trials else centre + half
-    return Interval(value=share, low=low, high=high)
+    low, high = wilson(successes, trials, confidence)
+    return Interval(value=successes / trials, low=low, high=high)
 
 
 def mcnemar_exact(to_wrong: int, to_right: int) -> float:

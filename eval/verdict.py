@@ -11,19 +11,15 @@ from collections.abc import Sequence
 from deploy.plan import Objectives
 from eval import verdict_evidence as evidence
 from eval import verdict_words as words
-from eval.judging import Candidate, failure_words, judge
+from eval.judging import Candidate, failure_words, judge, size_key
 from eval.schema import ComparisonFile, Estimate, Ranked, VerdictFile
 
 
-def _bounds(estimate: Estimate) -> tuple[float, float]:
-    low = estimate.value if estimate.low is None else estimate.low
-    return low, estimate.value if estimate.high is None else estimate.high
-
-
 def are_equal(one: Estimate, other: Estimate) -> bool:
-    """Whether two figures cannot be told apart: their intervals overlap."""
-    (low, high), (other_low, other_high) = _bounds(one), _bounds(other)
-    return low <= other_high and other_low <= high
+    """Whether two figures cannot be told apart: their intervals overlap, or one has none."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return True
+    return one.low <= other.high and other.low <= one.high
 
 
 def rank(candidates: Sequence[Candidate], prefer: str) -> list[Candidate]:
@@ -35,10 +31,11 @@ def rank(candidates: Sequence[Candidate], prefer: str) -> list[Candidate]:
     ranked: list[Candidate] = []
     for wanted in (0, 1, 2):
         pool = [c for c in candidates if (2 if c.failed else 1 if c.undecided else 0) == wanted]
-        pool.sort(key=lambda c: (sign * c.score.value if c.score else float("inf"), c.need_bytes))
+        size = size_key(pool)
+        pool.sort(key=lambda c: (sign * c.score.value if c.score else float("inf"), size(c)))
         equal = [c for c in pool if c.score and pool[0].score and are_equal(c.score, pool[0].score)]
         if equal:
-            first = min(equal, key=lambda c: c.need_bytes)
+            first = min(equal, key=size_key(equal))
             pool = [first, *(c for c in pool if c is not first)]
         ranked += pool
     return ranked
@@ -118,7 +115,7 @@ def decide(
 
 
 def _smallest(passing: Sequence[Candidate]) -> str | None:
-    weights = [(c.variant.weight_bytes, *c.need_bytes, c.name) for c in passing]
+    weights = [(c.variant.weight_bytes, c.name) for c in passing]
     return min(weights)[-1] if weights else None
 
 

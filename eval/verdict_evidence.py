@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.schema import LoadComparison, TaskComparison, VariantComparison
+from eval.schema import Estimate, LoadComparison, TaskComparison, VariantComparison
 from eval.stats import Interval
 from eval.verdict_words import (
     View,
@@ -57,6 +57,12 @@ def _size_reason(view: View, variant: VariantComparison) -> str:
     return f"{weights}{'' if view.is_baseline(variant) else f', {share}'}{in_use}."
 
 
+def _share(ratio: Estimate) -> str:
+    if ratio.low is None or ratio.high is None:
+        return f"about {times(ratio.value)}"
+    return f"{times(ratio.value)} ({ratio.low:.2f} to {ratio.high:.2f})"
+
+
 def reasons(
     view: View, variant: VariantComparison, level: LoadComparison | None, equal: Sequence[str]
 ) -> list[str]:
@@ -66,14 +72,14 @@ def reasons(
         found.append(_speed_reason(view, variant, level))
         if slo_words(view.objectives.slo):
             found.append(
-                f"{100 * level.goodput_share:.0f} % of its requests meet "
+                f"{100 * level.goodput_share.value:.0f} % of its requests meet "
                 f"{slo_words(view.objectives.slo)}."
             )
     shares = view.comparison.attribution.get(variant.variant, {})
     if "speed_ratio_engine" in shares:
         found.append(
-            f"Of the speed, the engine gives {times(shares['speed_ratio_engine'])} and the "
-            f"number format {times(shares['speed_ratio_recipe'])}."
+            f"Of the speed, the engine gives {_share(shares['speed_ratio_engine'])} and the "
+            f"number format {_share(shares['speed_ratio_recipe'])}."
         )
     found += [
         reason
@@ -82,10 +88,13 @@ def reasons(
     ]
     found.append(_size_reason(view, variant))
     if equal:
+        held = [v for v in view.comparison.variants if v.variant in {variant.variant, *equal}]
+        known = all(v.memory_bytes is not None for v in held)
+        why_smaller = "needs less memory" if known else "has the smaller weights"
         verb = "do" if len(equal) > 1 else "does"
         found.append(
             f"{', '.join(equal)} {verb} as well within the interval of the measurement; "
-            f"{variant.variant} needs less memory."
+            f"{variant.variant} {why_smaller}."
         )
     return found
 
@@ -99,9 +108,16 @@ def caveats(view: View, open_: Sequence[tuple[str, Sequence[str]]]) -> list[str]
             found.append(f"{task}: the baseline was asked once, so its noise is unknown.")
         elif result.noise_floor > result.margin:
             found.append(
-                f"{task}: two passes of the baseline differ by "
+                f"{task}: asking the baseline again may change "
                 f"{amount(result.metric, result.noise_floor)}, more than the margin."
             )
+    for variant in view.comparison.variants:
+        found += [
+            f"{task}: of {variant.variant}, {result.truncated_prompts:,} prompts did not fit "
+            "serving.context_length and were cut."
+            for task, result in variant.quality.items()
+            if result.truncated_prompts
+        ]
     silent = [v.variant for v in view.comparison.variants if v.memory_bytes is None]
     if silent:
         found.append(f"Memory in use is unknown for {', '.join(silent)}.")

@@ -98,14 +98,32 @@ def missed_slo(level: LoadComparison, slo: Slo, share: float) -> str:
     """Why the load disqualifies a variant."""
     did = f"meet {slo_words(slo)}" if slo_words(slo) else "succeed"
     return (
-        f"speed: {100 * level.goodput_share:.0f} % of the requests at {level.concurrency} streams "
-        f"{did}, {100 * share:.0f} % must"
+        f"speed: {100 * level.goodput_share.value:.0f} % of the requests at {level.concurrency} "
+        f"streams {did}, {100 * share:.0f} % must"
+    )
+
+
+def unproven_slo(level: LoadComparison, slo: Slo, share: float) -> str:
+    """Why the load neither passes nor disqualifies a variant."""
+    found = level.goodput_share
+    bounds = (
+        "too few to tell how sure that is"
+        if found.low is None or found.high is None
+        else f"{100 * found.low:.0f} to {100 * found.high:.0f}"
+    )
+    did = f"meet {slo_words(slo)}" if slo_words(slo) else "succeed"
+    return (
+        f"speed: {100 * found.value:.0f} % ({bounds}) of {level.requests:,} requests at "
+        f"{level.concurrency} streams {did}, {100 * share:.0f} % must: not proven; a longer "
+        "load.duration_s would tell"
     )
 
 
 def ratio_words(ratio: Estimate) -> str:
     """A speed ratio; one whose interval holds 1 is called the same."""
-    if ratio.low is not None and ratio.high is not None and ratio.low <= 1 <= ratio.high:
+    if ratio.low is None or ratio.high is None:
+        return f"about {times(ratio.value)} (too few requests for an interval) the throughput of"
+    if ratio.low <= 1 <= ratio.high:
         return "the same throughput as"
     return f"{times(ratio.value)} the throughput of"
 

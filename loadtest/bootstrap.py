@@ -7,7 +7,9 @@ resampled first (two-stage cluster bootstrap: Davison and Hinkley, Bootstrap Met
 Application, 1997, section 3.8), and then the blocks within each round drawn.
 """
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -59,3 +61,13 @@ def estimate(value: float, resampled: Floats, blocks: int) -> Estimate:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
     return Estimate(value=value, low=float(low), high=float(high))
+
+
+def wilson(successes: float, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The bounds of Wilson's score interval of a proportion (Wilson, JASA 22, 1927)."""
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share, scale = successes / trials, 1 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    low = 0.0 if successes == 0 else centre - half
+    return low, 1.0 if successes == trials else centre + half

@@ -19,7 +19,7 @@ from loadtest.failures import forget_failures, record_failure
 from loadtest.job import Job, LevelEnd
 from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
 from loadtest.locust_process import LoadTestError, run_locust
-from loadtest.merging import finish
+from loadtest.merging import finish, most_memory
 from loadtest.prompts import PromptSource, make_prompts
 from loadtest.records import RequestRecord, write_records
 from loadtest.run_directory import RESULTS_DIR, open_run
@@ -203,8 +203,8 @@ def _run_round(job: Job, plan: Plan, target: Target, say: Say) -> None:
 
 
 def _with_most_memory(before: Endpoint, after: Endpoint) -> Endpoint:
-    known = [m for m in (before.memory_bytes, after.memory_bytes) if m is not None]
-    return after.model_copy(update={"memory_bytes": max(known, default=None)})
+    most = most_memory([before.memory_bytes, after.memory_bytes])
+    return after.model_copy(update={"memory_bytes": most})
 
 
 def _check(job: Job, records: list[RequestRecord]) -> None:

@@ -27,8 +27,7 @@ def finish(plan: Plan, target: Target) -> LoadFile | None:
         )
         for concurrency in sorted(plan.load.concurrencies)
     ]
-    memories = [item.endpoint.memory_bytes for item in finished]
-    most = max((memory for memory in memories if memory is not None), default=None)
+    most = most_memory([item.endpoint.memory_bytes for item in finished])
     result = LoadFile(
         variant=target.endpoint.variant,
         inputs_sha256=target.inputs_sha256,
@@ -43,6 +42,12 @@ def finish(plan: Plan, target: Target) -> LoadFile | None:
     write_records(target.directory / REQUESTS_NAME, records)
     write_result(target.directory / LOAD_NAME, result)
     return result
+
+
+def most_memory(readings: Sequence[int | None]) -> int | None:
+    """The largest of several readings in bytes; None where one failed, as it may be the largest."""
+    known = [reading for reading in readings if reading is not None]
+    return max(known) if known and len(known) == len(readings) else None
 
 
 def summarize_level(

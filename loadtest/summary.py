@@ -26,7 +26,15 @@ from typing import Literal
 import numpy as np
 
 from deploy.plan import Slo
-from loadtest.bootstrap import Counts, Floats, blocks_of, draw_blocks, draw_rounds, estimate
+from loadtest.bootstrap import (
+    Counts,
+    Floats,
+    blocks_of,
+    draw_blocks,
+    draw_rounds,
+    estimate,
+    wilson,
+)
 from loadtest.job import LEAST_FOR_MEDIAN
 from loadtest.load_file import Estimate
 from loadtest.records import RequestRecord
@@ -41,7 +49,7 @@ class Goodput:
     """Requests that met every objective: per second, and as a share of all (0 to 1)."""
 
     per_s: Estimate
-    share: float
+    share: Estimate
 
 
 @cache
@@ -123,8 +131,28 @@ def goodput(records: Sequence[RequestRecord], slo: Slo, *, seed: int = 0) -> Goo
     kept = counted(records)
     return Goodput(
         per_s=_rate(records, lambda record: float(meets(record, slo)), seed),
-        share=sum(meets(record, slo) for record in kept) / len(kept),
+        share=_share(kept, slo, seed),
     )
+
+
+def _share(kept: Sequence[RequestRecord], slo: Slo, seed: int) -> Estimate:
+    """The share of requests that meet the objectives.
+
+    Its interval covers two others: the resampling of rounds and blocks, which knows that requests
+    of a batch succeed together, and Wilson's, because resampling a sample without a miss never
+    shows one.
+    """
+    blocks = blocks_of(kept)
+    met = np.array([sum(meets(r, slo) for r in block) for block in blocks])
+    sizes = np.array([len(block) for block in blocks])
+    rng = np.random.default_rng(seed)
+    counts = draw_blocks(blocks, draw_rounds(len({r.round for r in kept}), rng), rng)
+    share = float(met.sum() / sizes.sum())
+    low, high = wilson(int(met.sum()), len(kept))
+    resampled = estimate(share, (counts @ met) / (counts @ sizes), len(blocks))
+    if resampled.low is not None and resampled.high is not None:
+        low, high = min(low, resampled.low), max(high, resampled.high)
+    return Estimate(value=share, low=low, high=high)
 
 
 def meets(record: RequestRecord, slo: Slo) -> bool:

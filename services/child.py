@@ -46,18 +46,24 @@ def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def tree_memory_bytes(pid: int) -> int:
-    """Proportional set size of a process and its descendants, in bytes (Linux smaps)."""
-    total = 0
+def tree_memory_bytes(pid: int) -> int | None:
+    """Proportional set size of a process and its descendants, in bytes (Linux smaps).
+
+    None where any of them cannot be read: a part would look like a small engine.
+    """
     try:
         root = psutil.Process(pid)
-        for process in (root, *root.children(recursive=True)):
-            try:
-                total += process.memory_full_info().pss
-            except psutil.Error:
-                continue
+        total = int(root.memory_full_info().pss)
+        children = root.children(recursive=True)
     except psutil.Error:
-        return total
+        return None
+    for process in children:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.NoSuchProcess:
+            continue  # it ended meanwhile, and holds nothing
+        except psutil.Error:
+            return None
     return total
 
 
@@ -172,9 +178,9 @@ class EngineChild:
                 f"asked for its weights, {self.spec.title} answered {content[:200]!r} ({error!r})"
             ) from None
 
-    def memory_bytes(self) -> int:
-        """Memory in use by the engine and its descendants (PSS, bytes)."""
-        return tree_memory_bytes(self.process.pid) if self.process is not None else 0
+    def memory_bytes(self) -> int | None:
+        """Memory in use by the engine and its descendants (PSS, bytes); None where unknown."""
+        return tree_memory_bytes(self.process.pid) if self.process is not None else None
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL to whatever of its tree is left after the grace period.

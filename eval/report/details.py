@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from eval.report import formats
 from eval.report.inputs import Run
-from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
-from eval.schema import TaskComparison
+from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
+from eval.schema import Estimate, TaskComparison
 from quantize.drawing.glyphs import Mark
 
 
@@ -59,15 +59,15 @@ def attribution_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     rows = []
     for name in ordered:
         cells = [name_cell(name, marks)]
-        for key in keys:
-            value = known[name].get(key)
-            cells.append(
-                missing("no figure")
-                if value is None
-                else Cell(text=_share(run, key, value), value=value)
-            )
+        cells += [_share_cell(run, key, known[name].get(key)) for key in keys]
         rows.append(Row(key=marks[name].key if name in marks else None, cells=tuple(cells)))
     return Table(columns=tuple(columns), rows=tuple(rows))
+
+
+def _share_cell(run: Run, key: str, share: Estimate | None) -> Cell:
+    if share is None:
+        return missing("no figure")
+    return estimate_cell(share, lambda bound: _share(run, key, bound))
 
 
 def _column(key: str) -> Column:

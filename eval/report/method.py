@@ -51,8 +51,9 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Noise floor",
-        "What two passes of the baseline over the same items differ by; a change below it is not "
-        "charged to a variant.",
+        "What asking the same weights again can change: from the items' differences between two "
+        "passes of the baseline, the larger of what the passes came apart and of how far noise of "
+        "that size takes a mean. A change below it is not charged to a variant.",
     ),
     (
         "Ranges",
@@ -95,6 +96,7 @@ def limits(run: Run) -> list[str]:
         f"Prompts of {load.prompt_tokens} and outputs of {load.output_tokens} tokens, "
         f"{load.rounds} round(s) of {load.duration_s:g} s per level. Other "
         "lengths may change the order of the variants.",
+        _rounds_words(load.rounds),
         "Server and load generator share one machine, so absolute speeds are lower than on a "
         "server of its own; ratios suffer less.",
     ]
@@ -105,6 +107,21 @@ def limits(run: Run) -> list[str]:
         )
     said.append("The model, this machine and these versions only; another machine decides anew.")
     return said
+
+
+def _rounds_words(rounds: int) -> str:
+    """What the intervals of the load figures cover, which depends on how many rounds there were."""
+    if rounds == 1:
+        return (
+            "Intervals of load figures cover the spread of requests within the one round; what "
+            "another round would differ by is not in them."
+        )
+    seen = formats.percent(1 - 1 / rounds, 0)
+    return (
+        f"Intervals of load figures resample the {rounds} rounds and the requests within each. "
+        f"With {rounds} rounds such resampling shows only about {seen} of the variance between "
+        "rounds, so they are somewhat too narrow; more load.rounds mend that."
+    )
 
 
 def environment_facts(run: Run) -> list[Fact]:

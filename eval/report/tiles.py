@@ -93,8 +93,11 @@ def _slo(run: Run, load: LoadComparison) -> tuple[str, str]:
     slo = run.plan.objectives.slo
     if slo.ttft_s is None and slo.tpot_s is None and slo.e2e_s is None:
         return "", ""
-    share = formats.percent(load.goodput_share, 0)
-    tone = "good" if load.goodput_share >= SLO_SHARE else "bad"
+    found = load.goodput_share
+    share = formats.percent(found.value, 0)
+    met = found.low is not None and found.low >= SLO_SHARE
+    missed = found.high is not None and found.high < SLO_SHARE
+    tone = "good" if met else "bad" if missed else "unsure"
     return tone, f"{share} of requests meet the SLO"
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.plan import Load
-from eval.samples import Sample, write_samples
+from eval.measured import Measured
+from eval.samples import Sample, by_task, write_samples
 from eval.schema import QualityFile, TaskScore
 from loadtest.job import ClientHealth
 from loadtest.load_file import Endpoint, LevelSummary, LoadFile
@@ -117,11 +118,11 @@ def manifest(recipe: str) -> Manifest:
 
 
 def sha256_of(variant: str) -> str:
-    return manifest(find_variant(variant).recipe.name).content_sha256
+    recipe = find_variant(variant).recipe.name
+    return manifest(recipe if recipe in SIZES else "bf16").content_sha256
 
 
-def write_load(folder: Path, variant: str, token_s: float) -> None:
-    rows = records(variant, token_s)
+def load_file(variant: str, rows: list[RequestRecord]) -> LoadFile:
     client = ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=0.0)
     level = LevelSummary(
         concurrency=1,
@@ -137,7 +138,7 @@ def write_load(folder: Path, variant: str, token_s: float) -> None:
         tokens_per_chunk=1.0,
         client=client,
     )
-    load = LoadFile(
+    return LoadFile(
         variant=variant,
         inputs_sha256="i",
         endpoint=Endpoint(
@@ -156,8 +157,24 @@ def write_load(folder: Path, variant: str, token_s: float) -> None:
         seconds=1.0,
         locust_version="2",
     )
-    (folder / "load.json").write_text(load.model_dump_json())
+
+
+def write_load(folder: Path, variant: str, token_s: float) -> None:
+    rows = records(variant, token_s)
+    (folder / "load.json").write_text(load_file(variant, rows).model_dump_json())
     write_records(folder / "requests.parquet", rows)
+
+
+def measured_of(variant: str, samples: list[Sample], token_s: float) -> Measured:
+    """The same without files, for any variant."""
+    rows = records(variant, token_s)
+    return Measured(
+        manifest=manifest("bf16"),
+        quality=None,
+        samples=by_task(samples),
+        load=load_file(variant, rows),
+        records={1: rows},
+    )
 
 
 def write_quality(

@@ -11,8 +11,7 @@ from eval.measured import ComparisonError
 from eval.paired import compare_task, difference, noise_floor
 from eval.samples import pair
 from eval.schema import ComparisonFile, TaskScore
-from tests.eval.report import builders
-from tests.eval.run_on_disk import BASE, answers, documents, flipped
+from tests.eval.run_on_disk import BASE, answers, documents, flipped, measured_of
 
 ACCURACY = TaskScore(metric="accuracy", value=0.0, items=1, details={})
 NLL = TaskScore(metric="nll_per_token", value=0.0, items=1, details={})
@@ -90,10 +89,21 @@ def test_a_shared_difficulty_of_the_documents_cancels_in_the_pair() -> None:
     assert interval.high - interval.low == pytest.approx(0, abs=1e-9)
 
 
-def test_the_noise_floor_is_what_two_passes_differ_by() -> None:
-    first, second = answers("t", BASE), answers("t", flipped(BASE, 9, 4))
-    assert noise_floor(first, second) == pytest.approx(0.005)
-    assert noise_floor(first, []) is None
+def test_answers_that_flip_both_ways_are_noise_though_the_means_agree() -> None:
+    first = answers("t", BASE)
+    assert noise_floor(first, first, 0.95) == 0
+    # 32 of 1,000 answers changed: by chance alone the mean may move by 1.96 * sqrt(32) / 1000.
+    even = noise_floor(first, answers("t", flipped(BASE, 16, 16)), 0.95)
+    assert even == pytest.approx(0.01109, abs=1e-5)
+    assert noise_floor(first, [], 0.95) is None
+
+
+def test_a_drift_between_two_passes_is_noise_too() -> None:
+    first = answers("t", BASE)
+    assert noise_floor(first, answers("t", flipped(BASE, 40, 0)), 0.95) == pytest.approx(0.04)
+    documents_ = documents("t", [230.0] * 40)
+    drifted = documents("t", [231.0] * 40)
+    assert noise_floor(documents_, drifted, 0.95) == pytest.approx(0.01)
 
 
 def test_variants_without_a_common_item_are_not_compared() -> None:
@@ -102,20 +112,24 @@ def test_variants_without_a_common_item_are_not_compared() -> None:
         compare_task(mine, answers("t", BASE), ACCURACY, Objectives(), None)
 
 
-def test_engine_and_recipe_shares_add_up_and_multiply() -> None:
-    found = builders.comparison()
-    shares = attribute(found.variants, "bf16-vllm", 16)
-    assert set(shares) == {"gguf-q8_0", "gguf-q4_k_m", "gguf-q2_k"}
-    q2 = next(v for v in found.variants if v.variant == "gguf-q2_k")
-    difference_ = q2.quality["assay_choice"].difference
-    assert difference_ is not None
+def test_engine_and_recipe_shares_add_up_multiply_and_have_intervals() -> None:
+    right = {"bf16-vllm": BASE, "gguf-bf16": flipped(BASE, 8, 4), "gguf-q2_k": flipped(BASE, 90, 5)}
+    token_s = {"bf16-vllm": 0.02, "gguf-bf16": 0.016, "gguf-q2_k": 0.01}
+    measured = {name: measured_of(name, answers("t", right[name]), token_s[name]) for name in right}
+    shares = attribute(measured, "bf16-vllm", 1, 0.95)
+    assert set(shares) == {"gguf-q2_k"}
     mine = shares["gguf-q2_k"]
-    assert mine["assay_choice_engine"] + mine["assay_choice_recipe"] == pytest.approx(
-        difference_.value
-    )
-    assert mine["speed_ratio_engine"] * mine["speed_ratio_recipe"] == pytest.approx(
-        q2.load[-1].output_tok_per_s_ratio.value
-    )
+    assert mine["t_engine"].value == pytest.approx(-0.004)
+    assert mine["t_engine"].value + mine["t_recipe"].value == pytest.approx(-0.085)
+    ratio = mine["speed_ratio_engine"].value * mine["speed_ratio_recipe"].value
+    assert ratio == pytest.approx(2)
+    for share in mine.values():
+        assert share.low is not None
+        assert share.high is not None
+        assert share.low <= share.value <= share.high
+    # The recipe's loss is beyond doubt, the engine's is not.
+    assert mine["t_engine"].low < 0 < mine["t_engine"].high  # type: ignore[operator]
+    assert mine["t_recipe"].high < 0  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +158,7 @@ def test_a_run_is_paired_from_its_files(tiny_plan: Plan, tiny_run: Path, tmp_pat
     assert (base.variant, mine.variant, result.baseline) == ("bf16-vllm", "gguf-q8_0", "bf16-vllm")
     assert (mine.weight_bytes, mine.artifact_bytes, mine.memory_bytes) == (200, 207, 1000)
     assert mine.refused_tasks == {"u": "no echo_logprobs"}
-    assert mine.quality["t"].noise_floor == pytest.approx(0.002)
+    assert mine.quality["t"].noise_floor == pytest.approx(0.00277, abs=1e-5)
     assert mine.quality["t"].flips is not None
     assert mine.quality["t"].flips.to_wrong == 6
 
@@ -155,11 +169,14 @@ def test_speed_is_a_ratio_with_goodput_and_cost(
     base, mine = build_comparison(tiny_run, tiny_plan, artifacts=tmp_path / "artifacts").variants
     assert base.load[0].output_tok_per_s_ratio.value == pytest.approx(1)
     level = mine.load[0]
+    share = base.load[0].goodput_share
+    assert share.high is not None
+    assert 0.1 < share.high < 0.2
     assert level.output_tok_per_s_ratio.value == pytest.approx(2)
     assert level.output_tok_per_s.value == pytest.approx(100)
     # 3.6 an hour at 100 tokens per second: 10 for a million tokens.
     assert level.cost_per_million_output_tokens == pytest.approx(10)
-    assert (base.load[0].goodput_share, level.goodput_share) == (0, 1)
+    assert (base.load[0].goodput_share.value, level.goodput_share.value) == (0, 1)
 
 
 def test_a_variant_without_load_figures_stays_without_them(

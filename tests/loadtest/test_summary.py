@@ -94,7 +94,7 @@ def test_goodput_counts_errors_in_the_denominator() -> None:
     slow = a_record(scheduled_s=3, send_s=3, first_token_s=3.9, last_token_s=4, end_s=4)
     lost = failed(scheduled_s=4, send_s=4, end_s=5)
     found = goodput([*in_a_row(3), slow, lost], Slo(ttft_s=0.6))
-    assert found.share == pytest.approx(3 / 5)
+    assert found.share.value == pytest.approx(3 / 5)
     assert found.per_s.value == pytest.approx(3 / 5)
 
 
@@ -134,3 +134,28 @@ def test_records_that_do_not_belong_together_are_refused() -> None:
         output_throughput([a_record(), a_record(concurrency=2)])
     with pytest.raises(ValueError, match="no counted request"):
         output_throughput([a_record(counted=False)])
+
+
+def test_a_share_without_a_miss_is_not_taken_for_certain() -> None:
+    few, many = (goodput(in_a_row(count), Slo(ttft_s=0.6)).share for count in (20, 200))
+    assert (few.value, few.high) == (many.value, many.high) == (1, 1)
+    # Wilson's lower bound n / (n + z^2) of a sample that met the objective in every request.
+    assert few.low == pytest.approx(20 / (20 + 1.96**2), abs=1e-4)
+    assert many.low == pytest.approx(200 / (200 + 1.96**2), abs=1e-4)
+
+
+def test_requests_that_fail_together_make_the_share_less_sure() -> None:
+    users = 8
+    apart, together = [], []
+    for number in range(160):
+        block, place = divmod(number, users)
+        shape = {"round": block % 2, "concurrency": users, "scheduled_s": block, "send_s": block}
+        good = a_record(**shape, first_token_s=block + 0.5, last_token_s=block + 1, end_s=block + 1)
+        bad = failed(**shape, end_s=block + 1)
+        apart.append(bad if place == block % users else good)
+        together.append(bad if block in {3, 10} or (block == 17 and place < 4) else good)
+    spread = [goodput(rows, Slo()).share for rows in (apart, together)]
+    assert spread[0].value == spread[1].value == 0.875
+    assert spread[0].low is not None
+    assert spread[1].low is not None
+    assert spread[1].low < spread[0].low - 0.05

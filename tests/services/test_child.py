@@ -1,6 +1,8 @@
 """An engine process: proven to be ours, its failures told, nothing of it left."""
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from services.child import EngineChild, EngineError, free_port, log_tail
+from services.child import EngineChild, EngineError, free_port, log_tail, tree_memory_bytes
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 from tests.services.test_variants import launch
 
@@ -58,7 +60,7 @@ async def test_an_engine_is_ready_when_it_lists_our_model_under_our_key(tmp_path
         engine.spec = replace(engine.spec, weights_request=("GET", "/no-such-route", b""))
         with pytest.raises(EngineError, match="answered 404"):
             await engine.held_weights(session)
-    assert engine.memory_bytes() > 0
+    assert (engine.memory_bytes() or 0) > 0
     engine.stop()
 
 
@@ -114,3 +116,28 @@ def test_the_end_of_a_log_is_shown_and_a_missing_one_is_empty(tmp_path: Path) ->
     log.write_text("\n".join(str(number) for number in range(100)))
     assert log_tail(log, 2) == "98\n99"
     assert free_port() > 0
+
+
+def test_memory_that_cannot_be_read_of_every_process_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    own = os.getpid()
+    refused = {parent.pid}
+    read = psutil.Process.memory_full_info
+
+    def memory_full_info(process: psutil.Process) -> object:
+        if process.pid in refused:
+            raise psutil.AccessDenied(process.pid)
+        return read(process)
+
+    try:
+        assert (tree_memory_bytes(own) or 0) > (tree_memory_bytes(parent.pid) or 0) > 0
+        monkeypatch.setattr(psutil.Process, "memory_full_info", memory_full_info)
+        assert tree_memory_bytes(parent.pid) is None
+        assert tree_memory_bytes(own) is None
+    finally:
+        parent.kill()
+        parent.wait()
+    assert (tree_memory_bytes(own) or 0) > 0
+    assert tree_memory_bytes(parent.pid) is None

@@ -68,6 +68,11 @@ def estimate(value: float, half_width: float) -> Estimate:
     return Estimate(value=value, low=value - half_width, high=value + half_width)
 
 
+def share(value: float) -> Estimate:
+    """A share of requests, known to three points or so."""
+    return Estimate(value=value, low=max(0.0, value - 0.03), high=min(1.0, value + 0.03))
+
+
 def judge(gain: Estimate, margin: float) -> Literal["equal_or_better", "worse", "undecided"]:
     """Where the whole interval lies against the margin."""
     if gain.low is None or gain.high is None:
@@ -116,7 +121,7 @@ def load_comparison(sketch: Sketch, concurrency: int, baseline_speed: float) -> 
         output_tok_per_s=estimate(speed, speed * 0.035),
         output_tok_per_s_ratio=estimate(speed / base, speed / base * 0.04),
         goodput_per_s=estimate(speed / 64 * (0.99 if ok else 0.4), speed / 64 * 0.04),
-        goodput_share=0.994 if ok else 0.4,
+        goodput_share=share(0.994 if ok else 0.4),
         cost_per_million_output_tokens=None,
     )
 
@@ -159,10 +164,10 @@ def comparison(sketches: tuple[Sketch, ...] = CPU_DEMO, model: str = "reference"
         variants=[variant_comparison(sketch, sketches[0]) for sketch in sketches],
         attribution={
             sketch.name: {
-                "assay_choice_engine": 0.001,
-                "assay_choice_recipe": sketch.loss / 100 - 0.001,
-                "speed_ratio_engine": 1.67,
-                "speed_ratio_recipe": sketch.speed / 688,
+                "assay_choice_engine": estimate(0.001, 0.004),
+                "assay_choice_recipe": estimate(sketch.loss / 100 - 0.001, 0.02),
+                "speed_ratio_engine": estimate(1.67, 0.05),
+                "speed_ratio_recipe": estimate(sketch.speed / 688, 0.04),
             }
             for sketch in sketches
             if sketch.recipe.startswith("gguf-") and sketch.recipe != "gguf-bf16"
