@@ -1,5 +1,5 @@
 # One line per target; the logic lives in Python.
-# Options: PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11
+# Options: DRY_RUN=1 (quantize)  PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11
 PYTHON ?= python3
 CONTROL = .venvs/control/bin/python
 OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
@@ -14,7 +14,7 @@ compare: setup   ## everything: quantize, serve, load-test, question, report, ve
 deploy-all: quantize ## serve every variant in the background; returns when all are ready
 	@$(OWNED) $(CONTROL) -m deploy up $(OPTIONS)
 quantize: setup  ## make what is missing of the plan's artifacts
-	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS)
+	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS) $(if $(DRY_RUN),--dry-run)
 explore: setup   ## figures of what every number format keeps of the model: page and pictures
 	@$(OWNED) $(CONTROL) -m quantize explore $(if $(MODEL),--model $(MODEL))
 loadtest:        ## load-test what is served

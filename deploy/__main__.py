@@ -7,6 +7,7 @@ from deploy.cluster import host
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.health import health, table
 from deploy.lock import hold
+from deploy.machine_check import check_machine
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.settings import gateway_settings, replica_settings
 from deploy.up import new_record, up
@@ -25,11 +26,14 @@ def _say(line: str) -> None:
 
 
 def _quantize(arguments: argparse.Namespace) -> None:
-    make_artifacts(plan_of(arguments))
+    plan = plan_of(arguments)
+    check_machine(plan)
+    make_artifacts(plan, dry_run=arguments.dry_run)
 
 
 def _up(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
+    check_machine(plan)
     _say(f"deploy: {len(plan.variants)} variants at {plan.serving.url}")
     with hold(RUN_DIR, "make deploy-all"):
         up(plan, plan_arguments(arguments, plan), _say, owned=False, needed=plan.variants)
@@ -69,6 +73,8 @@ def main() -> None:
         command = commands.add_parser(name, help=summary)
         if name not in {"status", "down"}:
             add_plan_options(command)
+        if name == "quantize":
+            command.add_argument("--dry-run", action="store_true", help="only say what it would do")
     arguments = parser.parse_args()
     action = {"quantize": _quantize, "up": _up, "host": _host, "status": _status, "down": _down}
     run_command("deploy", lambda: action[arguments.command](arguments))

@@ -50,13 +50,14 @@ def source_model(plan: Plan) -> SourceModel:
     return fingerprint(plan.model)
 
 
-def make_artifacts(plan: Plan) -> None:
-    """Make what is missing of the plan's artifacts; finished ones are reused.
+def make_artifacts(plan: Plan, *, dry_run: bool = False) -> None:
+    """Make what is missing of the plan's artifacts (or only say so); finished ones are reused.
 
     Raises:
         StageError: the quantize command failed.
     """
-    run_stage("quantize", quantize_command(plan, recipe_names(plan)))
+    command = quantize_command(plan, recipe_names(plan))
+    run_stage("quantize", [*command, "--dry-run"] if dry_run else command)
 
 
 def make_what_can_be(plan: Plan) -> dict[str, str]:

@@ -9,7 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from deploy.artifacts import artifact_of, source_model
-from deploy.environments import ROOT, VENVS, python_of
+from deploy.environments import ENVIRONMENTS, ROOT, VENVS, python_of
 from deploy.plan import Plan
 from deploy.service import RUN_DIR, DeployError
 from quantize.manifest import read_manifest
@@ -35,7 +35,17 @@ def engine_version(engine: EngineSpec) -> tuple[str, str]:
             return name, installed[name]
     raise DeployError(
         f"the environment {engine.environment!r} holds no {engine.title} "
-        f"({' or '.join(engine.distributions)}): run `make setup`"
+        f"({' or '.join(engine.distributions)}): {_remedy(engine)}"
+    )
+
+
+def _remedy(engine: EngineSpec) -> str:
+    """How an engine gets into its environment."""
+    if engine.environment in ENVIRONMENTS:
+        return "run `make setup`"
+    return (
+        "`make setup` does not install it; on a machine with an NVIDIA GPU, install "
+        f"deploy/envs/{engine.environment}.in into {VENVS / engine.environment}"
     )
 
 

@@ -4,6 +4,7 @@ import argparse
 
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.lock import hold
+from deploy.machine_check import check_machine
 from eval.lm_eval_process import QualityError
 from eval.pipeline import compare, make_report
 from eval.quality import run_quality
@@ -21,7 +22,9 @@ def _say(line: str) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    compare(plan_of(arguments), lambda plan: plan_arguments(arguments, plan), _say)
+    plan = plan_of(arguments)
+    check_machine(plan)
+    compare(plan, lambda plan: plan_arguments(arguments, plan), _say)
 
 
 def _quality(arguments: argparse.Namespace) -> None:
