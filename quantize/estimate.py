@@ -14,7 +14,7 @@ from quantize.manifest import MANIFEST_NAME, ArtifactError, Manifest, read_manif
 from quantize.model_shape import ModelShape, read_shape
 from quantize.order import Item, Order
 from quantize.recipe import Method
-from quantize.source_model import read_config
+from quantize.source_model import TOKENIZER_FILES, read_config
 from quantize.storage import weight_bytes
 
 # Seconds per million parameters after the start of the tool: the reference model (23 M), two
@@ -24,9 +24,8 @@ SECONDS_PER_MILLION: Mapping[Method, float] = MappingProxyType(
     {"copy": 0.05, "rtn": 0.5, "gptq": 2.0, "awq": 5.0, "modelopt": 1.5, "gguf": 0.3}
 )
 _UNSTARTED: tuple[Method, ...] = ("copy",)
-# Tokenizer, configuration, manifest and padding; the larger of the two.
-_BESIDE_BYTES = 16 << 20
-_BESIDE_SHARE = 0.02
+# Headers of the weight files, the configuration and the manifest.
+_HEADER_BYTES = 1 << 18
 
 
 class DiskRoomError(ValueError):
@@ -51,15 +50,20 @@ def estimate(order: Order, items: Iterable[Item]) -> list[Estimate]:
     """
     shape = read_shape(read_config(order.model.folder))
     earlier = earlier_manifests(order.artifacts)
-    return [_estimate(item, shape, earlier) for item in items]
+    beside = _HEADER_BYTES + sum(
+        (order.model.folder / name).stat().st_size
+        for name in TOKENIZER_FILES
+        if (order.model.folder / name).is_file()
+    )
+    return [_estimate(item, shape, beside, earlier) for item in items]
 
 
-def _estimate(item: Item, shape: ModelShape, earlier: Sequence[Manifest]) -> Estimate:
+def _estimate(item: Item, shape: ModelShape, beside: int, earlier: Sequence[Manifest]) -> Estimate:
     weights = weight_bytes(shape, item.recipe)
     seconds, basis = expected_seconds(item.recipe.name, item.recipe.method, shape, earlier)
     return Estimate(
         recipe=item.recipe.name,
-        size_bytes=int(weights + max(_BESIDE_BYTES, _BESIDE_SHARE * weights)),
+        size_bytes=int(weights) + beside,
         seconds=seconds,
         basis=basis,
     )
