@@ -71,10 +71,12 @@ class InputRounding:
             return round_mxfp8(values, _MX_RULE)
         if self.kind in {"fp8", "fp8-token"}:
             scale = self._scale(values, _E4M3_MAX)
-            return E4M3.round(values / scale) * scale
+            return E4M3.round(values * scale.reciprocal()) * scale
         assert self.kind in {"int8", "int8-token"}, self.kind
         scale = self._scale(values, _INT8_MAX)
-        return torch.clamp(torch.round(values / scale), -_INT8_MAX - 1, _INT8_MAX) * scale
+        # Multiplied by the reciprocal, as tools and kernels do it: it decides ties.
+        steps = torch.round(values * scale.reciprocal())
+        return torch.clamp(steps, -_INT8_MAX - 1, _INT8_MAX) * scale
 
     def _scale(self, values: Tensor, largest: float) -> Tensor:
         """The static scale, or the scale that makes each token's largest value the format's."""

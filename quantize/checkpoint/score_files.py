@@ -44,15 +44,20 @@ class Distance(_File):
 
 
 class Scored(_File):
-    """``logprobs`` ``(sequences, tokens - 1)`` of the decoded artifact, in nats."""
+    """``logprobs`` ``(sequences, tokens - 1)`` of the decoded artifact in float32, in nats.
+
+    ``to_tool`` is its distance to the tool's own model in memory, ``bf16_rounding`` to itself
+    computed in bfloat16: the yardstick. A value next to the border of two codes falls to either
+    side by the last bit of what came before, so no two ways of computing agree better than that.
+    """
 
     logprobs: list[list[float]]
     to_tool: Distance | None
+    bf16_rounding: Distance
 
 
 class Scores(_File):
-    """``ids`` ``(sequences, tokens)``; ``bf16_rounding`` is the yardstick for ``to_tool``."""
+    """``ids`` ``(sequences, tokens)``, and every artifact's scores on them by recipe."""
 
     ids: list[list[int]]
-    bf16_rounding: Distance
     scored: dict[str, Scored]

@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 
 from quantize.calibration import CalibrationPlan
 from quantize.calibration_tokens import calibration_tokens
 from quantize.checkpoint.emulation import load_emulated, load_gguf
-from quantize.checkpoint.score_files import Distance, Scored, ScoreRequest, Scores
+from quantize.checkpoint.score_files import ArtifactToScore, Distance, Scored, ScoreRequest, Scores
 from quantize.weight_measures import GGUF_NAME
 
 
@@ -46,12 +45,6 @@ def logits_of(model: Any, ids: Tensor) -> Tensor:
     return logits
 
 
-def _emulated_logits(artifact: Path, config: Path, batches: list[Tensor]) -> list[Tensor]:
-    is_gguf = (artifact / GGUF_NAME).is_file()
-    model = load_gguf(artifact, config) if is_gguf else load_emulated(artifact).model
-    return [logits_of(model, ids) for ids in batches]
-
-
 def run(request: ScoreRequest) -> Scores:
     """Score every artifact of a request, one model in memory at a time."""
     plan = CalibrationPlan(
@@ -60,24 +53,31 @@ def run(request: ScoreRequest) -> Scores:
     ids = torch.tensor(calibration_tokens(request.model, plan))
     scored: dict[str, Scored] = {}
     for item in request.artifacts:
-        proof = load_file(item.proof) if item.proof else None
-        batches = [ids] if proof is None else [ids, proof["ids"]]
-        found = _emulated_logits(item.artifact, request.model, batches)
-        scored[item.recipe] = Scored(
-            logprobs=token_scores(found[0], ids).tolist(),
-            to_tool=distance(found[1], proof["logits"], proof["ids"]) if proof else None,
-        )
-        print(f"scored {item.recipe}", file=sys.stderr, flush=True)
-    return Scores(ids=ids.tolist(), bf16_rounding=_bf16_rounding(request.model, ids), scored=scored)
+        scored[item.recipe] = _score(item, request.model, ids)
+        print(f"progress: scored {len(scored)}/{len(request.artifacts)}", flush=True)
+    return Scores(ids=ids.tolist(), scored=scored)
 
 
-def _bf16_rounding(folder: Path, ids: Tensor) -> Distance:
-    """The yardstick: the unquantized model computed in bfloat16 against itself in float32."""
-    logits = []
-    for dtype in (torch.bfloat16, torch.float32):
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-        logits.append(logits_of(model, ids))
-    return distance(logits[0], logits[1], ids)
+def _score(item: ArtifactToScore, config: Path, ids: Tensor) -> Scored:
+    exact = _load(item.artifact, config, torch.float32)
+    logits = logits_of(exact, ids)
+    to_tool = None
+    if item.proof is not None:
+        proof = load_file(item.proof)
+        to_tool = distance(logits_of(exact, proof["ids"]), proof["logits"], proof["ids"])
+    del exact
+    rounded = logits_of(_load(item.artifact, config, torch.bfloat16), ids)
+    return Scored(
+        logprobs=token_scores(logits, ids).tolist(),
+        to_tool=to_tool,
+        bf16_rounding=distance(rounded, logits, ids),
+    )
+
+
+def _load(artifact: Path, config: Path, dtype: torch.dtype) -> Any:
+    if (artifact / GGUF_NAME).is_file():
+        return load_gguf(artifact, config, dtype=dtype)
+    return load_emulated(artifact, dtype=dtype).model
 
 
 def main() -> int:
