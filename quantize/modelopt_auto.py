@@ -5,6 +5,7 @@ chooses the formats by linear programming so that the weights cost at most the b
 engines fuse (query, key and value; gate and up) get the same format.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,12 @@ def search(model: Any, batches: Sequence[torch.Tensor], parameters: Mapping[str,
     """
     small = [part for batch in batches for part in batch.split(_ROWS)]
     steps = min(len(small), int(parameters["score_steps"]))
+    done = itertools.count(1)
+
+    def forward(network: Any, ids: torch.Tensor) -> Any:
+        print(f"progress: trying formats, pass {next(done)}", flush=True)
+        return network(input_ids=ids, use_cache=False)
+
     mtq.auto_quantize(
         model,
         constraints={
@@ -38,7 +45,7 @@ def search(model: Any, batches: Sequence[torch.Tensor], parameters: Mapping[str,
             with_backend(mtq.FP8_DEFAULT_CFG),
         ],
         data_loader=small,
-        forward_step=lambda network, ids: network(input_ids=ids, use_cache=False),
+        forward_step=forward,
         loss_func=_loss,
         disabled_layers=list(_KEPT),
         num_calib_steps=len(small),

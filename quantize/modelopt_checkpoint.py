@@ -16,8 +16,8 @@ from quantize.source_model import REFERENCE_WEIGHTS
 from quantize.tool_worker import ToolModule
 
 MODULE = "quantize.modelopt_ptq"
-# What TensorRT-LLM reads instead of config.json.
-_DESCRIPTION = "hf_quant_config.json"
+# The second is what TensorRT-LLM reads instead of config.json.
+_KEPT = (".safetensors.index.json", "hf_quant_config.json")
 _PROGRESS = re.compile(r"^progress: (.*)$", re.MULTILINE)
 
 
@@ -34,13 +34,11 @@ def make(job: Job) -> Outcome:
         on_progress=lambda tail, _: job.progress(progress_words(tail)),
     )
     for path in sorted(saved.iterdir()):
-        if path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
+        if path.suffix == ".safetensors" or path.name.endswith(_KEPT):
             shutil.move(path, job.output / path.name)
+            # The library that writes them lets nobody else read them.
+            (job.output / path.name).chmod(0o644)
     described = json.loads((job.scratch / "described.json").read_text())
-    if (saved / _DESCRIPTION).is_file():
-        content = json.loads((saved / _DESCRIPTION).read_text())
-        content["quantization"]["quant_algo"] = described["quant_algo"]
-        (job.output / _DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n")
     copy_companions(job.model.folder, job.output)
     write_config(job.model.folder, job.output, described)
     outcome = json.loads((job.scratch / "outcome.json").read_text())

@@ -19,6 +19,7 @@ from typing import Any
 import modelopt.torch.quantization as mtq
 import torch
 from modelopt.torch.export import export_hf_checkpoint
+from modelopt.torch.export.convert_hf_config import convert_hf_quant_config_format
 from modelopt.torch.export.unified_export_hf import requantize_resmooth_fused_llm_layers
 from modelopt.torch.quantization.model_calib import max_calibrate
 from transformers import AutoModelForCausalLM
@@ -142,16 +143,23 @@ def _fine_tune(
 
 
 def _export(model: Any, request: Mapping[str, Any]) -> None:
+    """Write the checkpoint, and its description as ``config.json`` shall announce it."""
     saved = Path(request["saved"])
     export_hf_checkpoint(model, export_dir=saved)
-    described = json.loads((saved / "config.json").read_text())["quantization_config"]
+    description = saved / "hf_quant_config.json"
+    content = json.loads(description.read_text())
+    quantization = content["quantization"]
     form = _FORMS.get(request["checkpoint"])
     if form is not None:
-        described = rewrite(saved, form, described["ignore"])
-        (saved / "hf_quant_config.json").unlink()
-    elif request["parameters"].get("fold_scales"):
-        # Its scales are folded: what is left is the plain format.
-        described["quant_algo"] = "NVFP4"
+        described = rewrite(saved, form, quantization["exclude_modules"])
+        description.unlink()
+    else:
+        if request["parameters"].get("fold_scales"):
+            # No layer scales its inputs any more: what is left is the plain format.
+            quantization["quant_algo"] = "NVFP4"
+            del quantization["pre_quant_scale"], quantization["has_zero_point"]
+        described = convert_hf_quant_config_format(content)
+        description.write_text(json.dumps(content, indent=2) + "\n")
     Path(request["described"]).write_text(json.dumps(described))
 
 
