@@ -15,6 +15,7 @@ from deploy.service import RUN_DIR, read_record, stop
 from deploy.up import up
 from eval.comparison import build_comparison
 from eval.environment_record import write_environment, write_json
+from eval.number_formats import explore_formats, figures_path, keep_figures
 from eval.quality import run_quality
 from eval.report.page import write_report
 from eval.schema import VerdictFile
@@ -100,6 +101,8 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     stages = Stages(run_dir, say)
     with stages.time("quantize", lambda: sorted(ARTIFACTS_DIR.glob("*/*/manifest.json"))):
         plan_made = _without(plan, make_what_can_be(plan), "quantize", run_dir)
+    with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
+        explore_formats(plan, say)
     started = False
     try:
         with stages.time("deploy", list):
@@ -144,5 +147,6 @@ def make_report(plan: Plan, run_dir: Path) -> tuple[str, Path]:
     notes = [] if environment["gpu"] else [CPU_NOTE]
     verdict: VerdictFile = decide(comparison, plan.objectives, notes=notes)
     write_json(run_dir / "verdict.json", verdict.model_dump(mode="json"))
+    keep_figures(plan, run_dir)
     path = write_report(run_dir)
     return render_terminal(comparison, verdict, concurrency=plan.objectives.concurrency), path

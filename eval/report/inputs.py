@@ -21,6 +21,7 @@ from eval.schema import (
     VerdictFile,
 )
 from loadtest.records import read_records
+from quantize.explore.schema import ExploreError, Figures, read_figures
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -90,6 +91,7 @@ class Run:
     stages: list[Stage] | None
     raw: dict[str, RawData]
     order: tuple[str, ...]
+    formats: Figures | None
 
     @property
     def concurrency(self) -> int:
@@ -184,7 +186,16 @@ def read_run(run_dir: Path) -> Run:
         stages=_checked(stages, StagesFile).stages if stages.is_file() else None,
         raw={name: _raw_data(run_dir, name) for name in names},
         order=tuple(dict.fromkeys(names)),
+        formats=_figures(run_dir),
     )
+
+
+def _figures(run_dir: Path) -> Figures | None:
+    """What the number formats keep of the model, where the explorer has measured it."""
+    try:
+        return read_figures(run_dir)
+    except ExploreError:
+        return None
 
 
 def _checked(path: Path, model: type[Model]) -> Model:

@@ -18,6 +18,7 @@ from eval.schema import VariantComparison, VerdictFile
 from loadtest.bootstrap import CONFIDENCE
 from quantize.drawing.glyphs import icon
 from quantize.drawing.shell import look, script, script_digest
+from quantize.explore.sections import number_formats
 
 _HERE = Path(__file__).parent
 REPORT_NAME = "report.html"
@@ -72,6 +73,7 @@ def render(run: Run) -> str:
         forests=panels.quality_in_detail(run, marks),
         flips=details.flips_table(run, marks),
         attribution=details.attribution_table(run, marks),
+        formats_kept=number_formats(run.formats) if run.formats else [],
         definitions=method.DEFINITIONS,
         confidence=_confidence(run),
         blocked=[r for r in run.verdict.ranking if r.failed or r.undecided],

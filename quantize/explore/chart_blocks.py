@@ -62,7 +62,7 @@ def _chart(
         path = "M" + "L".join(f"{x(place(p)):.1f},{y(p.snr_db):.1f}" for p in series)
         drawn = [tag("path", d=path, class_=f"curve e{look.hue}")] if len(series) > 1 else []
         drawn += [_point(p, x(place(p)), y(p.snr_db)) for p in series]
-        parts.append(tag("g", *drawn, data_k=str(look.key)))
+        parts.append(tag("g", *drawn, data_k=f"scale-{name}"))
     parts += [_named(p, x(place(p)), y(p.snr_db)) for p in points]
     return drawing(WIDTH, bottom + 38, title, *parts)
 

@@ -131,4 +131,4 @@ def _dot(found: Snr, facts: FormatFacts, label: str, x: Scale, height: float) ->
         ends = x.clamped(found.low_db), x.clamped(found.high_db)
         drawn.append(line(ends[0], height, ends[1], height, f"whisker e{look.hue}"))
     drawn.append(glyph(look, x.clamped(found.median_db), height, 4))
-    return tag("g", tag("title", words), *drawn, data_k=str(look.key))
+    return tag("g", tag("title", words), *drawn, data_k=f"data-{found.data}")

@@ -62,7 +62,7 @@ def layers_chart(
                     tag("title", words),
                     line(x(min(values)), y, x(max(values)), y, f"whisker e{look.hue}"),
                     glyph(look, x(median(values)), y, 4),
-                    data_k=str(look.key),
+                    data_k=f"format-{formats[index]}",
                 )
             )
     return drawing(WIDTH, bottom + 38, title, *parts)

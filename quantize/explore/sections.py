@@ -1,5 +1,7 @@
 """The explorer's page in order: from bits to values, errors, scales, layers and the loss."""
 
+from dataclasses import replace
+
 from quantize.explore import words
 from quantize.explore.chart_bits import bits_chart, range_chart
 from quantize.explore.chart_blocks import over_bits, over_block_size
@@ -21,6 +23,17 @@ def sections(figures: Figures) -> list[Section]:
         snr_section(figures),
         blocks_section(figures),
         _layers(figures),
+        sensitivity_section(figures),
+    ]
+
+
+def number_formats(figures: Figures) -> list[Section]:
+    """The three sections that a report on one model shows; of the block sizes, the weights'."""
+    blocks = blocks_section(figures)
+    own = tuple(p for p in blocks.panels if p.name in ("blocks-weights", "blocks-bits"))
+    return [
+        snr_section(figures),
+        replace(blocks, panels=own),
         sensitivity_section(figures),
     ]
 

@@ -19,6 +19,8 @@ SEQUENCE_LENGTH = 256
 _TOKENS = (2048, 1024, 512, 256)
 _MOST_GROUPS = 8
 _CPU_OPERATIONS, _GPU_OPERATIONS = 2.5e12, 2.0e15
+# Coarse cells may cost more before the study is given up: a model that large is slow anyway.
+_COARSE_FACTOR = 8
 # A cell runs the blocks from its own on: half of the model on average, and the output layer.
 _MEAN_SHARE = 0.6
 
@@ -61,8 +63,9 @@ def plan_work(parameters: int, blocks: int, kinds: int, *, gpu: bool) -> Work | 
     budget = _GPU_OPERATIONS if gpu else _CPU_OPERATIONS
     for coarse, choices in ((False, _TOKENS), (True, _TOKENS[-1:])):
         cells = min(blocks, _MOST_GROUPS) * 2 if coarse else blocks * kinds
+        bound = budget * _COARSE_FACTOR if coarse else budget
         for tokens in choices:
-            if cells * len(TRIALS) * tokens * 2 * parameters * _MEAN_SHARE <= budget:
+            if cells * len(TRIALS) * tokens * 2 * parameters * _MEAN_SHARE <= bound:
                 return Work(tokens=tokens, coarse=coarse)
     return None
 
