@@ -2,10 +2,11 @@
 # Options: DRY_RUN=1 (quantize)  PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11
 PYTHON ?= python3
 CONTROL = .venvs/control/bin/python
+READY = .venvs/control/assay-environment.json
 OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
 OWNED = ASSAY_OWNER_PID=$$PPID
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check bench-client bench-recipes explore
+.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check conformance bench-client bench-recipes explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -17,16 +18,18 @@ quantize: setup  ## make what is missing of the plan's artifacts
 	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS) $(if $(DRY_RUN),--dry-run)
 explore: setup   ## figures of what every number format keeps of the model: page and pictures
 	@$(OWNED) $(CONTROL) -m quantize explore $(if $(MODEL),--model $(MODEL))
-loadtest:        ## load-test what is served
+loadtest: $(READY) ## load-test what is served
 	@$(OWNED) $(CONTROL) -m loadtest $(OPTIONS)
-eval:            ## question what is served
+eval: $(READY)  ## question what is served
 	@$(OWNED) $(CONTROL) -m eval quality $(OPTIONS)
-report:          ## comparison, verdict and report from what was measured
+report: $(READY) ## comparison, verdict and report from what was measured
 	@$(CONTROL) -m eval report $(OPTIONS)
-status:          ## what runs, with health
+status: $(READY) ## what runs, with health
 	@$(CONTROL) -m deploy status
-down:            ## stop what this project started
+down: $(READY)  ## stop what this project started
 	@$(CONTROL) -m deploy down
+$(READY):
+	@echo "nothing is installed yet: run \`make setup\` first" >&2; exit 2
 setup:           ## make the environments under .venvs/
 	@$(OWNED) $(PYTHON) -m deploy.environments $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
 test: setup      ## the whole test suite, with real engines
@@ -35,6 +38,8 @@ test-fast: setup ## the tests that start no engine
 	@$(CONTROL) -m pytest -m "not engine"
 check: setup     ## format, lint, types, fast tests
 	@.venvs/control/bin/ruff format --check . && .venvs/control/bin/ruff check . && .venvs/control/bin/mypy && $(CONTROL) -m pytest -q -m "not engine"
+conformance: setup ## start ENGINE=vllm|trtllm|… on the plan's model and hold it to what it claims
+	@$(OWNED) $(CONTROL) -m deploy conformance --engine "$(ENGINE)" $(OPTIONS)
 bench-client: setup ## what the load generator itself adds to latency
 	@$(OWNED) $(CONTROL) -m loadtest calibrate
 bench-recipes: setup ## every recipe in one table: bits, time, memory, SNR, perplexity, accuracy
