@@ -6,12 +6,12 @@ killed, Ray's process-group clean-up takes the engine along (``RAY_…_process_g
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
@@ -22,6 +22,9 @@ from services.engines.spec import EngineSpec, HeldWeights, Launch
 READY_POLL_S = 0.1
 STOP_GRACE_S = 10.0
 LOG_TAIL_LINES = 20
+KILL_ATTEMPTS = 5
+# In the environment of the engine and all it starts; its value is the start's own random key.
+MARK = "ASSAY_ENGINE"
 
 
 class EngineError(RuntimeError):
@@ -75,6 +78,7 @@ class EngineChild:
     launch: Launch
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    _descendants: dict[int, psutil.Process] = field(default_factory=dict)
 
     @property
     def base_url(self) -> str:
@@ -91,7 +95,8 @@ class EngineChild:
         self.launch = replace(self.launch, port=free_port(), api_key=secrets.token_urlsafe(24))
         root = Path(__file__).parent.parent
         kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-        variables = {**kept, "PYTHONPATH": str(root), **self.spec.env(self.launch)}
+        mark = {"PYTHONPATH": str(root), MARK: self.launch.api_key}
+        variables = {**kept, **mark, **self.spec.env(self.launch)}
         self._write_files()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as stream:
@@ -129,6 +134,7 @@ class EngineChild:
                     f"{self.spec.title} exited with code {code} while "
                     f"starting; the end of {self.log}:\n{log_tail(self.log)}"
                 )
+            self.note_descendants()
             if await self._answers(session):
                 return
             await asyncio.sleep(READY_POLL_S)
@@ -180,28 +186,66 @@ class EngineChild:
 
     def memory_bytes(self) -> int | None:
         """Memory in use by the engine and its descendants (PSS, bytes); None where unknown."""
-        return tree_memory_bytes(self.process.pid) if self.process is not None else None
+        if self.process is None or self.process.poll() is not None:
+            return None
+        self.note_descendants()
+        return tree_memory_bytes(self.process.pid)
+
+    def note_descendants(self) -> None:
+        """Remember what the engine has started: once it is gone, nothing names its children.
+
+        They are kept with their start times (psutil's identity), so a reused pid is never taken
+        for one of them.
+        """
+        if self.process is None or self.process.poll() is not None:
+            return  # a pid that was reaped may be somebody else's by now
+        try:
+            found = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.Error:
+            return
+        self._descendants |= {process.pid: process for process in found}
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL to whatever of its tree is left after the grace period.
 
-        Blocks up to ``STOP_GRACE_S``. Never kills the process group: it is our parent's own.
+        Blocks up to ``STOP_GRACE_S``. Never kills the process group: it is our parent's own. An
+        engine that died by itself may have left children behind; they are ended as well, found by
+        what was noted of them or by the mark in their environment.
         """
         if self.process is None:
             return
-        try:
-            tree = psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            tree = []
+        self.note_descendants()
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.terminate()
             try:
                 self.process.wait(timeout=STOP_GRACE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for process in tree:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        # Again, as one may have started another meanwhile; in the end some cannot be killed.
+        for _attempt in range(KILL_ATTEMPTS):
+            left = [p for p in (*self._descendants.values(), *self._marked()) if _runs(p)]
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            psutil.wait_procs(left, timeout=1)
+            if not left:
+                break
+        self._descendants.clear()
+
+    def _marked(self) -> list[psutil.Process]:
+        """All processes with this child's mark; one that renames itself may write over it."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(MARK) == self.launch.api_key:
+                    found.append(process)
+        return found
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether a process still does anything: a zombie only waits for its parent."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

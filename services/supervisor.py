@@ -100,6 +100,7 @@ class Supervisor:
     async def start(self, session: aiohttp.ClientSession) -> None:
         """Begin to bring the engine up; returns at once."""
         self._task = asyncio.create_task(self._supervise(session))
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Stop the engine and everything it started."""
@@ -107,6 +108,11 @@ class Supervisor:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Tell an error of our own, which would else leave the variant "starting" for ever."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(f"its supervisor broke off: {error!r}")
 
     def ready_child(self) -> EngineChild:
         """The engine, when it can take requests.

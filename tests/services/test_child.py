@@ -110,6 +110,45 @@ def test_stopping_takes_the_engines_own_children_along(tmp_path: Path) -> None:
     assert not alive
 
 
+@pytest.mark.parametrize("hides", [False, True])
+def test_what_an_engine_left_when_it_died_by_itself_is_ended(tmp_path: Path, hides: bool) -> None:
+    # A child that hides its mark, as one that renames itself does, was noted while its parent ran.
+    mark = "env={}, " if hides else ""
+    script = f"import subprocess, time; subprocess.Popen(['sleep', '300'], {mark}); time.sleep(300)"
+    engine = child(tmp_path)
+    engine.spec = replace(engine.spec, argv=lambda _launch: [sys.executable, "-c", script])
+    engine.spawn()
+    assert engine.process is not None
+    parent = psutil.Process(engine.process.pid)
+    while not (children := parent.children()) or children[0].name() != "sleep":
+        pass
+    if hides:
+        engine.note_descendants()
+    engine.process.kill()
+    engine.process.wait()
+    engine.note_descendants()
+    assert all(process.is_running() for process in children)
+    engine.stop()
+    assert not psutil.wait_procs(children, timeout=10)[1]
+
+
+def test_a_reaped_pid_is_never_asked_or_signalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = child(tmp_path)
+    engine.spec = replace(engine.spec, argv=lambda _launch: [sys.executable, "-c", ""])
+    engine.spawn()
+    assert engine.process is not None
+    engine.process.wait()
+    # The system gives the number to somebody else, with a child.
+    with subprocess.Popen(["sleep", "300"]) as bystander:
+        monkeypatch.setattr(engine.process, "pid", os.getpid())
+        engine.stop()
+        assert engine.memory_bytes() is None
+        assert bystander.poll() is None
+        bystander.kill()
+
+
 def test_the_end_of_a_log_is_shown_and_a_missing_one_is_empty(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     assert log_tail(log) == ""

@@ -16,10 +16,10 @@ from tests.services.test_child import spec
 from tests.services.test_variants import MANIFEST
 
 
-def supervisor(tmp_path: Path, engine: EngineSpec, error: str | None = None) -> Supervisor:
+def supervisor(tmp_path: Path, engine: EngineSpec, error: Exception | None = None) -> Supervisor:
     def check(_artifact: Path) -> Manifest:
         if error:
-            raise ArtifactError(error)
+            raise error
         return MANIFEST
 
     settings = ReplicaSettings(
@@ -53,7 +53,7 @@ def test_restarts_back_off_and_end() -> None:
 
 
 async def test_a_corrupt_artifact_fails_at_once_with_its_own_message(tmp_path: Path) -> None:
-    watched = supervisor(tmp_path, spec(), error="model.safetensors was altered")
+    watched = supervisor(tmp_path, spec(), error=ArtifactError("model.safetensors was altered"))
     async with aiohttp.ClientSession() as session:
         await watched.start(session)
         await until(watched, State.FAILED)
@@ -61,6 +61,15 @@ async def test_a_corrupt_artifact_fails_at_once_with_its_own_message(tmp_path: P
             watched.ready_child()
         assert caught.value.status == 503
         assert watched.restarts == 0
+        await watched.stop()
+
+
+async def test_an_error_of_our_own_is_told_and_leaves_no_variant_starting(tmp_path: Path) -> None:
+    watched = supervisor(tmp_path, spec(), error=MemoryError("of ours"))
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.FAILED)
+        assert watched.status.reason == "its supervisor broke off: MemoryError('of ours')"
         await watched.stop()
 
 
