@@ -15,8 +15,10 @@ from eval.report.inputs import ReportError
 from eval.report.page import write_report
 from eval.schema import ComparisonFile, VerdictFile
 from eval.verdict import decide
+from quantize.explore.schema import FIGURES_NAME
 from services.engines.table import ENGINES
 from tests.eval.report import builders, run_files, verdicts
+from tests.quantize.explore.examples import figures
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 ONE, THIRTY = builders.CPU_DEMO[:1], builders.thirty()
@@ -236,3 +238,15 @@ def test_writing_again_replaces_the_page_and_leaves_nothing_beside_it(tmp_path: 
     first = report(tmp_path, *CASES["seven"])
     assert report(tmp_path, *CASES["seven"]) == first
     assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_the_number_formats_stand_in_the_report_where_they_were_measured(tmp_path: Path) -> None:
+    assert 'id="formats"' not in report(tmp_path, *CASES["seven"])
+    (tmp_path / FIGURES_NAME).write_text(figures().model_dump_json())
+    page = write_report(tmp_path).read_text()
+    Reader(page)
+    assert 'id="formats"' in page
+    assert "Most sensitive: down_proj of block 1" in page
+    assert "FP4 over block size: weights" in page
+    (tmp_path / FIGURES_NAME).write_text("{}")
+    assert 'id="formats"' not in write_report(tmp_path).read_text()
