@@ -110,7 +110,8 @@ def _encode_q4_k(x: Tensor) -> Tensor:
     blocks = x.shape[0]
     groups = x.reshape(blocks * 8, 32).T.contiguous()
     mean_square = sum_in_order(groups * groups) / 32
-    weights = mean_square.sqrt() + groups.abs()
+    # torch's float32 root is off by one place now and then; float64's rounds to the right one.
+    weights = mean_square.double().sqrt().to(torch.float32) + groups.abs()
     scale, minimum, codes = (
         part.reshape(*part.shape[:-1], blocks, 8)
         for part in search_scale_and_minimum(groups, weights)
