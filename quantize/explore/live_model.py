@@ -67,7 +67,7 @@ class LiveModel:
         hooks = [
             module.register_forward_pre_hook(keep(name))
             for name, module in self.model.named_modules()
-            if isinstance(module, torch.nn.Linear) and block_of(f"{name}.") is not None
+            if isinstance(module, torch.nn.Linear) and block_of(f"{name}.weight") is not None
         ]
         try:
             with torch.inference_mode():

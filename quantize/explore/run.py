@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantize.artifact_paths import model_directory
-from quantize.calibration import BUNDLED_TEXT
+from quantize.calibration import BUNDLED_TEXT, read_texts
 from quantize.explore.page import PAGE_NAME, pictures, render
 from quantize.explore.schema import FIGURES_NAME, ExploreError, Figures, read_figures
 from quantize.manifest import sha256_of_file
 from quantize.progress import ProgressLine
-from quantize.source_model import SourceModel, read_config
+from quantize.recipes import find_recipe
+from quantize.source_model import SourceModel, check_source_model
 from quantize.tool_process import ROOT, environment_python, run_tool
 from quantize.workbench import Workbench, locked, making
 
@@ -61,13 +62,15 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
     """
     directory = order.directory
     _refuse_foreign(directory)
-    read_config(order.model.folder)
     wanted = _inputs_sha256(order)
     with locked(directory, lambda: say(f"{FOLDER:<16} waiting: another process is at it")) as lock:
         figures = _known(directory, wanted)
         if figures is not None and _is_drawn(directory, figures):
             say(f"{FOLDER:<16} reused           {directory / PAGE_NAME}")
             return directory / PAGE_NAME
+        if figures is None:
+            check_source_model(order.model.folder, [find_recipe("bf16")])
+            read_texts(order.calibration)
         log = directory.parent / f"{directory.name}.log"
         log.write_bytes(b"")
         with making(directory) as bench, ProgressLine(FOLDER) as progress:

@@ -15,6 +15,7 @@ from quantize.safetensors_header import read_checkpoint
 
 _MOST_VALUES = 1 << 16
 _MOST_TENSORS = 512
+_ROUTERS = ("gate", "router")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,11 @@ def stored_layers(checkpoint: Checkpoint) -> Iterator[StoredLayer]:
 
 
 def block_of(name: str) -> int | None:
-    """The index of the transformer block that a tensor belongs to, None outside of all blocks."""
+    """The index of the transformer block that a tensor belongs to, None outside of all blocks.
+
+    Also None for the router of a mixture of experts, which recipes leave alone.
+    """
+    if name.removesuffix(".weight").rpartition(".")[2] in _ROUTERS:
+        return None
     found = re.search(r"\.layers\.(\d+)\.", name)
     return int(found[1]) if found else None
