@@ -105,3 +105,17 @@ def test_a_gguf_of_another_type_is_refused(tmp_path: Path) -> None:
     assert check(tmp_path, "gguf-bf16") == 16
     with pytest.raises(ArtifactError, match=r"is no gguf-q4_k_m.*attn_q as BF16"):
         check(tmp_path, "gguf-q4_k_m")
+
+
+def test_wide_layers_under_a_low_bit_name_are_refused(tmp_path: Path) -> None:
+    """Q8_0 may stand in a mix for what experts share, but not for every layer."""
+    write_gguf(tmp_path / "model.gguf", {"blk.0.attn_q.weight": ("Q8_0", (256, 256))})
+    with pytest.raises(ArtifactError, match=r"is no gguf-iq2_m: 8\.50 bits per weight"):
+        check(tmp_path, "gguf-iq2_m")
+
+
+def test_a_fallback_type_under_a_low_bit_name_is_refused(tmp_path: Path) -> None:
+    """llama.cpp falls back to types of 32 values where rows are no multiple of 256."""
+    write_gguf(tmp_path / "model.gguf", {"blk.0.attn_q.weight": ("IQ4_NL", (256, 96))})
+    with pytest.raises(ArtifactError, match=r"is no gguf-iq2_m.*attn_q as IQ4_NL"):
+        check(tmp_path, "gguf-iq2_m")
