@@ -21,7 +21,8 @@ def unquantized_sibling(name: str, baseline: str, variants: Sequence[str]) -> st
     engine = find_variant(name).engine
     for other in variants:
         found = find_variant(other)
-        if found.engine is engine and found.recipe.bits == UNQUANTIZED_BITS:
+        plain = found.recipe.bits == UNQUANTIZED_BITS and found.kv_cache is None
+        if found.engine is engine and plain:
             return None if other in {name, baseline} or name == baseline else other
     return None
 
@@ -69,6 +70,7 @@ def _against(
         side.load is not None and not side.load.saturated and concurrency in side.records
         for side in sides
     ):
-        ratio = throughput_ratio(mine.records[concurrency], other.records[concurrency])
-        found["speed_ratio"] = Estimate.model_validate(ratio.model_dump())
+        found["speed_ratio"] = throughput_ratio(
+            mine.records[concurrency], other.records[concurrency]
+        )
     return found

@@ -7,8 +7,6 @@ missing stays in the comparison without those figures; only the baseline's must 
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Objectives, Plan
 from eval.attribution import attribute
@@ -16,7 +14,6 @@ from eval.measured import ComparisonError, Measured, read_measured, read_repeat
 from eval.paired import compare_task, noise_floor
 from eval.schema import (
     ComparisonFile,
-    Estimate,
     LoadComparison,
     TaskComparison,
     VariantComparison,
@@ -78,28 +75,17 @@ def compare_level(
         concurrency=level.concurrency,
         requests=level.requests,
         errors=level.errors,
-        ttft_s=_estimates(level.ttft_s),
-        tpot_s=_estimates(level.tpot_s),
-        e2e_s=_estimates(level.e2e_s),
-        output_tok_per_s=_estimate(level.output_tok_per_s),
-        output_tok_per_s_ratio=_estimate(
-            throughput_ratio(records, baseline.records[level.concurrency])
-        ),
-        goodput_per_s=_estimate(good.per_s),
-        goodput_share=_estimate(good.share),
+        ttft_s=level.ttft_s,
+        tpot_s=level.tpot_s,
+        e2e_s=level.e2e_s,
+        output_tok_per_s=level.output_tok_per_s,
+        output_tok_per_s_ratio=throughput_ratio(records, baseline.records[level.concurrency]),
+        goodput_per_s=good.per_s,
+        goodput_share=good.share,
         cost_per_million_output_tokens=(
             price / (speed * 3600) * 1e6 if price is not None and speed > 0 else None
         ),
     )
-
-
-def _estimate(measured: BaseModel) -> Estimate:
-    """The load test's estimate as ours: the stages share files, not models."""
-    return Estimate.model_validate(measured.model_dump())
-
-
-def _estimates(measured: Mapping[str, BaseModel]) -> dict[str, Estimate]:
-    return {key: _estimate(value) for key, value in measured.items()}
 
 
 def compare_variant(

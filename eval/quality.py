@@ -14,11 +14,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deploy.plan import Plan
-from eval.endpoint import Health, read_health
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
 from eval.schema import QualityFile
-from loadtest.endpoint import EndpointError
+from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.failures import forget_failures, record_failure
 from quantize.source_model import TOKENIZER_FILES, resolve_model
 
@@ -51,7 +50,9 @@ def tasks_sha256(tasks: tuple[str, ...], tasks_dir: Path) -> str:
     return hashlib.sha256(json.dumps([tasks, ours, version("lm-eval")]).encode()).hexdigest()
 
 
-def inputs_sha256(plan: Plan, health: Health, tokenizer: Path, tasks_dir: Path = TASKS_DIR) -> str:
+def inputs_sha256(
+    plan: Plan, health: ReadyHealth, tokenizer: Path, tasks_dir: Path = TASKS_DIR
+) -> str:
     """Hash of everything that decides a variant's answers; equal hash means nothing to repeat."""
     parts = {
         "version": QUALITY_VERSION,
@@ -96,7 +97,7 @@ def batch_size(plan: Plan) -> int:
 
 
 def make_job(
-    plan: Plan, health: Health, url: str, tokenizer: Path, samples: Path, tasks_dir: Path
+    plan: Plan, health: ReadyHealth, url: str, tokenizer: Path, samples: Path, tasks_dir: Path
 ) -> Job:
     """What the process of one pass is told."""
     return Job(
@@ -117,15 +118,13 @@ def make_job(
 
 
 def _make_pass(
-    run_dir: Path, job: Job, health: Health, inputs: str, repeat: bool, tell: Tell
+    run_dir: Path, job: Job, health: ReadyHealth, inputs: str, repeat: bool, tell: Tell
 ) -> QualityFile:
     """Ask all tasks of one endpoint once; ``quality.json`` is written last.
 
     Raises:
-        QualityError: the pass did not finish, or the endpoint names no artifact.
+        QualityError: the pass did not finish.
     """
-    if health.artifact_sha256 is None:
-        raise QualityError(f"{job.variant}: its health names no artifact; deploy it again")
     scores, _ = pass_paths(run_dir, job.variant, repeat)
     scores.parent.mkdir(parents=True, exist_ok=True)
     scores.unlink(missing_ok=True)
@@ -195,9 +194,9 @@ def run_quality(
     return results
 
 
-def _healths(plan: Plan, run_dir: Path, url: str, tell: Tell) -> dict[str, Health]:
+def _healths(plan: Plan, run_dir: Path, url: str, tell: Tell) -> dict[str, ReadyHealth]:
     """What the variants' health routes say, the baseline's first; others may be missing."""
-    healths: dict[str, Health] = {}
+    healths: dict[str, ReadyHealth] = {}
     for name in sorted(plan.variants, key=lambda name: name != plan.baseline):
         try:
             healths[name] = read_health(url, name)

@@ -4,17 +4,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+# The stages share this one word for a figure and its interval.
+from loadtest.load_file import Estimate as Estimate
+
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(_File):
-    """A value with its confidence interval; None bounds where none can be given."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 class TaskScore(_File):

@@ -1,4 +1,4 @@
-"""Asks an endpoint whether it is ready, what it serves, and how much memory it uses."""
+"""Asks a variant's endpoint what it is, whether it is ready, and how much memory it uses."""
 
 import os
 
@@ -13,11 +13,15 @@ TIMEOUT_S = 30.0
 
 
 class EndpointError(ValueError):
-    """An endpoint that cannot be loaded; the message names variant, state and remedy."""
+    """An endpoint that cannot be used; the message names variant, state and remedy."""
 
 
-class _Health(BaseModel):
-    """The part of ``/<variant>/healthz`` that a load test needs; the route may say more."""
+class Health(BaseModel):
+    """The part of ``/<variant>/healthz`` that decides what may be measured, and what was.
+
+    ``capabilities`` are proven by the endpoint's own self-test. Other keys are the operator's and
+    may grow, so they are ignored here.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -30,35 +34,55 @@ class _Health(BaseModel):
     artifact_sha256: str | None = None
     memory_bytes: int | None = None
     held_weight_bytes: int | None = None
+    capabilities: tuple[str, ...] = ()
 
 
-def read_endpoint(serving: Serving, variant: str) -> Endpoint:
-    """What the variant's health route says; blocks up to ``TIMEOUT_S``.
+class ReadyHealth(Health):
+    """The health of an endpoint that is ready, and says with what it answers."""
+
+    engine_version: str
+    artifact_sha256: str
+
+
+def read_health(url: str, variant: str) -> ReadyHealth:
+    """What ``<url>/<variant>/healthz`` says; blocks up to ``TIMEOUT_S``.
 
     Raises:
         EndpointError: nobody answers, the variant is not there, not ready, or says no hash.
     """
-    url = f"{serving.url}/{variant}/healthz"
+    address = f"{url}/{variant}/healthz"
     remedy = "start it with `make deploy-all`, see `make status`"
     key = os.environ.get(KEY_VARIABLE)
     try:
         # Local endpoints are not to be asked through the proxy of the user's shell.
         with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as client:
-            answer = client.get(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+            answer = client.get(address, headers={"Authorization": f"Bearer {key}"} if key else {})
     except httpx.HTTPError as error:
-        raise EndpointError(f"{variant}: no answer from {url} ({error}); {remedy}") from None
+        raise EndpointError(f"{variant}: no answer from {address} ({error}); {remedy}") from None
     try:
-        health = _Health.model_validate_json(answer.content)
+        health = Health.model_validate_json(answer.content)
     except ValidationError:
         raise EndpointError(
-            f"{variant}: {url} answered {answer.status_code} and not with its health; {remedy}"
+            f"{variant}: {address} answered {answer.status_code} and not with its health; {remedy}"
         ) from None
+    if health.variant != variant:
+        raise EndpointError(f"{variant}: {address} is the health of {health.variant}; {remedy}")
     if health.state != "ready":
         why = f" ({health.reason})" if health.reason else ""
         raise EndpointError(f"{variant}: is {health.state!r}{why}, not 'ready'; {remedy}")
     if not health.artifact_sha256 or not health.engine_version:
         raise EndpointError(
-            f"{variant}: {url} names no artifact_sha256 or engine_version, so results could not "
-            "be told from those of another artifact; deploy it again with `make deploy-all`"
+            f"{variant}: {address} names no artifact_sha256 or engine_version, so results could "
+            "not be told from those of another artifact; deploy it again with `make deploy-all`"
         )
-    return Endpoint(**health.model_dump(exclude={"state", "reason"}))
+    return ReadyHealth.model_validate(health.model_dump())
+
+
+def read_endpoint(serving: Serving, variant: str) -> Endpoint:
+    """The same as a load test keeps it.
+
+    Raises:
+        EndpointError: see ``read_health``.
+    """
+    health = read_health(serving.url, variant)
+    return Endpoint(**health.model_dump(exclude={"state", "reason", "capabilities"}))

@@ -14,14 +14,13 @@ import pytest
 from transformers import AutoTokenizer
 
 from deploy.plan import Plan
-from eval.endpoint import read_health
 from eval.lm_eval_job import Event, Job
 from eval.lm_eval_process import ROOT, QualityError, follow, run_job
 from eval.lm_eval_runner import refusal
 from eval.quality import batch_size, inputs_sha256, run_quality
 from eval.samples import by_task, read_samples
 from eval.schema import QualityFile, TaskScore
-from loadtest.endpoint import EndpointError
+from loadtest.endpoint import EndpointError, read_health
 from quantize.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
 from tests.eval.fake_endpoint import Behaviour, Fake, log_probability, serve
 
@@ -330,7 +329,7 @@ def test_a_baseline_that_is_not_ready_stops_the_stage_before_anything_is_asked(
     plan = make_plan("bf16-vllm", "gguf-q8_0", tasks=("tiny_words",))
     variants = {"bf16-vllm": Behaviour(state="failed"), "gguf-q8_0": Behaviour()}
     with serve(variants) as fake:
-        with pytest.raises(EndpointError, match="bf16-vllm is failed: it is a test"):
+        with pytest.raises(EndpointError, match=r"bf16-vllm: is 'failed' \(it is a test"):
             run_quality(plan, tmp_path, url=fake.url)
         assert fake.requests == []
 

@@ -41,7 +41,7 @@ def test_one_that_is_not_ready_and_one_that_breaks_off_leave_the_others(
     variants = {name: Behaviour() for name in NAMES} | {"gguf-q8_0": Behaviour(state="failed")}
     with serve(variants) as fake:
         assert list(run_quality(PLAN, tmp_path, url=fake.url, tell=print)) == ["bf16-vllm"]
-    assert "gguf-q8_0 is failed" in read_failures(tmp_path, "gguf-q8_0")["quality"]
+    assert "is 'failed'" in read_failures(tmp_path, "gguf-q8_0")["quality"]
     assert read_failures(tmp_path, "gguf-q4_k_m") == {"quality": "the endpoint went away"}
     assert read_failures(tmp_path, "bf16-vllm") == {}
 
