@@ -37,10 +37,14 @@ def table(url: str, variants: dict[str, dict[str, Any]]) -> str:
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
+    lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
-    )
+    ]
+    emulated = [name for name, state in variants.items() if state.get("emulated")]
+    if emulated:
+        lines.append(f"emulated, quality counts, speed does not: {', '.join(emulated)}")
+    return "\n".join(lines)
 
 
 def _number(value: float | None, unit: float, digits: int) -> str:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from deploy.plan import Objectives
 from eval import verdict_words as words
 from eval.schema import ComparisonFile, Estimate, LoadComparison, VariantComparison
+from services.engines.table import ENGINES
 
 # The share of requests that must meet every latency objective.
 SLO_SHARE = 0.95
 GIB = 1 << 30
+EMULATED = "speed and memory: emulated; its quality counts, its speed and memory do not"
 NO_MEMORY = "memory: unknown, it could not be read of all the engine's processes"
 
 
@@ -55,6 +57,12 @@ def measured_concurrency(comparison: ComparisonFile, objectives: Objectives) -> 
         return objectives.concurrency
     levels = [level.concurrency for v in comparison.variants for level in v.load]
     return max(levels, default=None)
+
+
+def is_emulated(variant: VariantComparison) -> bool:
+    """Whether its engine computes the format in wider numbers, as no deployment would."""
+    engine = ENGINES.get(variant.engine)
+    return engine is not None and engine.emulated
 
 
 def _judge_quality(
@@ -109,7 +117,10 @@ def preferred_figure(
     """What the plan prefers to maximise (goodput) or to minimise (latency, memory).
 
     Goodput in requests per second, latency as the median end to end in seconds, memory in bytes.
+    None where it is unknown, or not the format's own but the emulation's.
     """
+    if is_emulated(variant):
+        return None
     if objectives.prefer == "memory":
         size = variant.memory_bytes
         return None if size is None else Estimate(value=size, low=size, high=size)
@@ -131,16 +142,21 @@ def judge(
     level = next((level for level in variant.load if level.concurrency == at), None)
     tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
     tasks += [t for t in variant.refused_tasks if t not in tasks]
-    judged = (
-        _judge_quality(variant, tasks, comparison, objectives.confidence),
-        _judge_memory(variant, objectives.memory_gib),
-        _judge_speed(variant, level, objectives),
+    emulated = is_emulated(variant)
+    cost = (
+        [([], [EMULATED])]
+        if emulated
+        else [
+            _judge_memory(variant, objectives.memory_gib),
+            _judge_speed(variant, level, objectives),
+        ]
     )
+    judged = [_judge_quality(variant, tasks, comparison, objectives.confidence), *cost]
     score = preferred_figure(variant, level, objectives)
     undecided = [reason for _, reasons in judged for reason in reasons]
-    if score is None and objectives.prefer == "memory":
+    if score is None and not emulated and objectives.prefer == "memory":
         undecided += [NO_MEMORY] if NO_MEMORY not in undecided else []
-    elif score is None and level is not None and not variant.saturated_client:
+    elif not (score or emulated or level is None or variant.saturated_client):
         undecided.append("latency: too few requests to tell the median")
     broken = comparison.failed.get(variant.variant)
     return Candidate(

@@ -4,6 +4,7 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
+from eval.judging import is_emulated
 from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
 
 MIB = 1 << 20
@@ -70,7 +71,7 @@ def _rows(
         memory = variant.memory_bytes
         speed = UNKNOWN if level is None else f"{level.output_tok_per_s.value:,.0f}"
         ratio = UNKNOWN if level is None else f"{level.output_tok_per_s_ratio.value:.2f}"
-        void = "*" if variant.saturated_client else ""
+        void = "~" if is_emulated(variant) else "*" if variant.saturated_client else ""
         rows.append(
             [
                 f"{'>' if ranked.variant == verdict.variant else ' '} {ranked.variant}",
@@ -107,6 +108,8 @@ def _notes(comparison: ComparisonFile, text: str) -> list[str]:
         notes.append("! worse beyond the margin")
     if any(variant.saturated_client for variant in comparison.variants):
         notes.append("* void: the load generator was the limit")
+    if any(is_emulated(variant) for variant in comparison.variants):
+        notes.append("~ emulated: quality counts, speed does not")
     return ["  ".join(notes)] if notes else []
 
 

@@ -160,6 +160,7 @@ class GatewayApp:
                     "owned_by": "assay",
                     "recipe": variant.recipe.name,
                     "engine": variant.engine.name,
+                    "emulated": variant.engine.emulated,
                     "bits": health.get("bits_per_weight"),
                     "state": health["state"],
                 }

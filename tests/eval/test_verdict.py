@@ -276,3 +276,16 @@ def test_the_terminal_marks_what_is_missing_or_void() -> None:
     assert "* void: the load generator was the limit" in text
     row = next(line for line in text.splitlines() if line.startswith("  gguf-q8_0"))
     assert row.split()[2:6] == ["-", "-", "-", "-"]
+
+
+def test_an_emulated_variant_is_judged_by_its_quality_and_never_by_its_speed() -> None:
+    found = changed(comparison(), "gguf-q4_k_m", engine="transformers", saturated_client=False)
+    verdict = decide(found, OBJECTIVES)
+    assert verdict.variant != "gguf-q4_k_m"
+    passes, failed, undecided = ranked(verdict, "gguf-q4_k_m")
+    assert (passes, failed) == (False, [])
+    assert undecided == [
+        "speed and memory: emulated; its quality counts, its speed and memory do not"
+    ]
+    assert next(r for r in verdict.ranking if r.variant == "gguf-q4_k_m").score is None
+    assert "~ emulated: quality counts, speed does not" in render_terminal(found, verdict)
