@@ -95,6 +95,14 @@ def encode_nvfp4(x: Tensor, scale_2: Tensor | None = None) -> Nvfp4:
     Raises:
         ValueError: K is no multiple of 16.
     """
+    blocks, scale, scale_2, step = _nvfp4_blocks(x, scale_2)
+    # Adding zero makes -0 to 0, as upstream's encoder does.
+    elements = E2M1.encode(blocks / step + 0.0).flatten(-2)
+    return Nvfp4(pack_nibbles(elements), scale, scale_2)
+
+
+def _nvfp4_blocks(x: Tensor, scale_2: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Blocks (..., K/16, 16), their scales, the tensor-wide scale, and the product of both."""
     blocks = in_blocks(x.to(torch.float32), NVFP4_BLOCK)
     amax = blocks.abs().amax(-1)
     if scale_2 is None:
@@ -102,11 +110,8 @@ def encode_nvfp4(x: Tensor, scale_2: Tensor | None = None) -> Nvfp4:
     ideal = amax / (E2M1.max * scale_2)
     ideal = torch.where(ideal == 0, 1.0, ideal).clamp(_SMALLEST_E4M3, E4M3.max)
     codes = torch.where(amax.isfinite(), E4M3.encode(ideal), E4M3.encode(amax * torch.nan))
-    scale = codes.view(torch.float8_e4m3fn)
     step = (E4M3.decode(codes) * scale_2).unsqueeze(-1)
-    # Adding zero makes -0 to 0, as upstream's encoder does.
-    elements = E2M1.encode(blocks / step + 0.0).flatten(-2)
-    return Nvfp4(pack_nibbles(elements), scale, scale_2)
+    return blocks, codes.view(torch.float8_e4m3fn), scale_2, step
 
 
 def decode_nvfp4(packed: Tensor, scale: Tensor, scale_2: Tensor) -> Tensor:
@@ -122,7 +127,8 @@ def round_nvfp4(x: Tensor, amax: Tensor | None = None) -> Tensor:
     ``amax`` is the calibrated largest magnitude that fixes the tensor-wide scale (a checkpoint's
     ``input_scale`` times 6 x 448); what exceeds it saturates.
     """
-    return decode_nvfp4(*encode_nvfp4(x, None if amax is None else nvfp4_scale_2(amax)))
+    blocks, _, _, step = _nvfp4_blocks(x, None if amax is None else nvfp4_scale_2(amax))
+    return E2M1.nearest(blocks / step).mul_(step).flatten(-2)
 
 
 def mx_scale(amax: Tensor, element: MiniFloat, rule: ScaleRule) -> Tensor:
@@ -158,6 +164,13 @@ def encode_mx(
     return codes.flatten(-2), scale
 
 
+def _round_mx(x: Tensor, element: MiniFloat, rule: ScaleRule) -> Tensor:
+    """``decode_mx(*encode_mx(x))`` without the codes."""
+    blocks = in_blocks(x.to(torch.float32), MX_BLOCK)
+    step = E8M0.decode(mx_scale(blocks.abs().amax(-1), element, rule)).unsqueeze(-1)
+    return element.nearest(blocks / step).mul_(step).flatten(-2)
+
+
 def decode_mx(codes: Tensor, scale: Tensor, element: MiniFloat) -> Tensor:
     """The numbers, float32 (..., K), of what ``encode_mx`` returns."""
     blocks = in_blocks(element.decode(codes), MX_BLOCK)
@@ -177,7 +190,7 @@ def decode_mxfp4(packed: Tensor, scale: Tensor) -> Tensor:
 
 def round_mxfp4(x: Tensor, rule: ScaleRule = ScaleRule.FLOOR) -> Tensor:
     """Encode and decode, float32."""
-    return decode_mxfp4(*encode_mxfp4(x, rule))
+    return _round_mx(x, E2M1, rule)
 
 
 def encode_mxfp8(x: Tensor, rule: ScaleRule = ScaleRule.FLOOR) -> Mxfp8:
@@ -193,4 +206,4 @@ def decode_mxfp8(elements: Tensor, scale: Tensor) -> Tensor:
 
 def round_mxfp8(x: Tensor, rule: ScaleRule = ScaleRule.FLOOR) -> Tensor:
     """Encode and decode, float32."""
-    return decode_mxfp8(*encode_mxfp8(x, rule))
+    return _round_mx(x, E4M3, rule)
