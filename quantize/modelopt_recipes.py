@@ -114,7 +114,7 @@ MODELOPT_RECIPES = (
         "NVFP4",
         _algorithm("NVFP4"),
         preset="NVFP4_DEFAULT_CFG",
-        train_steps=120,
+        train_steps=60,
         train_rate=1e-4,
     ),
     _modelopt(
