@@ -1,10 +1,11 @@
-"""``python -m deploy quantize|up|host|status|down``: make the artifacts, run the service."""
+"""``python -m deploy quantize|up|host|status|down|conformance``: artifacts and the service."""
 
 import argparse
 
 from deploy.artifacts import make_artifacts
 from deploy.cluster import host
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
+from deploy.conformance import run_conformance
 from deploy.health import health, table
 from deploy.lock import hold
 from deploy.machine_check import check_machine
@@ -18,6 +19,7 @@ COMMANDS = {
     "host": "the service itself, in the foreground",
     "status": "what runs, with health",
     "down": "stop what this project started",
+    "conformance": "start one engine on the plan's model and hold it to what it claims",
 }
 
 
@@ -65,6 +67,10 @@ def _down(_arguments: argparse.Namespace) -> None:
     print(f"stopped {record.plan} at {record.url}")
 
 
+def _conformance(arguments: argparse.Namespace) -> None:
+    run_conformance(arguments.engine, plan_of(arguments))
+
+
 def main() -> None:
     """Parse the command line and run one command."""
     parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
@@ -75,8 +81,17 @@ def main() -> None:
             add_plan_options(command)
         if name == "quantize":
             command.add_argument("--dry-run", action="store_true", help="only say what it would do")
+        if name == "conformance":
+            command.add_argument("--engine", required=True, help="vllm, trtllm, llamacpp, …")
     arguments = parser.parse_args()
-    action = {"quantize": _quantize, "up": _up, "host": _host, "status": _status, "down": _down}
+    action = {
+        "quantize": _quantize,
+        "up": _up,
+        "host": _host,
+        "status": _status,
+        "down": _down,
+        "conformance": _conformance,
+    }
     run_command("deploy", lambda: action[arguments.command](arguments))
 
 

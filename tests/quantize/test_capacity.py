@@ -47,7 +47,7 @@ def test_real_artifacts_have_the_planned_sizes(plan: Plan, service: str) -> None
     for manifest in made.values():
         recipe = find_recipe(manifest.recipe)
         assert manifest.parameter_count == shape.parameters
-        assert weight_bytes(shape, recipe) == pytest.approx(manifest.weight_bytes, rel=0.01)
+        assert weight_bytes(shape, recipe) == pytest.approx(manifest.weight_bytes, rel=0.001)
 
 
 # Sizes of published files of Llama-3.1-8B, bytes of tensors to three digits.

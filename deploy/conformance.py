@@ -1,0 +1,144 @@
+"""``python -m deploy conformance --engine …``: one real engine against the conformance suite.
+
+Makes the artifact of one variant, starts the engine on it, checks, prints a table, stops it.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import aiohttp
+
+from deploy.artifacts import artifact_of, make_artifacts, source_model
+from deploy.environments import ROOT, python_of
+from deploy.machine_check import check_machine
+from deploy.plan import Plan, PlanError
+from quantize.artifact_check import check_artifact
+from quantize.calibration import BUNDLED_TEXT, read_texts
+from quantize.end_tokens import end_tokens
+from services.child import EngineChild
+from services.conformance import Conformance, Finding, Reference, conformance_table
+from services.engines.spec import Launch
+from services.engines.table import ENGINES
+from services.proof import prove_weights
+from services.variants import VARIANTS, Variant, find_variant
+
+TEXTS = 4
+_UNQUANTIZED_BITS = 16
+
+
+class ConformanceError(RuntimeError):
+    """The engine does not do what it must; the table says what."""
+
+
+def choose_variant(engine: str, plan: Plan) -> Variant:
+    """The plan's first variant of an engine, or the one with 16-bit weights.
+
+    Raises:
+        PlanError: there is no such engine.
+    """
+    if engine not in ENGINES:
+        raise PlanError(f"unknown engine {engine!r} (valid: {', '.join(ENGINES)})")
+    for variant in plan.resolved_variants():
+        if variant.engine.name == engine:
+            return variant
+    plain = (v for v in VARIANTS.values() if v.engine.name == engine)
+    return next(v for v in plain if v.recipe.bits == _UNQUANTIZED_BITS)
+
+
+def run_conformance(engine: str, plan: Plan) -> None:
+    """Check one engine; prints the table.
+
+    Raises:
+        PlanError: no such engine, or this machine cannot run it.
+        ConformanceError: a check failed.
+    """
+    variant = choose_variant(engine, plan)
+    alone = plan.model_copy(update={"variants": (variant.name,), "baseline": variant.name})
+    check_machine(alone)
+    make_artifacts(alone)
+    print(f"conformance of {variant.engine.title}: {variant.name}", flush=True)
+    findings = asyncio.run(_check(alone, find_variant(variant.name)))
+    print(conformance_table(findings))
+    failed = sum(finding.failure is not None for finding in findings)
+    print(f"{len(findings) - failed} of {len(findings)} checks passed")
+    if failed:
+        raise ConformanceError(f"{variant.engine.title} failed {failed} checks")
+
+
+async def _check(plan: Plan, variant: Variant) -> list[Finding]:
+    model = source_model(plan)
+    artifact = artifact_of(model, variant.recipe.name)
+    manifest = await asyncio.to_thread(check_artifact, artifact)
+    references = None
+    if variant.recipe.bits == _UNQUANTIZED_BITS and variant.kv_cache is None:
+        references = await asyncio.to_thread(reference_scores, model.folder)
+    with tempfile.TemporaryDirectory(prefix="assay-conformance-") as scratch:
+        launch = Launch(
+            python=python_of(variant.engine.environment),
+            artifact=artifact,
+            manifest=manifest,
+            served_name=variant.name,
+            port=0,
+            api_key="",
+            context_length=plan.serving.context_length,
+            max_sequences=plan.serving.max_sequences,
+            threads=plan.serving.threads or len(os.sched_getaffinity(0)),
+            kv_cache_gib=plan.serving.kv_cache_gib,
+            kv_cache_dtype=variant.kv_cache,
+            engine_build=variant.engine_build,
+            scratch=Path(scratch) / "engine",
+        )
+        child = EngineChild(spec=variant.engine, launch=launch, log=Path(scratch) / "engine.log")
+        try:
+            return await _ask(child, plan, references)
+        finally:
+            await asyncio.to_thread(child.stop)
+
+
+async def _ask(child: EngineChild, plan: Plan, references: list[Reference] | None) -> list[Finding]:
+    child.spawn()
+    async with aiohttp.ClientSession() as session:
+        await child.wait_ready(session, plan.serving.start_timeout_s)
+        held = await child.held_weights(session)
+        if held is not None:
+            prove_weights(child.spec, child.launch.manifest, held)
+        note = f"{held.weight_bytes:,} bytes" if held else "the engine cannot tell them"
+        suite = Conformance(
+            session,
+            child.base_url,
+            child.headers,
+            child.launch.served_name,
+            end_tokens=end_tokens(child.launch.artifact),
+        )
+        findings = await suite.check_all(
+            child.spec.claims,
+            takes_key=child.spec.takes_key,
+            context_length=plan.serving.context_length,
+            references=references,
+        )
+    return [Finding(check="weights held", failure=None, note=note), *findings]
+
+
+def reference_scores(model: Path) -> list[Reference]:
+    """Log-probabilities by transformers in float32 of some of the bundled calibration texts."""
+    texts = read_texts(BUNDLED_TEXT)[:TEXTS]
+    with tempfile.TemporaryDirectory(prefix="assay-scores-") as folder:
+        given, found = Path(folder) / "texts.json", Path(folder) / "scores.json"
+        given.write_text(json.dumps(texts))
+        words = ["-m", "quantize.reference_scores", str(model), str(given), str(found)]
+        done = subprocess.run(
+            [str(python_of("quantize")), *words],
+            cwd=ROOT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            last = "\n".join(done.stderr.splitlines()[-5:])
+            raise ConformanceError(f"transformers could not score the texts:\n{last}")
+        return [Reference(**item) for item in json.loads(found.read_text())]
