@@ -22,6 +22,7 @@ from pathlib import Path
 
 from deploy.lifeline import follow_owner, guarded, terminate_as_interrupt
 from deploy.pip_configuration import installer_environment, torch_backend
+from quantize.log_tail import log_tail
 
 ROOT = Path(__file__).parent.parent
 VENVS = ROOT / ".venvs"
@@ -161,8 +162,9 @@ class Installer:
             code = child.wait()
             self.running.discard(child)
         if code:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise SetupError(f"`{' '.join(command[:4])} …` failed; the end of {log}:\n{tail}")
+            raise SetupError(
+                f"`{' '.join(command[:4])} …` failed; the end of {log}:\n{log_tail(log)}"
+            )
 
     def stop(self) -> None:
         """Stop every step under way (each guard takes its whole process group along)."""

@@ -25,7 +25,7 @@ from deploy.service import (
     stop,
 )
 from deploy.settings import fingerprint
-from services.child import log_tail
+from quantize.log_tail import log_tail
 
 POLL_S = 0.5
 HOST_LOG = RUN_DIR / "host.log"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from loadtest.job import JOB_VARIABLE, Job, LevelEnd, decode
 from loadtest.records import RequestRecord
+from quantize.log_tail import log_tail
 
 ROOT = Path(__file__).parent.parent
-_LOG_TAIL = 12
 
 
 class LoadTestError(RuntimeError):
@@ -80,6 +80,5 @@ def run_locust(
             if process.stdout is not None:
                 process.stdout.close()
     if code != 0 or len(levels) != len(job.concurrencies):
-        tail = "\n".join(log.read_text().splitlines()[-_LOG_TAIL:])
-        raise LoadTestError(f"{job.variant}: Locust ended with code {code}\n{tail}")
+        raise LoadTestError(f"{job.variant}: Locust ended with code {code}\n{log_tail(log)}")
     return records, levels

@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantize.log_tail import log_text
+
 ROOT = Path(__file__).parent.parent
 VENVS = ROOT / ".venvs"
 
 _POLL_S = 0.1
-_TAIL_BYTES = 16384
 _ERROR_LINES = 6
 _PR_SET_PDEATHSIG = 1
 
@@ -143,22 +144,13 @@ def _wait(
             child.returncode = os.waitstatus_to_exitcode(status)
             return usage.ru_maxrss * 1024
         if on_progress is not None:
-            on_progress(tail(log), time.monotonic() - started)
+            on_progress(log_text(log), time.monotonic() - started)
         time.sleep(_POLL_S)
-
-
-def tail(log: Path) -> str:
-    """The end of a log, without terminal control sequences."""
-    with log.open("rb") as stream:
-        stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, stream.tell() - _TAIL_BYTES))
-        raw = stream.read().decode(errors="replace")
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw).replace("\r", "\n")
 
 
 def _last_words(log: Path) -> str:
     """The exception's line where a traceback ends the log, else the last few lines."""
-    lines = [line.strip() for line in tail(log).splitlines() if line.strip()]
+    lines = [line.strip() for line in log_text(log).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("progress:")]
     raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
     return raised[-1] if raised else " | ".join(lines[-_ERROR_LINES:]) or "it printed nothing"

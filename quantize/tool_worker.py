@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from quantize.log_tail import log_text
 from quantize.tool_process import (
     ROOT,
     Usage,
     die_with_parent,
     environment_python,
     failure,
-    tail,
     tool_environment,
 )
 
@@ -136,7 +136,7 @@ class ToolWorker:
                 message = running.channel.recv(_REPLY_BYTES)
             except TimeoutError:
                 if on_progress is not None:
-                    on_progress(tail(log), time.monotonic() - started)
+                    on_progress(log_text(log), time.monotonic() - started)
                 continue
             except ConnectionError:
                 message = b""

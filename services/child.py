@@ -17,11 +17,11 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from quantize.log_tail import log_tail
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 
 READY_POLL_S = 0.1
 STOP_GRACE_S = 10.0
-LOG_TAIL_LINES = 20
 KILL_ATTEMPTS = 5
 # In the environment of the engine and all it starts; its value is the start's own random key.
 MARK = "ASSAY_ENGINE"
@@ -36,17 +36,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
-    """The last lines of a log file; empty where there is none."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - 64 * 1024))
-            text = stream.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])
 
 
 def tree_memory_bytes(pid: int) -> int | None:

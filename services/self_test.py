@@ -8,7 +8,7 @@ from the same prefix.
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,11 @@ PROBE_IDS = [300, 17, 301, 45, 302, 303, 88, 304]
 # average); a report that is off by one position differs by about a nat.
 LOGPROB_TOLERANCE = 0.1
 PROBE_TEXT = "The capital of the country is"
+# Tokens asked for where the model wants to end at once.
+ENOUGH = 12
+# Hot enough that even a model that is sure of itself gives other seeds another answer.
+PROBE_TEMPERATURE = 2.0
+OTHER_SEEDS = (8, 9, 10)
 
 
 class ProbeFailed(Exception):
@@ -33,11 +38,14 @@ class SelfTest:
         base_url: str,
         headers: Mapping[str, str],
         model: str,
+        *,
+        end_tokens: Sequence[int] = (),
     ) -> None:
         self._session = session
         self._base_url = base_url
         self._headers = headers
         self._model = model
+        self._end_tokens = tuple(end_tokens)
 
     async def run(self, claims: frozenset[str]) -> dict[str, str | None]:
         """Probe every claim; maps each to None (proven) or to what went wrong."""
@@ -99,12 +107,42 @@ class SelfTest:
             )
 
     async def _ignore_eos(self) -> None:
-        answer = await self._complete(prompt=PROBE_IDS, max_tokens=24, ignore_eos=True)
-        _expect("completion_tokens", answer["usage"]["completion_tokens"], 24)
+        ending = await self._ending()
+        answer = await self._complete(**ending, max_tokens=ENOUGH, ignore_eos=True)
+        _expect("completion_tokens past an end", answer["usage"]["completion_tokens"], ENOUGH)
 
     async def _min_tokens(self) -> None:
-        answer = await self._complete(prompt=PROBE_IDS, max_tokens=12, min_tokens=12)
-        _expect("completion_tokens", answer["usage"]["completion_tokens"], 12)
+        ending = await self._ending()
+        answer = await self._complete(**ending, max_tokens=ENOUGH, min_tokens=ENOUGH // 2)
+        count = answer["usage"]["completion_tokens"]
+        # The end itself may be counted or not; without it the engine would go on.
+        if count not in {ENOUGH // 2, ENOUGH // 2 + 1}:
+            raise ProbeFailed(
+                f"completion_tokens: got {count} of a model that wants to end, expected the "
+                f"{ENOUGH // 2} of min_tokens"
+            )
+
+    async def _ending(self) -> dict[str, Any]:
+        """A request at whose first token the model ends, so that going on is the engine's doing.
+
+        Most models would not end within a few tokens of any prompt, and a test of ``ignore_eos``
+        with them could not fail. So the end tokens are made the likeliest by far.
+
+        Raises:
+            ProbeFailed: the engine cannot be made to end, so nothing can be proven.
+        """
+        if not self._end_tokens:
+            raise ProbeFailed("not provable: the artifact names no end-of-sequence token")
+        bias = {str(token): 100 for token in self._end_tokens}
+        ending = {"prompt": PROBE_IDS, "logit_bias": bias}
+        answer = await self._complete(**ending, max_tokens=ENOUGH)
+        count = answer["usage"]["completion_tokens"]
+        if count > 1:
+            raise ProbeFailed(
+                f"not provable: with logit_bias on the end tokens {list(self._end_tokens)} the "
+                f"engine still generated {count} tokens"
+            )
+        return ending
 
     async def _greedy(self, **fields: Any) -> str:
         answer = await self._complete(prompt=PROBE_TEXT, max_tokens=16, ignore_eos=True, **fields)
@@ -117,8 +155,17 @@ class SelfTest:
         _expect("text up to the stop string", stopped, text[: text.find(mark)])
 
     async def _seed(self) -> None:
-        first, second = [await self._greedy(temperature=1.0, seed=7) for _attempt in range(2)]
+        """Equal seeds agree, and others do not: equal answers alone prove no sampling."""
+        seeds = (7, 7, *OTHER_SEEDS)
+        first, second, *others = [
+            await self._greedy(temperature=PROBE_TEMPERATURE, seed=seed) for seed in seeds
+        ]
         _expect("the same seed's second answer", second, first)
+        if all(other == first for other in others):
+            raise ProbeFailed(
+                f"seeds 7, {', '.join(map(str, OTHER_SEEDS))} all gave {first!r} at temperature "
+                f"{PROBE_TEMPERATURE}"
+            )
 
     async def _n(self) -> None:
         answer = await self._complete(prompt=PROBE_IDS, max_tokens=2, n=2, temperature=1.0)

@@ -16,8 +16,10 @@ from typing import Any
 import aiohttp
 
 from quantize.artifact_check import check_artifact
+from quantize.end_tokens import end_tokens
+from quantize.log_tail import log_tail
 from quantize.manifest import ArtifactError, Manifest
-from services.child import EngineChild, EngineError, log_tail
+from services.child import EngineChild, EngineError
 from services.engines.spec import HeldWeights, Launch
 from services.errors import RequestError
 from services.proof import prove_weights
@@ -166,7 +168,8 @@ class Supervisor:
         held = await child.held_weights(session)
         if held is not None:
             prove_weights(engine, manifest, held)
-        test = SelfTest(session, child.base_url, child.headers, name)
+        ends = end_tokens(Path(self.settings.artifact))
+        test = SelfTest(session, child.base_url, child.headers, name, end_tokens=ends)
         capabilities = await test.run(engine.claims)
         for claim, failure in capabilities.items():
             if failure is not None:
@@ -217,6 +220,7 @@ class Supervisor:
             "variant": self.variant.name,
             "recipe": self.variant.recipe.name,
             "engine": self.variant.engine.name,
+            "emulated": self.variant.engine.emulated,
             "engine_version": self.settings.engine_version,
             "state": status.state,
             "reason": status.reason,

@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from services.child import EngineChild, EngineError, free_port, log_tail, tree_memory_bytes
+from services.child import EngineChild, EngineError, tree_memory_bytes
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 from tests.services.test_variants import launch
 
@@ -147,14 +147,6 @@ def test_a_reaped_pid_is_never_asked_or_signalled(
         assert engine.memory_bytes() is None
         assert bystander.poll() is None
         bystander.kill()
-
-
-def test_the_end_of_a_log_is_shown_and_a_missing_one_is_empty(tmp_path: Path) -> None:
-    log = tmp_path / "engine.log"
-    assert log_tail(log) == ""
-    log.write_text("\n".join(str(number) for number in range(100)))
-    assert log_tail(log, 2) == "98\n99"
-    assert free_port() > 0
 
 
 def test_memory_that_cannot_be_read_of_every_process_is_unknown(

@@ -24,6 +24,9 @@ ALL = frozenset(
 )
 
 
+END = 2
+
+
 def likeliest(position: int) -> float:
     """The honest log-probability of the likeliest token at a position."""
     return -0.3 - 0.4 * position
@@ -35,6 +38,7 @@ class Engine(SelfTest):
     def __init__(self, lie: str | None = None) -> None:
         self.lie = lie
         self.calls = 0
+        self._end_tokens = () if lie == "no_end_tokens" else (END,)
 
     async def _post(self, path: str, fields: Mapping[str, Any]) -> bytes:
         self.calls += 1
@@ -49,8 +53,8 @@ class Engine(SelfTest):
 
     def _text(self, fields: Mapping[str, Any]) -> str:
         text = "abcdefghijklmnop"[: fields["max_tokens"]]
-        if fields.get("temperature") and self.lie == "seed":
-            text = f"{self.calls}{text}"
+        if fields.get("temperature") and self.lie != "always_greedy":
+            text = f"{self.calls if self.lie == 'seed' else fields.get('seed')}{text}"
         for stop in fields.get("stop", []):
             if self.lie != "stop":
                 text = text.partition(stop)[0]
@@ -68,13 +72,23 @@ class Engine(SelfTest):
 
     def _whole(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         length = len(fields["prompt"])
-        shorter = {"ignore_eos": fields.get("ignore_eos"), "min_tokens": fields.get("min_tokens")}
-        tokens = 2 if shorter.get(self.lie or "") else fields["max_tokens"]
+        tokens = self._tokens(fields)
         choice = {"text": self._text(fields), "logprobs": self._report(fields, length)}
         count = 1 if self.lie == "n" else fields.get("n", 1)
         prompt = length + (1 if self.lie == "token_ids" else 0)
         usage = {"prompt_tokens": prompt, "completion_tokens": tokens}
         return {"choices": [choice] * count, "usage": usage}
+
+    def _tokens(self, fields: Mapping[str, Any]) -> int:
+        """How many tokens come: the model wants to end at once where its end token is biased."""
+        wanted: int = fields["max_tokens"]
+        if str(END) not in fields.get("logit_bias", {}) or self.lie == "logit_bias":
+            return wanted
+        if fields.get("ignore_eos") and self.lie != "ignore_eos":
+            return wanted
+        if self.lie == "min_tokens_is_max_tokens" and fields.get("min_tokens"):
+            return wanted
+        return max(1, fields.get("min_tokens", 0) if self.lie != "min_tokens" else 0)
 
     def _report(self, fields: Mapping[str, Any], length: int) -> dict[str, Any]:
         start, stop = length, length + fields["max_tokens"]
@@ -98,9 +112,14 @@ async def test_an_honest_engine_proves_every_claim() -> None:
         ("echo_off_by_one", "echo_logprobs"),
         ("logprobs", "logprobs"),
         ("ignore_eos", "ignore_eos"),
+        ("logit_bias", "ignore_eos"),
+        ("no_end_tokens", "ignore_eos"),
         ("min_tokens", "min_tokens"),
+        ("min_tokens_is_max_tokens", "min_tokens"),
+        ("logit_bias", "min_tokens"),
         ("n", "n"),
         ("seed", "seed"),
+        ("always_greedy", "seed"),
         ("stop", "stop"),
         ("stream_usage", "stream_usage"),
         ("token_ids", "token_ids"),
