@@ -8,7 +8,7 @@ from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_c
 from deploy.conformance import run_conformance
 from deploy.health import health, table
 from deploy.lock import hold
-from deploy.machine_check import check_machine
+from deploy.machine_check import check_machine, weight_only_note
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.settings import gateway_settings, replica_settings
 from deploy.up import new_record, up
@@ -36,6 +36,8 @@ def _quantize(arguments: argparse.Namespace) -> None:
 def _up(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
     check_machine(plan)
+    if note := weight_only_note(plan):
+        _say(note)
     _say(f"deploy: {len(plan.variants)} variants at {plan.serving.url}")
     with hold(RUN_DIR, "make deploy-all"):
         up(plan, plan_arguments(arguments, plan), _say, owned=False, needed=plan.variants)

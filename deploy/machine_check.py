@@ -24,6 +24,30 @@ def check_machine(plan: Plan) -> None:
         raise PlanError("\n".join(f"variants: {reason}" for reason in reasons))
 
 
+def weight_only_variants(plan: Plan) -> list[str]:
+    """The variants whose engine only shrinks the weights here, though their format asks for more.
+
+    Their speed and quality say nothing about a device that computes in the format itself.
+    """
+    machine = probe_machine()
+    return [
+        variant.name
+        for variant in plan.resolved_variants()
+        if variant.arithmetic_on(engine_device(variant.engine, machine)) == "weight-only"
+    ]
+
+
+def weight_only_note(plan: Plan) -> str | None:
+    """One line about them; None where there are none."""
+    names = weight_only_variants(plan)
+    if not names:
+        return None
+    return (
+        f"weight-only on this machine, inputs stay 16 bits wide: {', '.join(names)}; their speed "
+        "and quality say nothing about a device that has the format"
+    )
+
+
 def engine_device(engine: EngineSpec, machine: Machine) -> Device:
     """What the engine uses of the machine: a CPU build leaves its GPU alone."""
     try:

@@ -4,7 +4,7 @@ import argparse
 
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.lock import hold
-from deploy.machine_check import check_machine
+from deploy.machine_check import check_machine, weight_only_note
 from eval.lm_eval_process import QualityError
 from eval.pipeline import compare, make_report
 from eval.quality import run_quality
@@ -24,6 +24,8 @@ def _say(line: str) -> None:
 def _compare(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
     check_machine(plan)
+    if note := weight_only_note(plan):
+        _say(note)
     compare(plan, lambda plan: plan_arguments(arguments, plan), _say)
 
 

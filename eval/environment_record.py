@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from deploy.environments import ROOT
+from deploy.machine_check import weight_only_variants
 from deploy.plan import Plan
 from deploy.settings import cpu_model, engine_version
 
@@ -30,7 +31,9 @@ def describe_environment(plan: Plan) -> Mapping[str, object]:
     """CPU, memory, GPU, versions and revision, as the report prints them."""
     engines = {variant.engine.name: variant.engine for variant in plan.resolved_variants()}
     served = dict(engine_version(engines[name]) for name in sorted(engines))
+    weight_only = weight_only_variants(plan)
     return {
+        **({"weight-only here": ", ".join(weight_only)} if weight_only else {}),
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": psutil.virtual_memory().total,

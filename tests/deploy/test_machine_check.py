@@ -3,7 +3,7 @@
 import pytest
 
 from deploy import machine_check
-from deploy.machine_check import check_machine, engine_device
+from deploy.machine_check import check_machine, engine_device, weight_only_note
 from deploy.plan import Plan, PlanError, load_plan
 from quantize.machine import Machine
 from services.engines.table import ENGINES
@@ -46,3 +46,15 @@ def test_a_cpu_build_uses_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine_device(ENGINES["vllm"], HOPPER) == "cpu"
     with pytest.raises(PlanError, match="installed as a CPU build"):
         check_machine(plan("nvfp4-vllm"))
+
+
+def test_weight_only_arithmetic_is_told_where_the_machine_lacks_the_format(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed(monkeypatch, HOPPER, "vllm")
+    note = weight_only_note(plan("nvfp4-vllm", "fp8-vllm"))
+    assert note is not None
+    assert "nvfp4-vllm;" in note
+    assert "fp8-vllm" not in note
+    installed(monkeypatch, Machine(device="blackwell", name="NVIDIA B200"), "vllm")
+    assert weight_only_note(plan("nvfp4-vllm")) is None
