@@ -66,7 +66,9 @@ def run_conformance(engine: str, plan: Plan) -> None:
     failed = sum(finding.failure is not None for finding in findings)
     print(f"{len(findings) - failed} of {len(findings)} checks passed")
     if failed:
-        raise ConformanceError(f"{variant.engine.title} failed {failed} checks")
+        raise ConformanceError(
+            f"{variant.engine.title} failed {failed} check{'s' if failed > 1 else ''}"
+        )
 
 
 async def _check(plan: Plan, variant: Variant) -> list[Finding]:
