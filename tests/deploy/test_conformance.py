@@ -22,7 +22,7 @@ def test_every_engine_has_a_variant_with_sixteen_bit_weights(engine: str) -> Non
 
 
 def test_an_unknown_engine_is_refused_with_the_valid_ones() -> None:
-    with pytest.raises(PlanError, match="unknown engine 'vlm' .*vllm, trtllm"):
+    with pytest.raises(PlanError, match=r"unknown engine 'vlm' .*vllm, trtllm"):
         choose_variant("vlm", load_plan("cpu-demo"))
 
 
