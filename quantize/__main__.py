@@ -30,7 +30,7 @@ def _arguments() -> argparse.Namespace:
     make.add_argument("--model", default=REFERENCE, help="reference, a folder, or owner/name")
     make.add_argument("--recipes", default=",".join(RECIPES), help="names, separated by commas")
     make.add_argument("--calibration-text", default=BUNDLED, help="bundled, or a JSONL file")
-    make.add_argument("--samples", type=int, default=128)
+    make.add_argument("--samples", type=int, default=64)
     make.add_argument("--sequence-length", type=int, default=512)
     make.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     make.add_argument("--threads", type=int, default=2)

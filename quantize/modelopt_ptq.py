@@ -139,7 +139,9 @@ def _fine_tune(
     )
     model.float()
     train(model, teacher, batches, steps=steps, rate=request["parameters"]["train_rate"])
-    model.bfloat16()
+    # Weights alone: the frequencies of the rotary embedding must stay in float32.
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16()
 
 
 def _export(model: Any, request: Mapping[str, Any]) -> None:
