@@ -18,6 +18,8 @@ from services.relay import (
     Relay,
     Scope,
     Send,
+    live,
+    open_session,
     read_body,
     send_error,
     send_response,
@@ -70,7 +72,7 @@ class GatewayApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route one request (or run the app's life span)."""
         if scope["type"] == "lifespan":
-            return await self._lifespan(receive, send)
+            return await live(receive, send, begin=self._begin, end=self._end)
         path = scope["path"]
         try:
             if path in ROUTED:
@@ -94,19 +96,13 @@ class GatewayApp:
             return None
         return None
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                connector = aiohttp.TCPConnector(limit=0)
-                self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
-                self._relay = Relay(self._session, self.settings.request_timeout_s)
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                if self._session is not None:
-                    await self._session.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+    async def _begin(self) -> None:
+        self._session = open_session()
+        self._relay = Relay(self._session, self.settings.request_timeout_s)
+
+    async def _end(self) -> None:
+        if self._session is not None:
+            await self._session.close()
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         if scope["method"] != "POST":

@@ -17,6 +17,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Step = Callable[[], Awaitable[None]]
 
 MAX_BODY_BYTES = 16 * 2**20
 _HOP_BY_HOP = frozenset(
@@ -83,6 +84,31 @@ async def send_response(
     """Answer with one complete body."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A pool without a bound of its own (queues are ours to bound) that passes bodies as sent."""
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
+
+
+async def live(
+    receive: Receive,
+    send: Send,
+    *,
+    begin: Callable[[], Awaitable[None]],
+    end: Callable[[], Awaitable[None]],
+) -> None:
+    """An ASGI app's life span: ``begin`` before its first request, ``end`` after its last."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await begin()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await end()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
 
 
 class Relay:

@@ -16,6 +16,8 @@ from services.relay import (
     Relay,
     Scope,
     Send,
+    live,
+    open_session,
     read_body,
     send_error,
     send_response,
@@ -48,7 +50,7 @@ class VariantApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Serve leaves its route prefix in the path, as ``root_path``."""
         if scope["type"] == "lifespan":
-            return await self._lifespan(receive, send)
+            return await live(receive, send, begin=self._begin, end=self._end)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         try:
             if path == "/healthz":
@@ -66,21 +68,15 @@ class VariantApp:
             return None
         return None
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                connector = aiohttp.TCPConnector(limit=0)
-                self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
-                self._relay = Relay(self._session, self._settings.request_timeout_s)
-                await self._supervisor.start(self._session)
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self._supervisor.stop()
-                if self._session is not None:
-                    await self._session.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+    async def _begin(self) -> None:
+        self._session = open_session()
+        self._relay = Relay(self._session, self._settings.request_timeout_s)
+        await self._supervisor.start(self._session)
+
+    async def _end(self) -> None:
+        await self._supervisor.stop()
+        if self._session is not None:
+            await self._session.close()
 
     async def _to_engine(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         body = await read_body(receive)
