@@ -1,0 +1,120 @@
+"""A comparison goes on without what fails; only its baseline ends it."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import eval.pipeline as module
+from deploy.plan import Plan
+from deploy.up import Served
+from eval.comparison import build_comparison
+from eval.pipeline import compare
+from loadtest.locust_process import LoadTestError
+from loadtest.run_directory import open_run
+
+UNUSED = ("gguf-q4_k_m", "gguf-q2_k")
+
+
+class Stages:
+    """Stands in for the stages; ``failed`` says which variants each loses, by stage."""
+
+    def __init__(self) -> None:
+        self.failed: dict[str, dict[str, str]] = {}
+        self.given: dict[str, tuple[str, ...]] = {}
+
+    def make(self, plan: Plan) -> Mapping[str, str]:
+        return self._run("quantize", plan)
+
+    def up(self, plan: Plan, options: list[str], *_: Any, **__: Any) -> Served:
+        assert options == list(plan.variants)
+        return Served(started=False, failed=self._run("deploy", plan))
+
+    def load(self, plan: Plan, **_: Any) -> Mapping[str, str]:
+        return self._run("load test", plan)
+
+    def ask(self, plan: Plan, *_: Any, **__: Any) -> None:
+        self._run("quality", plan)
+
+    def _run(self, stage: str, plan: Plan) -> Mapping[str, str]:
+        self.given[stage] = plan.variants
+        return self.failed.get(stage, {})
+
+
+@pytest.fixture
+def stages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_plan: Plan, tiny_run: Path
+) -> Stages:
+    fake = Stages()
+    monkeypatch.setattr(module, "make_what_can_be", fake.make)
+    monkeypatch.setattr(module, "up", fake.up)
+    monkeypatch.setattr(module, "run_load_test", fake.load)
+    monkeypatch.setattr(module, "run_quality", fake.ask)
+    monkeypatch.setattr(module, "explore_formats", lambda *_: None)
+    monkeypatch.setattr(module, "figures_path", lambda _: tmp_path / "none")
+    monkeypatch.setattr(module, "keep_figures", lambda *_: None)
+    monkeypatch.setattr(module, "RUN_DIR", tmp_path / "service")
+    monkeypatch.setattr(module, "run_directory", lambda _: tiny_run)
+    monkeypatch.setattr(module, "open_run", lambda plan: open_here(plan, tiny_run))
+    monkeypatch.setattr(module, "write_environment", lambda run, _: write_machine(run))
+    there = partial(build_comparison, artifacts=tmp_path / "artifacts")
+    monkeypatch.setattr(module, "build_comparison", there)
+    assert tiny_plan.variants == ("bf16-vllm", "gguf-q8_0")
+    return fake
+
+
+def open_here(plan: Plan, run: Path) -> Path:
+    opened = open_run(plan, run.parent / "opened")
+    (opened / "plan.yaml").replace(run / "plan.yaml")
+    return run
+
+
+def write_machine(run: Path) -> None:
+    (run / "environment.json").write_text(json.dumps({"gpu": None}))
+
+
+def with_more(plan: Plan) -> Plan:
+    return plan.model_copy(update={"variants": (*plan.variants, *UNUSED)})
+
+
+def test_each_stage_gets_what_the_ones_before_it_left_and_every_reason_is_told(
+    stages: Stages, tiny_plan: Plan, tiny_run: Path
+) -> None:
+    stages.failed = {
+        "quantize": {"gguf-q2_k": "rows do not fit"},
+        "deploy": {"gguf-q4_k_m": "gguf-q4_k_m: no room"},
+    }
+    said: list[str] = []
+    compare(with_more(tiny_plan), lambda plan: list(plan.variants), said.append)
+    assert stages.given["deploy"] == ("bf16-vllm", "gguf-q8_0", "gguf-q4_k_m")
+    assert stages.given["load test"] == stages.given["quality"] == ("bf16-vllm", "gguf-q8_0")
+    text = said[-1]
+    assert "gguf-q2_k failed: quantize: rows do not fit" in " ".join(text.split())
+    assert "gguf-q4_k_m failed: deploy: no room" in " ".join(text.split())
+    verdict = json.loads((tiny_run / "verdict.json").read_text())
+    failed = {entry["variant"]: entry["failed"] for entry in verdict["ranking"]}
+    assert failed["gguf-q2_k"] == ["failed: quantize: rows do not fit"]
+    assert failed["gguf-q4_k_m"] == ["failed: deploy: no room"]
+    page = (tiny_run / "report.html").read_text()
+    assert "rows do not fit" in page
+
+
+def test_a_reason_of_the_last_comparison_is_forgotten_by_the_next(
+    stages: Stages, tiny_plan: Plan
+) -> None:
+    stages.failed = {"deploy": {"gguf-q8_0": "no room"}}
+    said: list[str] = []
+    compare(tiny_plan, lambda plan: list(plan.variants), said.append)
+    stages.failed = {}
+    compare(tiny_plan, lambda plan: list(plan.variants), said.append)
+    assert "no room" not in said[-1]
+
+
+def test_the_baselines_load_test_ends_the_comparison(stages: Stages, tiny_plan: Plan) -> None:
+    stages.failed = {"load test": {"bf16-vllm": "all requests failed"}}
+    with pytest.raises(LoadTestError, match="the baseline failed: all requests failed"):
+        compare(tiny_plan, lambda plan: list(plan.variants), print)
+    assert "quality" not in stages.given
