@@ -1,0 +1,144 @@
+"""Our server on quantized artifacts by emulation: what it serves is what the files hold."""
+
+import json
+import math
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from quantize.artifact_check import check_artifact
+from quantize.checkpoint.score_files import ArtifactToScore, ScoreRequest, Scores
+from quantize.end_tokens import end_tokens
+from quantize.tool_process import ROOT, environment_python
+from services.child import EngineChild
+from services.engines.spec import Launch
+from services.engines.transformers_engine import TRANSFORMERS
+from services.proof import prove_weights
+from services.self_test import SelfTest
+from tests.quantize.made import make
+from tests.quantize.tiny_model import make_tiny_model, random_sentences
+
+pytestmark = pytest.mark.engine
+
+RECIPES = ("bf16", "fp8-kv", "nvfp4", "gguf-bf16")
+SERVED = "nvfp4"
+SERVER_NATS = 1e-4
+GGUF_NATS = 1e-5
+START_TIMEOUT_S = 400
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Calibration text of a few thousand tokens."""
+    path = tmp_path_factory.mktemp("text") / "calibration.jsonl"
+    texts = (" ".join(random_sentences(8, seed)) for seed in range(1, 30))
+    path.write_text("".join(json.dumps({"text": item}) + "\n" for item in texts))
+    return path
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory, text: Path) -> dict[str, Path]:
+    """A tiny model's artifacts, with what their tools computed."""
+    folder = tmp_path_factory.mktemp("emulated")
+    model = make_tiny_model(folder / "model")
+    made, _ = make(model, folder / "artifacts", text, *RECIPES)
+    return {"model": model, **{path.name: path for path in made}}
+
+
+@pytest.fixture(scope="module")
+def scores(artifacts: dict[str, Path], text: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Plain forwards of the decoded artifacts."""
+    folder = tmp_path_factory.mktemp("scores")
+    request = ScoreRequest(
+        model=artifacts["model"],
+        text=text,
+        sequences=3,
+        sequence_length=64,
+        artifacts=tuple(
+            ArtifactToScore(recipe=name, artifact=artifacts[name].resolve()) for name in RECIPES
+        ),
+        threads=1,
+        answer=folder / "answer.json",
+    )
+    asked = folder / "request.json"
+    asked.write_text(request.model_dump_json())
+    python = str(environment_python("quantize"))
+    command = [python, "-m", "quantize.checkpoint.score_job", str(asked)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Scores.model_validate_json(request.answer.read_text())
+
+
+@contextmanager
+def started(artifact: Path, log: Path) -> Iterator[EngineChild]:
+    """The engine on an artifact, launched as a replica launches it."""
+    launch = Launch(
+        python=environment_python("quantize"),
+        artifact=artifact.resolve(),
+        manifest=check_artifact(artifact),
+        served_name="emulated",
+        port=0,
+        api_key="",
+        context_length=256,
+        max_sequences=4,
+        threads=1,
+        kv_cache_gib=0.1,
+    )
+    child = EngineChild(spec=TRANSFORMERS, launch=launch, log=log)
+    child.spawn()
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+async def test_the_engine_proves_itself_and_scores_as_a_plain_forward_does(
+    artifacts: dict[str, Path], scores: Scores, tmp_path: Path
+) -> None:
+    artifact = artifacts[SERVED]
+    with started(artifact, tmp_path / "log") as child:
+        async with aiohttp.ClientSession() as session:
+            await child.wait_ready(session, START_TIMEOUT_S)
+            held = await child.held_weights(session)
+            assert held is not None
+            prove_weights(TRANSFORMERS, child.launch.manifest, held)
+            assert held.weight_bytes == child.launch.manifest.weight_bytes
+            test = SelfTest(
+                session,
+                child.base_url,
+                child.headers,
+                "emulated",
+                end_tokens=end_tokens(artifact),
+            )
+            failures = await test.run(TRANSFORMERS.claims)
+            assert {name: why for name, why in failures.items() if why} == {}
+            for ids, expected in zip(scores.ids, scores.scored[SERVED].logprobs, strict=True):
+                body = {"model": "emulated", "prompt": ids, "max_tokens": 1, "echo": True}
+                async with session.post(
+                    f"{child.base_url}/v1/completions",
+                    json={**body, "logprobs": 1, "temperature": 0},
+                    headers=child.headers,
+                ) as answer:
+                    report = (await answer.json())["choices"][0]["logprobs"]
+                found = report["token_logprobs"][1 : len(ids)]
+                assert np.abs(np.array(found) - np.array(expected)).mean() < SERVER_NATS
+
+
+def test_a_gguf_file_decodes_to_the_same_model_as_its_safetensors_source(scores: Scores) -> None:
+    one, other = (np.array(scores.scored[name].logprobs) for name in ("bf16", "gguf-bf16"))
+    assert np.abs(one - other).max() < GGUF_NATS
+
+
+def test_rounding_moves_the_scores_by_what_the_formats_cost(scores: Scores) -> None:
+    exact = np.array(scores.scored["bf16"].logprobs)
+    moved = {
+        name: float(np.abs(np.array(scores.scored[name].logprobs) - exact).mean())
+        for name in ("fp8-kv", "nvfp4")
+    }
+    assert 1e-3 < moved["fp8-kv"] < moved["nvfp4"] < math.log(2)
