@@ -176,4 +176,4 @@ def _await_ready(
 def _reason(state: Mapping[str, Any]) -> str:
     if state["state"] == "failed":
         return str(state["reason"])
-    return f"still {state['state']} when serving.start_timeout_s was over"
+    return f"still {state['state']} when serving.start_timeout_s was over; see {HOST_LOG}"
