@@ -130,6 +130,11 @@ def test_a_cache_type_that_the_device_lacks_is_refused_with_those_it_has() -> No
     assert "here it can be: fp8," in reason
 
 
+def test_a_cpu_serves_fp8_with_a_scale_per_row_but_not_with_static_ones() -> None:
+    assert find_variant("fp8-per-channel-vllm").arithmetic_on("cpu") == "native"
+    assert find_variant("fp8-vllm").arithmetic_on("cpu") is None
+
+
 def test_fp4_before_blackwell_is_known_to_be_weight_only() -> None:
     variant = find_variant("nvfp4-vllm")
     assert variant.arithmetic_on("hopper") == "weight-only"
