@@ -4,9 +4,9 @@ What it loads, read in vLLM 0.32 (under ``vllm/model_executor``): the kernels pe
 ``kernels/linear/__init__.py``; GPTQ's widths, symmetry and activation order in
 ``layers/quantization/auto_gptq.py`` and ``utils/gptq_utils.py``, its CPU kernel (4 bit alone) in
 ``kernels/linear/mixed_precision/cpu.py``; modelopt's algorithms in
-``layers/quantization/modelopt.py`` (no INT4 AWQ). Its CPU build has no operation for a static scale
-of FP8 inputs, so of the FP8 formats it serves the one with a scale per row and token; key-value cache types in ``config/cache.py`` and,
-on a CPU, ``v1/attention/backends/cpu_attn.py``.
+``layers/quantization/modelopt.py`` (no INT4 AWQ); key-value cache types in ``config/cache.py`` and,
+on a CPU, ``v1/attention/backends/cpu_attn.py``. The CPU build has no operation for a static scale
+of FP8 inputs: of the FP8 formats it serves the one with a scale per row and per token.
 """
 
 import json
