@@ -19,8 +19,8 @@ class WeightReport:
     def assay_weights(self) -> dict[str, Any]:
         """All weights in bytes, and how many layers each weight method serves.
 
-        A CPU build repacks an unquantized weight into a kernel's own layout and empties the
-        parameter; such a layer is counted by its shape.
+        A CPU build repacks a weight into a kernel's own layout and empties the parameter (16-bit
+        weights) or drops it (8-bit integers); such a layer is counted by its shape.
         """
         kinds: Counter[str] = Counter()
         total = 0
@@ -28,7 +28,7 @@ class WeightReport:
         for module in self.model_runner.model.modules():
             method = getattr(module, "quant_method", None)
             if method is not None:
-                kernel = getattr(method, "kernel", None)
+                kernel = getattr(method, "kernel", None) or _scheme_kernel(module)
                 name = type(method).__name__
                 kinds[f"{name}/{type(kernel).__name__}" if kernel is not None else name] += 1
             held = list(module.parameters(recurse=False))
@@ -37,6 +37,7 @@ class WeightReport:
             seen.update(id(tensor) for tensor in held)
             size = sum(tensor.nbytes for tensor in new)
             total += size if size or len(new) < len(held) else _repacked_bytes(module)
+            total += _handed_over_bytes(module)
         return {"weight_bytes": total, "kinds": dict(kinds)}
 
 
@@ -46,6 +47,19 @@ def _repacked_bytes(module: Any) -> int:
     columns = getattr(module, "input_size_per_partition", 0)
     dtype = getattr(module, "params_dtype", None)
     return rows * columns * dtype.itemsize if dtype is not None else 0
+
+
+def _scheme_kernel(module: Any) -> Any:
+    """The kernel of a compressed-tensors layer, which its scheme chose."""
+    return getattr(getattr(module, "scheme", None), "kernel", None)
+
+
+def _handed_over_bytes(module: Any) -> int:
+    """Bytes of an 8-bit weight that oneDNN holds alone (``create_onednn_scaled_mm``)."""
+    handler = getattr(_scheme_kernel(module), "dnnl_handler", None)
+    if handler is None or getattr(module, "weight", None) is not None:
+        return 0
+    return int(handler.n * handler.k)
 
 
 async def require_key(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
