@@ -7,6 +7,7 @@ output in a log, makes peak memory measurable, and dies with its parent.
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ VENVS = ROOT / ".venvs"
 
 _POLL_S = 0.1
 _ERROR_LINES = 6
+_FULL_DISK_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 
 
@@ -158,7 +160,11 @@ def _last_words(log: Path) -> str:
 
 def failure(returncode: int, log: Path) -> ToolError:
     """What a tool's exit code and the end of its log say, in one line."""
-    return ToolError(f"{_ending(returncode)}: {_last_words(log)} (log: {log})")
+    said = f"{_ending(returncode)}: {_last_words(log)} (log: {log})"
+    # A log on the same disk may have lost the tool's own words.
+    if shutil.disk_usage(log.parent).free < _FULL_DISK_BYTES:
+        said = f"the disk is full at {log.parent}, make room; {said}"
+    return ToolError(said)
 
 
 def _ending(returncode: int) -> str:

@@ -1,9 +1,11 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +38,15 @@ def test_output_goes_to_the_log_and_progress_reads_its_end(tmp_path: Path) -> No
 def test_a_failure_is_told_in_the_tools_own_words(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"exit code 1: ValueError: no such layer \(log: .*log\)"):
         python("raise ValueError('no such layer')", tmp_path / "log")
+
+
+def test_a_full_disk_is_told_even_where_the_tool_could_not_say_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = SimpleNamespace(total=10, used=10, free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(ToolError, match=r"disk is full at .*make room.*it printed nothing"):
+        python("raise SystemExit(1)", tmp_path / "log")
 
 
 def test_a_tool_that_runs_out_of_memory_is_told_so(tmp_path: Path) -> None:

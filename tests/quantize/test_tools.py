@@ -1,6 +1,5 @@
 """The recipes that need a tool of another environment, on a two-layer model."""
 
-import json
 import signal
 import subprocess
 import time
@@ -16,26 +15,6 @@ from quantize.method import RecipeError
 from quantize.tool_process import environment_python, run_tool
 from tests.quantize.made import ROOT, arguments, make, run
 from tests.quantize.tiny_model import CHAT_TEMPLATE
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize(("method", "scale_kind"), [("gptq", "F16"), ("awq", "BF16")])
-def test_four_bit_checkpoints_hold_packed_layers(
-    tmp_path: Path, tiny: Path, calibration_text: Path, method: str, scale_kind: str
-) -> None:
-    (artifact,), _ = make(tiny, tmp_path, calibration_text, f"{method}-int4-g128")
-    manifest = check_artifact(artifact)
-    assert 4.15 < manifest.bits_per_weight < 4.3
-    assert manifest.parameter_count == 1_443_072
-    assert manifest.tool == "gptqmodel"
-    assert manifest.calibration_sha256 is not None
-    assert manifest.peak_memory_bytes > 100e6
-    assert manifest.tensor_types.keys() == {"BF16", "I32", scale_kind}
-    config = json.loads((artifact / "config.json").read_text())
-    described = config["quantization_config"]
-    assert (described["quant_method"], described["group_size"]) == (method, 128)
-    assert str(tmp_path) not in json.dumps(config)
-    assert (artifact / "tokenizer.model").read_bytes() == (tiny / "tokenizer.model").read_bytes()
 
 
 @pytest.mark.engine
