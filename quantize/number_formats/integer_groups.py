@@ -133,7 +133,7 @@ def pack_gptq(
             did; ``gptq_v2`` stores it as it is.
     """
     _check_gptq_bits(bits)
-    stored = zeros.to(torch.int64) - (checkpoint_format == "gptq")
+    stored = zeros.to(torch.int64) - int(checkpoint_format == "gptq")
     qweight = pack_words(codes, bits).T.contiguous()
     return qweight, pack_words(stored & ((1 << bits) - 1), bits)
 
