@@ -46,7 +46,7 @@ METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
         "modelopt": MethodSpec(
             tool="nvidia-modelopt",
             environment="quantize",
-            version=1,
+            version=2,
             make=modelopt_checkpoint.make,
             libraries=_LIBRARIES,
             worker_module=modelopt_checkpoint.MODULE,

@@ -5,9 +5,10 @@ on a CPU neither AWQ's search nor AutoQuantize's scores nor a fine-tune could ru
 quantizer name another backend (``register_quant_backend``); ours serves on GPUs as well, so that
 both give the same artifact and no compiler is needed.
 
-Two functions of its exporter are replaced, so that the file holds what was calibrated: FP8 weights
-are divided by their scale in bfloat16 there, which rounds them twice, and MXFP4 values half-way
-between two others are rounded down instead of to even.
+Its exporter rounds otherwise than its model in memory, so that one weight in a thousand would be
+another: it divides by a scale, in bfloat16 where the scale is one for a whole layer, and the model
+multiplies by the inverse in float32; MXFP4 values half-way between two others it rounds down
+instead of to even. Three of its functions are replaced, so that the file holds what was judged.
 """
 
 import copy
@@ -21,6 +22,7 @@ from modelopt.torch.quantization.nn.modules.tensor_quantizer import (
     register_quant_backend,
 )
 from modelopt.torch.quantization.qtensor import MXFP4QTensor
+from modelopt.torch.quantization.utils import quantizer_attr_names
 
 from quantize.number_formats.block_scaled import (
     ScaleRule,
@@ -42,6 +44,7 @@ _INPUT_RULE = ScaleRule.CEIL
 _MXFP4_WEIGHT_RULE = ScaleRule.ROUND
 
 _to_quantized_weight = quant_utils.to_quantized_weight
+_export_quantized_weight = unified_export_hf._export_quantized_weight
 
 
 def install() -> None:
@@ -50,6 +53,7 @@ def install() -> None:
         return
     register_quant_backend(BACKEND, lambda inputs, quantizer: _Rounding.apply(inputs, quantizer))
     unified_export_hf.to_quantized_weight = _quantize_single_precision
+    unified_export_hf._export_quantized_weight = _export_rounded
     MXFP4QTensor.quantize = classmethod(_encode_mxfp4)
 
 
@@ -93,6 +97,20 @@ class _Rounding(torch.autograd.Function):  # type: ignore[misc] # torch has no t
     def backward(_context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         """The gradient as it is; the quantizer has none."""
         return gradient, None
+
+
+def _export_rounded(module: Any, dtype: torch.dtype, weight_name: str = "weight") -> None:
+    """modelopt's ``_export_quantized_weight`` of a layer whose weights are rounded already.
+
+    A rounded weight lies on a value of the format, far from half-way between two, so that whatever
+    the exporter divides by finds the same value again. Formats with scaled blocks need it not.
+    """
+    quantizer: Any = getattr(module, quantizer_attr_names(weight_name).weight_quantizer, None)
+    weight = getattr(module, weight_name)
+    if getattr(quantizer, "backend", BACKEND) is None and quantizer.is_enabled:
+        with torch.no_grad():
+            weight.data = quantizer(weight.float()).to(weight.dtype)
+    _export_quantized_weight(module, dtype, weight_name)
 
 
 def _quantize_single_precision(weight: Any, *arguments: Any, **options: Any) -> Any:
