@@ -14,8 +14,8 @@ from gptqmodel.quantization import FORMAT, METHOD
 
 from quantize.awq_clip import best_clip
 
-# The search runs the layer twenty times on its inputs, which is most of the time AWQ takes; six times
-# as many tokens gave the reference model no smaller loss.
+# The search runs the layer twenty times on its inputs, which is most of the time AWQ takes; six
+# times as many tokens gave the reference model no smaller loss.
 _SEARCH_TOKENS = 8192
 
 
