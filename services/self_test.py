@@ -156,8 +156,10 @@ class SelfTest:
 
     async def _seed(self) -> None:
         """Equal seeds agree, and others do not: equal answers alone prove no sampling."""
-        seeds = (7, 7, *OTHER_SEEDS)
-        first, second, *others = [
+        # The first answer does not count: later ones find its prompt in the cache, and logits that
+        # were computed in another batch differ in their last bits, which a hot draw can show.
+        seeds = (7, 7, 7, *OTHER_SEEDS)
+        _, first, second, *others = [
             await self._greedy(temperature=PROBE_TEMPERATURE, seed=seed) for seed in seeds
         ]
         _expect("the same seed's second answer", second, first)
