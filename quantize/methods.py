@@ -23,7 +23,7 @@ METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
         "awq": MethodSpec(
             tool="gptqmodel",
             environment="quantize",
-            version=3,
+            version=4,
             make=gptqmodel_checkpoint.make,
             libraries=_LIBRARIES,
             worker_module=gptqmodel_checkpoint.MODULE,
