@@ -53,13 +53,14 @@ class Stages:
 
     @contextmanager
     def time(self, name: str, outputs: Callable[[], list[Path]]) -> Iterator[None]:
-        """Time a stage; it counts as cached when none of its ``outputs`` changed."""
+        """Time a stage; it counts as cached when it has ``outputs`` and none of them changed."""
         self.say(f"── {name}")
         before = _states(outputs())
         started = time.monotonic()
         yield
         seconds = time.monotonic() - started
-        self._add(StageTime(name=name, seconds=seconds, cached=_states(outputs()) == before))
+        after = _states(outputs())
+        self._add(StageTime(name=name, seconds=seconds, cached=bool(after) and after == before))
 
     def _add(self, stage: StageTime) -> None:
         self.done.append(stage)

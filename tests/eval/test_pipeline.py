@@ -118,3 +118,15 @@ def test_the_baselines_load_test_ends_the_comparison(stages: Stages, tiny_plan: 
     with pytest.raises(LoadTestError, match="the baseline failed: all requests failed"):
         compare(tiny_plan, lambda plan: list(plan.variants), print)
     assert "quality" not in stages.given
+
+
+def test_a_stage_is_cached_only_when_it_leaves_files_and_none_changed(tmp_path: Path) -> None:
+    found = tmp_path / "load.json"
+    found.write_text("{}")
+    timed = module.Stages(tmp_path, lambda _: None)
+    with timed.time("load test", lambda: [found]):
+        pass
+    with timed.time("deploy", list):
+        pass
+    marks = {stage.name: stage.cached for stage in timed.done if stage.name != "set-up"}
+    assert marks == {"load test": True, "deploy": False}
