@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan, load_plan
-from eval.judging import measured_concurrency
+from eval.judging import is_emulated, measured_concurrency
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
@@ -127,7 +127,11 @@ class Run:
         """The load figures at the plan's concurrency."""
         if variant is None:
             return None
-        return next((x for x in variant.load if x.concurrency == self.concurrency), None)
+        return next((x for x in self.loads(variant) if x.concurrency == self.concurrency), None)
+
+    def loads(self, variant: VariantComparison) -> list[LoadComparison]:
+        """The load figures that count: none of an engine that only emulates."""
+        return [] if is_emulated(variant) else variant.load
 
     def is_baseline(self, variant: VariantComparison) -> bool:
         """Whether all others are compared with this one."""
@@ -155,6 +159,8 @@ class Run:
 
     def why_no_load(self, variant: VariantComparison | None) -> str:
         """The reason that the variant has no figures at the plan's concurrency."""
+        if variant is not None and is_emulated(variant):
+            return "emulated, so its speed does not count"
         if variant is not None and variant.load:
             return f"no figures at concurrency {self.concurrency}"
         if variant is not None and variant.variant in self.comparison.failed:

@@ -129,7 +129,7 @@ def _line_panel(
     series, absent, top = [], [], 0.0
     focused = len(run.variants) > _MOST_LINES
     for rank, variant in enumerate(run.variants, 1):
-        found = [(load.concurrency, pick(load)) for load in variant.load]
+        found = [(load.concurrency, pick(load)) for load in run.loads(variant)]
         points = sorted((level, value) for level, value in found if value is not None)
         if not points:
             absent.append(variant.variant)

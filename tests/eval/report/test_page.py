@@ -194,6 +194,18 @@ def test_a_saturated_load_generator_voids_the_speed(tmp_path: Path) -> None:
     assert "curve e0 void" in page
 
 
+def test_an_emulated_engine_shows_its_quality_and_no_speed(tmp_path: Path) -> None:
+    found, verdict = CASES["seven"]
+    emulated = [
+        v.model_copy(update={"engine": "transformers"}) if v.variant == "gguf-q4_k_m" else v
+        for v in found.variants
+    ]
+    words = "emulated, so its speed does not count"
+    assert words not in report(tmp_path / "as it was", found, verdict)
+    marked = found.model_copy(update={"variants": emulated})
+    assert words in report(tmp_path / "emulated", marked, verdict)
+
+
 def test_unreadable_raw_files_are_named(tmp_path: Path) -> None:
     run_files.write_run(tmp_path, *CASES["seven"])
     for name in ("requests.parquet", "samples.parquet"):
