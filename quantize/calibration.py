@@ -7,9 +7,10 @@ laid end to end, and cut into equal sequences, so that no tool pads, sorts out o
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from quantize.manifest import sha256_of_file
 
@@ -47,6 +48,16 @@ def calibration_plan(text: str, samples: int, sequence_length: int) -> Calibrati
     if samples < 1 or sequence_length < 1:
         raise CalibrationError("calibration samples and sequence length must be positive")
     return CalibrationPlan(path=path, samples=samples, sequence_length=sequence_length)
+
+
+def plan_to_json(plan: CalibrationPlan) -> dict[str, Any]:
+    """A plan as a tool's request carries it; the path is made absolute."""
+    return {**asdict(plan), "path": str(plan.path.resolve())}
+
+
+def plan_from_json(fields: Mapping[str, Any]) -> CalibrationPlan:
+    """The plan that ``plan_to_json`` wrote."""
+    return CalibrationPlan(**{**fields, "path": Path(fields["path"])})
 
 
 def plan_sha256(plan: CalibrationPlan) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quantize.bf16_copy import copy_companions, write_config
+from quantize.calibration import plan_to_json
 from quantize.method import Job, Outcome, RecipeError
 from quantize.tool_worker import ToolModule
 
@@ -54,11 +55,7 @@ def make(job: Job) -> Outcome:
 def _request(job: Job, saved: Path) -> dict[str, Any]:
     return {
         "model": str(job.model.folder.resolve()),
-        "calibration": {
-            "path": str(job.calibration.path.resolve()),
-            "samples": job.calibration.samples,
-            "sequence_length": job.calibration.sequence_length,
-        },
+        "calibration": plan_to_json(job.calibration),
         "method": job.recipe.method,
         "parameters": dict(job.recipe.parameters),
         "threads": job.threads,

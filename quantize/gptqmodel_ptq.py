@@ -16,7 +16,7 @@ import torch
 from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
 
 from quantize import awq, gptq, rtn
-from quantize.calibration import CalibrationError, CalibrationPlan, token_sha256
+from quantize.calibration import CalibrationError, plan_from_json, token_sha256
 from quantize.calibration_tokens import calibration_tokens
 from quantize.gptqmodel_proof import RoundedWeights
 from quantize.tool_server import BadRequest, serve
@@ -43,9 +43,7 @@ def carry_out(request: dict[str, Any]) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = request["scratch"]
     method = request["method"]
     calibrated = method != "rtn"
-    plan = CalibrationPlan(
-        **{**request["calibration"], "path": Path(request["calibration"]["path"])}
-    )
+    plan = plan_from_json(request["calibration"])
     try:
         wanted = calibrated or request["proof"]
         sequences = calibration_tokens(Path(request["model"]), plan) if wanted else []

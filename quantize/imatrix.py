@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from quantize.calibration import plan_sha256
+from quantize.calibration import plan_sha256, plan_to_json
 from quantize.gguf_header import read_gguf
 from quantize.llama_converter import GGUF_PY
 from quantize.manifest import sha256_of_file
@@ -93,11 +93,7 @@ def _make(job: Job, gguf: Path, output: Path, scratch: Path, lock_fd: int) -> _R
     content = {
         "model": str(job.model.folder.resolve()),
         "architecture": read_gguf(gguf).metadata["general.architecture"],
-        "calibration": {
-            "path": str(job.calibration.path.resolve()),
-            "samples": job.calibration.samples,
-            "sequence_length": job.calibration.sequence_length,
-        },
+        "calibration": plan_to_json(job.calibration),
         "threads": job.threads,
         "output": str(imatrix),
         "outcome": str(outcome),

@@ -15,7 +15,7 @@ import gguf
 import torch
 from gguf.constants import MODEL_ARCH_NAMES
 
-from quantize.calibration import CalibrationPlan, token_sha256
+from quantize.calibration import CalibrationPlan, plan_from_json, token_sha256
 from quantize.calibration_tokens import calibration_tokens
 from quantize.input_squares import InputSquares, collect
 
@@ -56,8 +56,7 @@ def main() -> None:
     """Carry out the request; exits with 2 and one line where the model or text is at fault."""
     request = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(request["threads"])
-    calibration = request["calibration"]
-    plan = CalibrationPlan(**{**calibration, "path": Path(calibration["path"])})
+    plan = plan_from_json(request["calibration"])
     folder = Path(request["model"])
     try:
         sequences = calibration_tokens(folder, plan)

@@ -9,33 +9,24 @@ from quantize.recipes import Method
 
 _LIBRARIES = ("torch", "transformers")
 
+
+def _gptqmodel(version: int) -> MethodSpec:
+    return MethodSpec(
+        tool="gptqmodel",
+        environment="quantize",
+        version=version,
+        make=gptqmodel_checkpoint.make,
+        libraries=_LIBRARIES,
+        worker_module=gptqmodel_checkpoint.MODULE,
+    )
+
+
 METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
     {
         "copy": MethodSpec(tool=None, environment=None, version=1, make=bf16_copy.make),
-        "gptq": MethodSpec(
-            tool="gptqmodel",
-            environment="quantize",
-            version=1,
-            make=gptqmodel_checkpoint.make,
-            libraries=_LIBRARIES,
-            worker_module=gptqmodel_checkpoint.MODULE,
-        ),
-        "awq": MethodSpec(
-            tool="gptqmodel",
-            environment="quantize",
-            version=4,
-            make=gptqmodel_checkpoint.make,
-            libraries=_LIBRARIES,
-            worker_module=gptqmodel_checkpoint.MODULE,
-        ),
-        "rtn": MethodSpec(
-            tool="gptqmodel",
-            environment="quantize",
-            version=1,
-            make=gptqmodel_checkpoint.make,
-            libraries=_LIBRARIES,
-            worker_module=gptqmodel_checkpoint.MODULE,
-        ),
+        "gptq": _gptqmodel(1),
+        "awq": _gptqmodel(4),
+        "rtn": _gptqmodel(1),
         "gguf": MethodSpec(
             tool="llama-cpp-python",
             environment="llamacpp",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quantize.bf16_copy import copy_companions, write_config
+from quantize.calibration import plan_to_json
 from quantize.method import Job, Outcome
 from quantize.source_model import REFERENCE_WEIGHTS
 from quantize.tool_worker import ToolModule
@@ -52,11 +53,7 @@ def _request(job: Job, saved: Path) -> dict[str, Any]:
     return {
         "model": str(folder),
         "reference": folder == REFERENCE_WEIGHTS.resolve(),
-        "calibration": {
-            "path": str(job.calibration.path.resolve()),
-            "samples": job.calibration.samples,
-            "sequence_length": job.calibration.sequence_length,
-        },
+        "calibration": plan_to_json(job.calibration),
         "checkpoint": job.recipe.checkpoint,
         "parameters": dict(job.recipe.parameters),
         "threads": job.threads,

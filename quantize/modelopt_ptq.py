@@ -24,7 +24,7 @@ from modelopt.torch.export.unified_export_hf import requantize_resmooth_fused_ll
 from modelopt.torch.quantization.model_calib import max_calibrate
 from transformers import AutoModelForCausalLM
 
-from quantize.calibration import CalibrationError, CalibrationPlan, token_sha256
+from quantize.calibration import CalibrationError, plan_from_json, token_sha256
 from quantize.calibration_tokens import calibration_tokens
 from quantize.compressed_checkpoint import INT8, MXFP4, rewrite
 from quantize.modelopt_auto import search
@@ -50,9 +50,7 @@ def carry_out(request: dict[str, Any]) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(request["threads"])
     install()
-    plan = CalibrationPlan(
-        **{**request["calibration"], "path": Path(request["calibration"]["path"])}
-    )
+    plan = plan_from_json(request["calibration"])
     try:
         sequences = calibration_tokens(Path(request["model"]), plan)
     except CalibrationError as error:

@@ -12,20 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from services.engines.spec import CAPABILITIES
 from services.self_test import PROBE_IDS, ProbeFailed, SelfTest
 
-ALL_PROBES = (
-    "chat",
-    "echo_logprobs",
-    "ignore_eos",
-    "logprobs",
-    "min_tokens",
-    "n",
-    "seed",
-    "stop",
-    "stream_usage",
-    "token_ids",
-)
 # bfloat16 moves a log-probability by about 0.01 nats on average; a wrong position by about one.
 MEAN_TOLERANCE_NATS = 0.02
 PARALLEL = 8
@@ -60,8 +49,8 @@ class Conformance(SelfTest):
         references: Sequence[Reference] | None,
     ) -> list[Finding]:
         """Every check in order; a failed one does not stop the others."""
-        proven = await self.run(frozenset(ALL_PROBES))
-        findings = [_claim_finding(name, name in claims, proven[name]) for name in ALL_PROBES]
+        proven = await self.run(CAPABILITIES)
+        findings = [_claim_finding(name, name in claims, proven[name]) for name in proven]
         checks: dict[str, Callable[[], Awaitable[str]]] = {
             "models": self._models,
             "completion shape": self._completion_shape,

@@ -2,23 +2,10 @@
 
 import json
 
-from services.engines.spec import HeldWeights, Launch
+from services.engines.spec import CAPABILITIES, HeldWeights, Launch
 
 # The server itself answers for all of these, whatever computes the logits.
-CLAIMS = frozenset(
-    {
-        "chat",
-        "echo_logprobs",
-        "ignore_eos",
-        "logprobs",
-        "min_tokens",
-        "n",
-        "seed",
-        "stop",
-        "stream_usage",
-        "token_ids",
-    }
-)
+CLAIMS = CAPABILITIES
 WEIGHTS_REQUEST = ("GET", "/weights", b"")
 
 

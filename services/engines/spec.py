@@ -19,6 +19,23 @@ from services.engines.support import Devices
 EngineBuild = Literal["stored", "int8", "int4"]
 
 
+# Everything that an engine may claim, and the self-test can prove.
+CAPABILITIES = frozenset(
+    {
+        "chat",
+        "echo_logprobs",
+        "ignore_eos",
+        "logprobs",
+        "min_tokens",
+        "n",
+        "seed",
+        "stop",
+        "stream_usage",
+        "token_ids",
+    }
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Launch:
     """Everything that decides an engine's command line; sizes are per variant.

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from quantize.machine import Device
 from quantize.manifest import Manifest
 from quantize.recipe import Checkpoint
-from services.engines.spec import EngineSpec, HeldWeights, Launch
+from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
 from services.engines.support import DEVICES, GPUS, Devices, native_and_weight_only, on
 
 _FP8 = native_and_weight_only(("ada", "hopper", "blackwell"), ("ampere",))
@@ -119,18 +119,5 @@ VLLM = EngineSpec(
     weights_request=("POST", "/collective_rpc", b'{"method": "assay_weights"}'),
     parse_weights=_parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
-    claims=frozenset(
-        {
-            "chat",
-            "echo_logprobs",
-            "ignore_eos",
-            "logprobs",
-            "min_tokens",
-            "n",
-            "seed",
-            "stop",
-            "stream_usage",
-            "token_ids",
-        }
-    ),
+    claims=CAPABILITIES,
 )

@@ -6,6 +6,16 @@ from typing import Protocol
 
 from services.server.sampling import Logits
 
+# Tokens per decode, but never fewer than there are sequences.
+BATCH_TOKENS = 512
+# Logits of one decode: rows x vocabulary x 4 bytes stay below this.
+_LOGITS_BYTES = 64 << 20
+
+
+def rows_of_logits(vocab_size: int, max_sequences: int) -> int:
+    """Rows of float32 logits that one decode may ask for: at least one per sequence."""
+    return max(max_sequences, min(BATCH_TOKENS, _LOGITS_BYTES // (4 * vocab_size)))
+
 
 class BackendError(Exception):
     """The library refused a model or failed to decode; the message says what it reported."""

@@ -10,7 +10,14 @@ import llama_cpp
 import numpy as np
 
 from quantize.gguf_header import read_gguf
-from services.server.backend import BackendError, Batch, Capacity, LoadedWeights
+from services.server.backend import (
+    BATCH_TOKENS,
+    BackendError,
+    Batch,
+    Capacity,
+    LoadedWeights,
+    rows_of_logits,
+)
 from services.server.llamacpp_cache import (
     check_cache_type,
     metadata,
@@ -19,9 +26,6 @@ from services.server.llamacpp_cache import (
 )
 from services.server.sampling import Logits
 
-_BATCH_TOKENS = 512
-# Logits of one decode: rows x vocabulary x 4 bytes stay below this.
-_LOGITS_BYTES = 64 << 20
 _ERROR_LEVEL = 4
 
 
@@ -69,7 +73,7 @@ class LlamaCppBackend:
         max_sequences = sequences_within(
             self._model, context_length, max_sequences, kv_cache_dtype, kv_cache_gib
         )
-        rows = max(max_sequences, min(_BATCH_TOKENS, _LOGITS_BYTES // (4 * vocab_size)))
+        rows = rows_of_logits(vocab_size, max_sequences)
         parameters = _context_parameters(context_length, max_sequences, threads, rows)
         set_cache_type(parameters, kv_cache_dtype)
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
@@ -145,7 +149,7 @@ class LlamaCppBackend:
             vocab_size=vocab_size,
             context_length=context_length,
             max_sequences=max_sequences,
-            batch_tokens=_BATCH_TOKENS,
+            batch_tokens=BATCH_TOKENS,
             logits_rows=rows,
             end_tokens=frozenset(i for i in range(vocab_size) if is_end(self._vocab, i)),
             bos_text=self._special_text(llama_cpp.llama_vocab_bos(self._vocab)),
@@ -215,7 +219,7 @@ def _load_model(path: Path) -> Any:
 def _context_parameters(context_length: int, max_sequences: int, threads: int, rows: int) -> Any:
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = context_length * max_sequences
-    parameters.n_batch = parameters.n_ubatch = _BATCH_TOKENS
+    parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
     parameters.n_seq_max = max_sequences
     parameters.n_outputs_max = rows
     parameters.n_threads = parameters.n_threads_batch = threads

@@ -14,14 +14,18 @@ from transformers import AttentionInterface
 from quantize.checkpoint.emulation import load_emulated
 from quantize.checkpoint.schemes import CheckpointError
 from quantize.stored_tensor import WeightFileError
-from services.server.backend import BackendError, Batch, Capacity, LoadedWeights
+from services.server.backend import (
+    BATCH_TOKENS,
+    BackendError,
+    Batch,
+    Capacity,
+    LoadedWeights,
+    rows_of_logits,
+)
 from services.server.hf_tokenizer import HfTokenizer
 from services.server.sampling import Logits
 from services.server.slot_attention import SlotCache, runs_of, slot_attention
 
-_BATCH_TOKENS = 512
-# Logits of one decode: rows x vocabulary x 4 bytes stay below this.
-_LOGITS_BYTES = 64 << 20
 _ATTENTION = "assay_slots"
 
 
@@ -113,13 +117,12 @@ class TransformersBackend:
 
     def _measure(self, context_length: int, max_sequences: int) -> Capacity:
         vocab_size = int(self._model.config.vocab_size)
-        rows = min(_BATCH_TOKENS, _LOGITS_BYTES // (4 * vocab_size))
         return Capacity(
             vocab_size=vocab_size,
             context_length=context_length,
             max_sequences=max_sequences,
-            batch_tokens=max(_BATCH_TOKENS, max_sequences),
-            logits_rows=max(max_sequences, rows),
+            batch_tokens=max(BATCH_TOKENS, max_sequences),
+            logits_rows=rows_of_logits(vocab_size, max_sequences),
             end_tokens=self._end_tokens(),
             bos_text=self._tokenizer.bos_text,
             eos_text=self._tokenizer.eos_text,

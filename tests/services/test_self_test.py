@@ -6,23 +6,8 @@ from typing import Any
 
 import pytest
 
+from services.engines.spec import CAPABILITIES
 from services.self_test import PROBE_IDS, ProbeFailed, SelfTest
-
-ALL = frozenset(
-    {
-        "chat",
-        "echo_logprobs",
-        "ignore_eos",
-        "logprobs",
-        "min_tokens",
-        "n",
-        "seed",
-        "stop",
-        "stream_usage",
-        "token_ids",
-    }
-)
-
 
 END = 2
 
@@ -102,7 +87,7 @@ class Engine(SelfTest):
 
 
 async def test_an_honest_engine_proves_every_claim() -> None:
-    assert await Engine().run(ALL) == dict.fromkeys(ALL, None)
+    assert await Engine().run(CAPABILITIES) == dict.fromkeys(CAPABILITIES, None)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +116,7 @@ async def test_each_lie_costs_its_claim(lie: str, claim: str) -> None:
 
 
 async def test_a_refused_probe_is_no_capability() -> None:
-    results = await Engine("refuses").run(ALL)
+    results = await Engine("refuses").run(CAPABILITIES)
     assert all(failure == "HTTP 400: unsupported" for failure in results.values())
 
 
