@@ -20,8 +20,7 @@ from eval.recipe_bench.files import Item, Request, Score
 from eval.recipe_bench.weight_noise import is_rescaled, read_reference, weight_snr_db
 from eval.samples import write_samples
 from quantize.checkpoint.decode import decoded_weights
-from quantize.checkpoint.emulation import load_emulated, load_gguf
-from quantize.weight_measures import GGUF_NAME
+from quantize.checkpoint.emulation import load_any
 
 _BATCH_SEQUENCES = 32
 
@@ -41,20 +40,14 @@ class InProcessModel(HFLM):  # type: ignore[misc]
         return len(self._encode_pair(context, continuation)[1])
 
 
-def _load(item: Item, source: Path) -> Any:
-    if (item.artifact / GGUF_NAME).is_file():
-        return load_gguf(item.artifact, source)
-    return load_emulated(item.artifact).model
-
-
 def _score(item: Item, request: Request, tokenizer: Any, reference: Any) -> Score:
     started = time.monotonic()
-    weights = dict(decoded_weights(item.artifact))
+    loaded = load_any(item.artifact, request.source)
+    weights = dict(loaded.named_parameters())
     rescaled = is_rescaled(weights, reference)
     snr_db = weight_snr_db(weights, reference, rescaled=rescaled)
-    del weights
     model = InProcessModel(
-        pretrained=_load(item, request.source),
+        pretrained=loaded,
         tokenizer=tokenizer,
         batch_size=_BATCH_SEQUENCES,
         max_length=request.context_length,

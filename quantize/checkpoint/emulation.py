@@ -88,6 +88,19 @@ def load_gguf(
     return model
 
 
+def load_any(
+    artifact: Path, config_folder: Path, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """The model of any artifact; a GGUF's configuration is that of its source.
+
+    Raises:
+        CheckpointError, ToolError, WeightFileError: as for decoding.
+    """
+    if (artifact / GGUF_NAME).is_file():
+        return load_gguf(artifact, config_folder, dtype=dtype)
+    return load_emulated(artifact, dtype=dtype).model
+
+
 def _empty_model(folder: Path, attention: str, dtype: torch.dtype) -> PreTrainedModel:
     """The architecture with uninitialized parameters, which cost no memory until written."""
     config: Any = AutoConfig.from_pretrained(folder)

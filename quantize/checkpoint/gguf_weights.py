@@ -19,10 +19,9 @@ from torch import Tensor
 
 from quantize.checkpoint.schemes import CheckpointError
 from quantize.gguf_header import BLOCK_TYPES, GgufFile, read_gguf
+from quantize.llama_converter import GGUF_PY
 from quantize.stored_tensor import StoredTensor
-from quantize.tool_process import VENVS, ToolError
-
-_GGUF_PY = VENVS / "llamacpp" / "share" / "llama.cpp-convert" / "gguf-py"
+from quantize.tool_process import ToolError
 
 # Architectures by llama.cpp's names, and whether query and key rows are stored in pairs.
 _PAIRED_ROWS: Mapping[str, bool] = {
@@ -83,10 +82,10 @@ def gguf_weights(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 def _gguf_py() -> Any:
     """gguf-py's decoders; the package lies beside the converter, in no environment."""
-    if not _GGUF_PY.is_dir():
-        raise ToolError(f"llama.cpp's gguf-py is missing ({_GGUF_PY}); run `make setup`")
-    if str(_GGUF_PY) not in sys.path:
-        sys.path.append(str(_GGUF_PY))
+    if not GGUF_PY.is_dir():
+        raise ToolError(f"llama.cpp's gguf-py is missing ({GGUF_PY}); run `make setup`")
+    if str(GGUF_PY) not in sys.path:
+        sys.path.append(str(GGUF_PY))
     return import_module("gguf")
 
 

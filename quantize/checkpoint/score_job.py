@@ -15,9 +15,8 @@ from torch import Tensor
 
 from quantize.calibration import CalibrationPlan
 from quantize.calibration_tokens import calibration_tokens
-from quantize.checkpoint.emulation import load_emulated, load_gguf
+from quantize.checkpoint.emulation import load_any
 from quantize.checkpoint.score_files import ArtifactToScore, Distance, Scored, ScoreRequest, Scores
-from quantize.weight_measures import GGUF_NAME
 
 
 def token_scores(logits: Tensor, ids: Tensor) -> Tensor:
@@ -59,25 +58,19 @@ def run(request: ScoreRequest) -> Scores:
 
 
 def _score(item: ArtifactToScore, config: Path, ids: Tensor) -> Scored:
-    exact = _load(item.artifact, config, torch.float32)
+    exact = load_any(item.artifact, config, torch.float32)
     logits = logits_of(exact, ids)
     to_tool = None
     if item.proof is not None:
         proof = load_file(item.proof)
         to_tool = distance(logits_of(exact, proof["ids"]), proof["logits"], proof["ids"])
     del exact
-    rounded = logits_of(_load(item.artifact, config, torch.bfloat16), ids)
+    rounded = logits_of(load_any(item.artifact, config, torch.bfloat16), ids)
     return Scored(
         logprobs=token_scores(logits, ids).tolist(),
         to_tool=to_tool,
         bf16_rounding=distance(rounded, logits, ids),
     )
-
-
-def _load(artifact: Path, config: Path, dtype: torch.dtype) -> Any:
-    if (artifact / GGUF_NAME).is_file():
-        return load_gguf(artifact, config, dtype=dtype)
-    return load_emulated(artifact, dtype=dtype).model
 
 
 def main() -> int:

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from deploy.environments import VENVS
+from quantize.llama_converter import GGUF_PY
 from quantize.number_formats.gguf_blocks import GGUF_BLOCKS, Q4_0, Q4_K, Q8_0, GgufBlocks
 from tests.in_quantize.numbers import hard_rows
 
-sys.path.insert(0, str(VENVS / "llamacpp" / "share" / "llama.cpp-convert" / "gguf-py"))
+sys.path.insert(0, str(GGUF_PY))
 import gguf
 
 ALL = list(GGUF_BLOCKS.values())
