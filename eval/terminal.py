@@ -58,16 +58,6 @@ def _rows(
             rows.append([f"  {ranked.variant}", "failed", *[UNKNOWN] * (FIGURES + len(tasks))])
             continue
         level = _level(variant, concurrency)
-        broken = ranked.variant in comparison.failed
-        state = (
-            "failed"
-            if broken
-            else "fails"
-            if ranked.failed
-            else "undecided"
-            if ranked.undecided
-            else "passes"
-        )
         memory = variant.memory_bytes
         speed = UNKNOWN if level is None else f"{level.output_tok_per_s.value:,.0f}"
         ratio = UNKNOWN if level is None else f"{level.output_tok_per_s_ratio.value:.2f}"
@@ -75,7 +65,7 @@ def _rows(
         rows.append(
             [
                 f"{'>' if ranked.variant == verdict.variant else ' '} {ranked.variant}",
-                state,
+                _state(ranked, comparison),
                 speed + void,
                 ratio + void,
                 _milliseconds(level, "ttft_s"),
