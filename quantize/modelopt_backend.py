@@ -90,7 +90,7 @@ class _Rounding(torch.autograd.Function):  # type: ignore[misc] # torch has no t
             case form if form == _MXFP8:
                 rounded = round_mxfp8(single, _INPUT_RULE)
             case form:
-                raise NotImplementedError(f"no block format has element and scale bits {form}")
+                raise ValueError(f"no block format has element and scale bits {form}")
         return rounded.to(inputs.dtype)
 
     @staticmethod
