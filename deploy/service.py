@@ -4,6 +4,7 @@ Every process of a deployment (host, Ray, replicas, engines) inherits ``ASSAY_DE
 environment, so that exactly those are stopped and never another Ray cluster of the machine.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -98,8 +99,20 @@ def sweep(deployment: str, ray_folder: str) -> int:
                 continue
         psutil.wait_procs(processes, timeout=5)
         count += len(processes)
-    shutil.rmtree(ray_folder, ignore_errors=True)
+    _remove(ray_folder)
     return count
+
+
+def _remove(ray_folder: str) -> None:
+    """Delete a Ray folder under another name.
+
+    `make down` and the host's sweeper sweep at the same time, and deleting opens directories: by
+    the folder's own name, each would take the other for a process of the deployment.
+    """
+    swept = f"{ray_folder}.swept"
+    with contextlib.suppress(OSError):
+        os.rename(ray_folder, swept)
+    shutil.rmtree(swept, ignore_errors=True)
 
 
 def stop(record: ServiceRecord) -> None:

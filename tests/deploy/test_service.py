@@ -1,11 +1,13 @@
 """The record of the running service, and the sweep that stops exactly what belongs to it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy import service
@@ -78,6 +80,25 @@ def test_the_sweep_finds_a_process_that_hides_its_mark_by_the_files_it_holds(fol
         assert sweep("deployment-under-test", str(folder / "ray")) == 1
         assert start_time(agent.pid) is None
     assert not (folder / "ray").exists()
+
+
+def test_two_sweeps_at_once_do_not_take_each_other_for_the_deployment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "ray" / "logs").mkdir(parents=True)
+    remove, seen = shutil.rmtree, []
+
+    def watched(path: str, ignore_errors: bool) -> None:
+        inside = os.open(f"{path}/logs", os.O_RDONLY)
+        mine = psutil.Process()
+        seen.append(service._belongs(mine, "deployment-under-test", str(folder / "ray")))
+        os.close(inside)
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    sweep("deployment-under-test", str(folder / "ray"))
+    assert seen == [False]
+    assert list(folder.iterdir()) == []
 
 
 def test_stopping_asks_the_host_and_removes_the_record(folder: Path) -> None:
