@@ -1,7 +1,8 @@
 """Relay raw bytes between an ASGI request and an HTTP server behind it.
 
-Nothing is parsed or re-encoded on the way back, so what a client sees is what the engine sent,
-chunk by chunk. A client that goes away closes the connection upstream, which cancels its request.
+Nothing is re-encoded on the way back, so what a client sees is what the engine sent, chunk by chunk
+(of a stream, event by event). A client that goes away closes the connection upstream, which cancels
+its request.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from services.errors import RequestError
+from services.event_stream import WholeEvents, error_event
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -20,6 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 Step = Callable[[], Awaitable[None]]
 
 MAX_BODY_BYTES = 16 * 2**20
+EVENT_STREAM = "text/event-stream"
 _HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -136,8 +139,9 @@ class Relay:
         ``headers`` are added to the client's own (its authorization is never passed on).
 
         Raises:
-            RequestError: 502 or 504 when the server behind fails before its answer began; one
-                that fails later breaks the stream off, as HTTP has no other way to say so.
+            RequestError: 502 or 504 when the server behind fails before its answer began. A stream
+                of events that fails later ends in an error event; any other answer is broken off,
+                as HTTP has no other way to say so.
         """
         passed = {
             name.decode("latin-1"): value.decode("latin-1")
@@ -169,6 +173,7 @@ class Relay:
         send: Send,
     ) -> int:
         began = False
+        events: WholeEvents | None = None
         try:
             async with self._session.request(
                 method, url, data=body or None, headers=headers, timeout=self._timeout
@@ -181,14 +186,19 @@ class Relay:
                 start = {"type": "http.response.start", "status": response.status}
                 await send({**start, "headers": kept})
                 began = True
+                events = WholeEvents() if response.content_type == EVENT_STREAM else None
                 async for chunk in response.content.iter_any():
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                await send({"type": "http.response.body", "body": b""})
+                    if whole := events.feed(chunk) if events else chunk:
+                        await send({"type": "http.response.body", "body": whole, "more_body": True})
+                await send({"type": "http.response.body", "body": events.rest() if events else b""})
                 return response.status
         except TimeoutError:
             error = RequestError(504, "the engine did not answer in time")
         except aiohttp.ClientError as failure:
             error = RequestError(502, f"the engine broke off: {type(failure).__name__}")
+        if events is not None:
+            await send({"type": "http.response.body", "body": error_event(error)})
+            return error.status
         if began:
             raise ConnectionResetError(error.message)
         raise error

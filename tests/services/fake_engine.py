@@ -39,6 +39,12 @@ def build(name: str, key: str, weights: str = "[]") -> web.Application:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         try:
+            if body.get("breaks"):
+                await response.write(CHUNKS[0])
+                await asyncio.sleep(0.05)
+                assert request.transport is not None
+                request.transport.abort()
+                return response
             for chunk in CHUNKS if not body.get("forever") else CHUNKS[1:2] * 10_000:
                 await response.write(chunk)
                 await asyncio.sleep(0.02)

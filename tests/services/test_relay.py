@@ -72,6 +72,26 @@ async def test_a_stream_arrives_byte_for_byte() -> None:
     assert start[b"content-type"] == b"text/event-stream"
 
 
+async def test_a_stream_that_breaks_off_ends_in_an_error_event_and_no_done() -> None:
+    async with engine() as url:
+        client = Client()
+        status = await forward(client, f"{url}/v1/completions", b'{"stream": true, "breaks": true}')
+    assert status == 502
+    whole, error, rest = client.body.split(b"\n\n")
+    assert whole == b'data: {"n": 0}'
+    assert json.loads(error.removeprefix(b"data: "))["error"]["type"] == "engine_error"
+    assert rest == b""
+    assert not client.messages[-1].get("more_body", False)
+
+
+async def test_a_stream_that_stalls_ends_in_a_timeout_event() -> None:
+    async with engine() as url:
+        client = Client()
+        body = b'{"stream": true, "forever": true}'
+        assert await forward(client, f"{url}/v1/completions", body, timeout_s=0.2) == 504
+    assert b'"type": "timeout_error"' in client.body.split(b"\n\n")[-2]
+
+
 async def test_the_clients_key_stays_outside_and_its_request_id_goes_in() -> None:
     async with engine() as url:
         client = Client((b"authorization", b"Bearer theirs"), (b"x-request-id", b"abc"))
