@@ -6,13 +6,17 @@ Three comparisons on the same token ids, written to ``results/bench/export.json`
   tool's own quantized model in memory; the limit is what rounding to bfloat16 moves in that same
   artifact;
 * the decoded artifact against vLLM, and
-* against llama.cpp, on this machine: mean difference of a token's log-probability.
+* against llama.cpp, on this machine: mean difference of a token's log-probability. Where an engine
+  only shrinks a format's weights on this machine's device, the decoded inputs are kept too.
+
+``--without-tools`` leaves the first comparison out: artifacts that were made elsewhere are held
+against the engines of a machine that has no quantization tools.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +24,13 @@ import numpy as np
 
 from deploy.artifacts import ARTIFACTS_DIR
 from deploy.command_line import run_command
+from deploy.machine_check import engine_device
 from eval.export_bench.engine_scores import engine_scores
 from quantize.artifact_paths import artifact_directory
 from quantize.bench_figures import BENCH_DIR, Figure, write_figures
 from quantize.calibration import BUNDLED, calibration_plan
 from quantize.checkpoint.score_files import ArtifactToScore, Scored, ScoreRequest, Scores
+from quantize.machine import probe_machine
 from quantize.make import make_artifacts
 from quantize.methods import METHODS
 from quantize.order import Order
@@ -32,6 +38,7 @@ from quantize.progress import ProgressLine
 from quantize.recipes import RECIPES, Recipe, find_recipe
 from quantize.source_model import REFERENCE, SourceModel, fingerprint
 from quantize.tool_process import environment_python, run_tool
+from services.engines.support import Arithmetic
 from services.variants import VARIANTS, Variant
 
 ENGINE_LIMIT_NATS = 0.02
@@ -48,6 +55,7 @@ class Bench:
     engines: tuple[str, ...]
     threads: int
     scratch: Path
+    with_tools: bool = True
 
     def artifact(self, recipe: str) -> Path:
         """Where a recipe's artifact lies."""
@@ -56,22 +64,34 @@ class Bench:
     def proof(self, recipe: Recipe) -> Path | None:
         """Where the tool's own logits go; None where no model is held in memory by a tool."""
         proves = METHODS[recipe.method].worker_module is not None
-        return self.scratch / "proofs" / f"{recipe.name}.safetensors" if proves else None
+        if not (self.with_tools and proves):
+            return None
+        return self.scratch / "proofs" / f"{recipe.name}.safetensors"
 
 
 def run(bench: Bench) -> bool:
     """Make, score, compare, print, write; returns whether every limit is met."""
     _make(bench)
-    scores = _score(bench)
+    served = _served(bench)
+    weight_only = {item.recipe.name for item, how in served if how == "weight-only"}
+    scores = _score(bench, weight_only)
     figures = tool_figures(scores)
-    for variant in _served(bench):
+    for variant, arithmetic in served:
         print(f"asking {variant.name} …", flush=True)
         artifact = bench.artifact(variant.recipe.name)
-        found = engine_scores(variant, artifact, scores.ids, bench.threads)
-        figures.append(engine_figure(variant, scores.scored[variant.recipe.name], found))
+        found, kinds = engine_scores(variant, artifact, scores.ids, bench.threads)
+        print(f"  holds {kinds}")
+        scored = scores.scored[variant.recipe.name]
+        figures.append(engine_figure(variant, scored, found, arithmetic))
     print_table(figures)
     path = BENCH_DIR / "export.json"
-    write_figures(path, figures, model=bench.model.name, tokens=_SCORED_SEQUENCES * _SCORED_TOKENS)
+    write_figures(
+        path,
+        figures,
+        model=bench.model.name,
+        tokens=_SCORED_SEQUENCES * _SCORED_TOKENS,
+        device=probe_machine().name,
+    )
     print(f"written to {path}")
     return all(figure.met is not False for figure in figures)
 
@@ -92,7 +112,7 @@ def _make(bench: Bench) -> None:
             make_artifacts(order, lambda line: print(line, flush=True))
 
 
-def _score(bench: Bench) -> Scores:
+def _score(bench: Bench, weight_only: Collection[str]) -> Scores:
     """What the decoded artifacts compute, from one process."""
     request = ScoreRequest(
         model=bench.model.folder.resolve(),
@@ -104,6 +124,7 @@ def _score(bench: Bench) -> Scores:
                 recipe=recipe.name,
                 artifact=bench.artifact(recipe.name).resolve(),
                 proof=bench.proof(recipe),
+                keep_inputs=recipe.name in weight_only,
             )
             for recipe in bench.recipes
         ),
@@ -122,16 +143,17 @@ def _score(bench: Bench) -> Scores:
     return Scores.model_validate_json(request.answer.read_text())
 
 
-def _served(bench: Bench) -> list[Variant]:
-    """The variants of the bench's recipes that its engines serve on a CPU, not by emulation."""
+def _served(bench: Bench) -> list[tuple[Variant, Arithmetic]]:
+    """The variants of the bench's recipes that its engines serve here, and how they compute."""
     names = {recipe.name for recipe in bench.recipes}
-    return [
-        variant
-        for variant in VARIANTS.values()
-        if variant.recipe.name in names
-        and variant.engine.name in bench.engines
-        and variant.arithmetic_on("cpu") == "native"
-    ]
+    machine = probe_machine()
+    served: list[tuple[Variant, Arithmetic]] = []
+    for variant in VARIANTS.values():
+        how = variant.arithmetic_on(engine_device(variant.engine, machine))
+        mine = variant.recipe.name in names and variant.engine.name in bench.engines
+        if mine and how in ("native", "weight-only"):
+            served.append((variant, how))
+    return served
 
 
 def tool_figures(scores: Scores) -> list[Figure]:
@@ -155,11 +177,21 @@ def tool_figures(scores: Scores) -> list[Figure]:
     return figures
 
 
-def engine_figure(variant: Variant, scored: Scored, found: Sequence[Sequence[float]]) -> Figure:
+def engine_figure(
+    variant: Variant,
+    scored: Scored,
+    found: Sequence[Sequence[float]],
+    arithmetic: Arithmetic = "native",
+) -> Figure:
     """An engine's log-probabilities against those of the decoded artifact."""
-    value = float(np.abs(np.array(found) - np.array(scored.logprobs)).mean())
+    expected = scored.logprobs
+    if arithmetic == "weight-only":
+        assert scored.inputs_kept is not None
+        expected = scored.inputs_kept
+    value = float(np.abs(np.array(found) - np.array(expected)).mean())
+    how = " (weights alone)" if arithmetic == "weight-only" else ""
     return Figure(
-        name=f"{variant.recipe.name}: {variant.engine.title} against decoded",
+        name=f"{variant.recipe.name}: {variant.engine.title} against decoded{how}",
         value=value,
         unit="nats/token",
         against=scored.bf16_rounding.mean_nats,
@@ -187,6 +219,7 @@ def main() -> None:
     parser.add_argument("--recipes", default=",".join(RECIPES), help="names, separated by commas")
     parser.add_argument("--engines", default="vllm,llamacpp", help="names, separated by commas")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--without-tools", action="store_true", help="hold the engines alone")
     arguments = parser.parse_args()
 
     def command() -> None:
@@ -197,6 +230,7 @@ def main() -> None:
                 engines=tuple(name.strip() for name in arguments.engines.split(",")),
                 threads=arguments.threads,
                 scratch=Path(scratch),
+                with_tools=not arguments.without_tools,
             )
             if not run(bench):
                 sys.exit(1)

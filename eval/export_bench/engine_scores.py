@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from deploy.environments import python_of
 from quantize.artifact_check import check_artifact
 from services.child import EngineChild
 from services.engines.spec import Launch
+from services.proof import prove_weights
 from services.variants import Variant
 
 _START_TIMEOUT_S = 300.0
@@ -22,14 +23,15 @@ Scores = list[list[float]]
 
 def engine_scores(
     variant: Variant, artifact: Path, ids: Sequence[Sequence[int]], threads: int
-) -> Scores:
+) -> tuple[Scores, Mapping[str, int]]:
     """Start the variant's engine, score ``ids`` ``(sequences, tokens)``, stop it again.
 
-    Returns the log-probability of every token after the first, ``(sequences, tokens - 1)``.
+    Returns the log-probability of every token after the first, ``(sequences, tokens - 1)``, and
+    how many layers the engine holds of which kind, by its own names.
 
     Raises:
         EngineError: the engine does not start or does not answer; with the end of its log.
-        ArtifactError: the artifact is not what its manifest says.
+        ArtifactError: the artifact, or what the engine holds of it, is not what its manifest says.
     """
     with tempfile.TemporaryDirectory(prefix="assay-export-") as scratch:
         launch = Launch(
@@ -52,12 +54,18 @@ def engine_scores(
             child.stop()
 
 
-async def _ask(child: EngineChild, ids: Sequence[Sequence[int]]) -> Scores:
+async def _ask(
+    child: EngineChild, ids: Sequence[Sequence[int]]
+) -> tuple[Scores, Mapping[str, int]]:
     child.spawn()
     timeout = aiohttp.ClientTimeout(total=_START_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         await child.wait_ready(session, _START_TIMEOUT_S)
-        return [await _score(child, session, list(row)) for row in ids]
+        held = await child.held_weights(session)
+        if held is not None:
+            prove_weights(child.spec, child.launch.manifest, held)
+        scores = [await _score(child, session, list(row)) for row in ids]
+    return scores, held.kinds if held is not None else {}
 
 
 async def _score(child: EngineChild, session: aiohttp.ClientSession, row: list[int]) -> list[float]:

@@ -44,11 +44,13 @@ def load_emulated(
     attention: str | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    round_inputs: bool = True,
 ) -> EmulatedModel:
     """Build an artifact's model; blocks while every tensor is read and decoded.
 
     ``attention`` names the attention function of a caller that keeps the cache itself, and rounds
-    it; by default the model does so in its own forward pass.
+    it; by default the model does so in its own forward pass. Without ``round_inputs`` only the
+    weights are as stored, which is what an engine computes that lacks the format's arithmetic.
 
     Raises:
         CheckpointError: the artifact holds something that is not understood, lacks a weight of
@@ -58,7 +60,8 @@ def load_emulated(
     stored = SafetensorsArtifact(artifact)
     model = _empty_model(artifact, attention or rounded_attention.register(), dtype)
     _fill(model, stored.weights(), torch.device(device), dtype)
-    _round_inputs(model, stored.input_roundings)
+    if round_inputs:
+        _round_inputs(model, stored.input_roundings)
     if attention is None:
         rounded_attention.attach(model, stored.cache_roundings)
     return EmulatedModel(

@@ -10,11 +10,15 @@ class _File(BaseModel):
 
 
 class ArtifactToScore(_File):
-    """An artifact; ``proof`` is what its tool's model in memory said (safetensors), if it did."""
+    """An artifact; ``proof`` is what its tool's model in memory said (safetensors), if it did.
+
+    ``keep_inputs`` asks as well for what its weights give with inputs that nothing rounds.
+    """
 
     recipe: str
     artifact: Path
     proof: Path | None = None
+    keep_inputs: bool = False
 
 
 class ScoreRequest(_File):
@@ -46,12 +50,14 @@ class Distance(_File):
 class Scored(_File):
     """``logprobs`` ``(sequences, tokens - 1)`` of the decoded artifact in float32, in nats.
 
+    ``inputs_kept`` are the same with the inputs of its layers left as they are, where asked for.
     ``to_tool`` is its distance to the tool's own model in memory, ``bf16_rounding`` to itself
     computed in bfloat16: the yardstick. A value next to the border of two codes falls to either
     side by the last bit of what came before, so no two ways of computing agree better than that.
     """
 
     logprobs: list[list[float]]
+    inputs_kept: list[list[float]] | None = None
     to_tool: Distance | None
     bf16_rounding: Distance
 

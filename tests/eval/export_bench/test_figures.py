@@ -42,3 +42,12 @@ def test_an_engine_must_agree_within_the_limit_on_average(
     line = capsys.readouterr().out.splitlines()[1]
     assert line.startswith("gptq-int4-g128: vLLM against decoded")
     assert line.endswith("!") != met
+
+
+def test_an_engine_that_only_shrinks_the_weights_is_held_against_kept_inputs() -> None:
+    kept = scored(None).model_copy(update={"inputs_kept": [[-1.5, -2.5], [-3.5, -4.5]]})
+    found = [[-1.5, -2.5], [-3.5, -4.5]]
+    variant = find_variant("nvfp4-vllm")
+    assert engine_figure(variant, kept, found, "weight-only").value == 0.0
+    assert engine_figure(variant, kept, found).value == pytest.approx(0.5)
+    assert "weights alone" in engine_figure(variant, kept, found, "weight-only").name

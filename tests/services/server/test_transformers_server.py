@@ -61,7 +61,10 @@ def scores(artifacts: dict[str, Path], text: Path, tmp_path_factory: pytest.Temp
         sequences=3,
         sequence_length=64,
         artifacts=tuple(
-            ArtifactToScore(recipe=name, artifact=artifacts[name].resolve()) for name in RECIPES
+            ArtifactToScore(
+                recipe=name, artifact=artifacts[name].resolve(), keep_inputs=name == SERVED
+            )
+            for name in RECIPES
         ),
         threads=1,
         answer=folder / "answer.json",
@@ -142,3 +145,10 @@ def test_rounding_moves_the_scores_by_what_the_formats_cost(scores: Scores) -> N
         for name in ("fp8-kv", "nvfp4")
     }
     assert 1e-3 < moved["fp8-kv"] < moved["nvfp4"] < math.log(2)
+
+
+def test_kept_inputs_cost_less_than_rounded_ones(scores: Scores) -> None:
+    exact, nvfp4 = np.array(scores.scored["bf16"].logprobs), scores.scored["nvfp4"]
+    assert nvfp4.inputs_kept is not None
+    weights_alone = float(np.abs(np.array(nvfp4.inputs_kept) - exact).mean())
+    assert 1e-3 < weights_alone < float(np.abs(np.array(nvfp4.logprobs) - exact).mean())
