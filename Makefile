@@ -1,12 +1,14 @@
 # One line per target; the logic lives in Python.
-# Options: DRY_RUN=1 (quantize)  PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11
+# Options: DRY_RUN=1 (quantize)  PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11  MINUTES=60 (bench-soak)
 PYTHON ?= python3
 CONTROL = .venvs/control/bin/python
 READY = .venvs/control/assay-environment.json
 OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
 OWNED = ASSAY_OWNER_PID=$$PPID
+# A benchmark that serves for itself keeps its service's record apart from `make deploy-all`'s.
+OWN_RUN_DIR = ASSAY_RUN_DIR=$(CURDIR)/.run
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check conformance bench-client bench-export bench-recipes explore
+.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check conformance bench-client bench-export bench-recipes bench-soak explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -46,3 +48,5 @@ bench-export: setup ## exported artifacts against the tools' own models, vLLM an
 	@$(OWNED) $(CONTROL) -m eval.export_bench $(if $(MODEL),--model $(MODEL))
 bench-recipes: setup ## every recipe in one table: bits, time, memory, SNR, perplexity, accuracy
 	@$(OWNED) $(CONTROL) -m eval.recipe_bench $(if $(MODEL),--model $(MODEL))
+bench-soak: setup ## MINUTES=60 of mixed load on a service of its own: is memory flat, is every answer right?
+	@$(OWNED) $(OWN_RUN_DIR)/soak $(CONTROL) -m loadtest.soak_bench $(if $(PLAN),--plan $(PLAN)) $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(MINUTES),--minutes $(MINUTES))
