@@ -12,6 +12,7 @@ from deploy.machine_check import check_machine, weight_only_note
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.settings import gateway_settings, replica_settings
 from deploy.up import new_record, up
+from services.life_cycle import State
 
 COMMANDS = {
     "quantize": "make what is missing of the plan's artifacts",
@@ -53,8 +54,12 @@ def _host(arguments: argparse.Namespace) -> None:
 
 def _status(_arguments: argparse.Namespace) -> None:
     record = read_record()
-    if record is None or not record.is_alive():
+    if record is None:
         print("nothing runs (start with: make deploy-all)")
+        return
+    if not record.is_alive():
+        print(table(record.url, {name: {"state": State.STOPPED} for name in record.variants}))
+        print("the host process is gone; start again with: make deploy-all")
         return
     print(f"plan {record.plan} at {record.url}, host process {record.host_pid}")
     print(table(record.url, health(record.url)))

@@ -18,7 +18,7 @@ from ray.serve.config import HTTPOptions
 from deploy.service import DeployError, ServiceRecord, write_record
 from services.deployments import Gateway, VariantReplica
 from services.gateway import GatewaySettings
-from services.supervisor import ReplicaSettings
+from services.replica_settings import ReplicaSettings
 
 OBJECT_STORE_BYTES = 150 * 2**20
 GATEWAY = "gateway"

@@ -21,6 +21,7 @@ from quantize.calibration import BUNDLED_TEXT, read_texts
 from quantize.end_tokens import end_tokens
 from services.child import EngineChild
 from services.conformance import Conformance, Finding, Reference, conformance_table
+from services.engine_log import EngineLog
 from services.engines.spec import Launch
 from services.engines.table import ENGINES
 from services.proof import prove_weights
@@ -94,7 +95,8 @@ async def _check(plan: Plan, variant: Variant) -> list[Finding]:
             engine_build=variant.engine_build,
             scratch=Path(scratch) / "engine",
         )
-        child = EngineChild(spec=variant.engine, launch=launch, log=Path(scratch) / "engine.log")
+        log = EngineLog(Path(scratch) / "engine.log")
+        child = EngineChild(spec=variant.engine, launch=launch, log=log)
         try:
             return await _ask(child, plan, references)
         finally:

@@ -23,13 +23,17 @@ def health(url: str) -> dict[str, dict[str, Any]]:
 
 
 def table(url: str, variants: dict[str, dict[str, Any]]) -> str:
-    """Variants with their state, endpoint, weights and memory, as a plain table."""
-    rows = [("variant", "state", "endpoint", "bits", "weights MB", "memory MB")]
+    """Variants with their state, endpoint, weights and memory, as a plain table.
+
+    Below it, why those that are not ready are not.
+    """
+    rows = [("variant", "state", "restarts", "endpoint", "bits", "weights MB", "memory MB")]
     for name, state in variants.items():
         rows.append(
             (
                 name,
                 state["state"],
+                _number(state.get("restarts"), 1, 0),
                 f"{url}/{name}/v1",
                 _number(state.get("bits_per_weight"), 1, 2),
                 _number(state.get("held_weight_bytes"), 1e6, 1),
@@ -44,6 +48,8 @@ def table(url: str, variants: dict[str, dict[str, Any]]) -> str:
     emulated = [name for name, state in variants.items() if state.get("emulated")]
     if emulated:
         lines.append(f"emulated, quality counts, speed does not: {', '.join(emulated)}")
+    reasons = {name: state.get("reason") for name, state in variants.items()}
+    lines += [f"{name} is {variants[name]['state']}: {why}" for name, why in reasons.items() if why]
     return "\n".join(lines)
 
 

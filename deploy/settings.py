@@ -15,7 +15,7 @@ from deploy.service import RUN_DIR, DeployError
 from quantize.manifest import read_manifest
 from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings
-from services.supervisor import ReplicaSettings
+from services.replica_settings import ReplicaSettings
 
 # What decides an answer beside an engine's own version: the servers, and the emulation.
 _ANSWERING_CODE = ("services", "quantize/checkpoint", "quantize/number_formats")

@@ -160,7 +160,7 @@ def _await_ready(
         variants = health(plan.serving.url)
         late = time.monotonic() > deadline
         for name in sorted(set(plan.variants) - ready - failed.keys()):
-            state = variants.get(name, {"state": "unreachable"})
+            state = variants.get(name, {"state": "stopped"})
             if state["state"] == "ready":
                 ready.add(name)
                 say(f"  {name} ready in {state['start_s']:.0f} s ({len(ready)}/{len(variants)})")

@@ -17,12 +17,17 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from quantize.log_tail import log_tail
+from services.engine_log import EngineLog
 from services.engines.spec import EngineSpec, HeldWeights, Launch
+from services.process_tree import is_running, tree_memory_bytes
 
 READY_POLL_S = 0.1
 STOP_GRACE_S = 10.0
 KILL_ATTEMPTS = 5
+# Where the machine runs out of memory, an engine goes before Ray and what else runs there.
+OOM_SCORE = "500"
+# What parts an engine's failure from the end of its log in a message.
+LOG_MARK = "; the end of its log:\n"
 # In the environment of the engine and all it starts; its value is the start's own random key.
 MARK = "ASSAY_ENGINE"
 
@@ -38,34 +43,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def tree_memory_bytes(pid: int) -> int | None:
-    """Proportional set size of a process and its descendants, in bytes (Linux smaps).
-
-    None where any of them cannot be read: a part would look like a small engine.
-    """
-    try:
-        root = psutil.Process(pid)
-        total = int(root.memory_full_info().pss)
-        children = root.children(recursive=True)
-    except psutil.Error:
-        return None
-    for process in children:
-        try:
-            total += process.memory_full_info().pss
-        except psutil.NoSuchProcess:
-            continue  # it ended meanwhile, and holds nothing
-        except psutil.Error:
-            return None
-    return total
-
-
 @dataclass
 class EngineChild:
     """An engine's OpenAI server as a child process of this one."""
 
     spec: EngineSpec
     launch: Launch
-    log: Path
+    log: EngineLog
     process: subprocess.Popen[bytes] | None = None
     _descendants: dict[int, psutil.Process] = field(default_factory=dict)
 
@@ -87,8 +71,7 @@ class EngineChild:
         mark = {"PYTHONPATH": str(root), MARK: self.launch.api_key}
         variables = {**kept, **mark, **self.spec.env(self.launch)}
         self._write_files()
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as stream:
+        with self.log.open() as stream:
             self.process = subprocess.Popen(
                 self.spec.argv(self.launch),
                 stdin=subprocess.DEVNULL,
@@ -97,6 +80,8 @@ class EngineChild:
                 cwd=root,
                 env=variables,
             )
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(OOM_SCORE)
 
     def _write_files(self) -> None:
         """Put what the engine must find as a file into the launch's scratch directory."""
@@ -120,8 +105,8 @@ class EngineChild:
         while asyncio.get_running_loop().time() < deadline:
             if (code := self.process.poll()) is not None:
                 raise EngineError(
-                    f"{self.spec.title} exited with code {code} while "
-                    f"starting; the end of {self.log}:\n{log_tail(self.log)}"
+                    f"{self.spec.title} exited with code {code} while starting "
+                    f"({self.log.path}){LOG_MARK}{self.log.tail()}"
                 )
             self.note_descendants()
             if await self._answers(session):
@@ -129,7 +114,7 @@ class EngineChild:
             await asyncio.sleep(READY_POLL_S)
         raise EngineError(
             f"{self.spec.title} was not ready after {timeout_s:.0f} s "
-            f"(serving.start_timeout_s); the end of {self.log}:\n{log_tail(self.log)}"
+            f"(serving.start_timeout_s; {self.log.path}){LOG_MARK}{self.log.tail()}"
         )
 
     async def _answers(self, session: aiohttp.ClientSession) -> bool:
@@ -192,12 +177,24 @@ class EngineChild:
             found = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.Error:
             return
-        self._descendants |= {process.pid: process for process in found}
+        self._descendants = {**self._descendants, **{process.pid: process for process in found}}
 
-    def stop(self) -> None:
-        """SIGTERM, then SIGKILL to whatever of its tree is left after the grace period.
+    def cpu_s(self) -> float:
+        """CPU time the engine and the descendants noted so far have used, in seconds."""
+        if self.process is None or self.process.poll() is not None:
+            return 0.0
+        total = 0.0
+        with contextlib.suppress(psutil.Error):
+            for process in (psutil.Process(self.process.pid), *self._descendants.values()):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    times = process.cpu_times()
+                    total += times.user + times.system
+        return total
 
-        Blocks up to ``STOP_GRACE_S``. Never kills the process group: it is our parent's own. An
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """SIGTERM, then SIGKILL to whatever of its tree is left after ``grace_s`` (0: at once).
+
+        Blocks that long. Never kills the process group: it is our parent's own. An
         engine that died by itself may have left children behind; they are ended as well, found by
         what was noted of them or by the mark in their environment.
         """
@@ -205,15 +202,16 @@ class EngineChild:
             return
         self.note_descendants()
         if self.process.poll() is None:
-            self.process.terminate()
+            if grace_s:
+                self.process.terminate()
             try:
-                self.process.wait(timeout=STOP_GRACE_S)
+                self.process.wait(timeout=grace_s)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
         # Again, as one may have started another meanwhile; in the end some cannot be killed.
         for _attempt in range(KILL_ATTEMPTS):
-            left = [p for p in (*self._descendants.values(), *self._marked()) if _runs(p)]
+            left = [p for p in (*self._descendants.values(), *self._marked()) if is_running(p)]
             for process in left:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
@@ -230,11 +228,3 @@ class EngineChild:
                 if process.environ().get(MARK) == self.launch.api_key:
                     found.append(process)
         return found
-
-
-def _runs(process: psutil.Process) -> bool:
-    """Whether a process still does anything: a zombie only waits for its parent."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

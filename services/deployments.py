@@ -7,7 +7,8 @@ from ray import serve
 
 from services.gateway import GatewayApp, GatewaySettings
 from services.replica import VariantApp
-from services.supervisor import ReplicaSettings, Supervisor
+from services.replica_settings import ReplicaSettings
+from services.supervisor import Supervisor
 from services.variants import find_variant
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from services.errors import RequestError
+from services.life_cycle import State
 from services.metrics import merge_expositions
 from services.relay import (
     Receive,
@@ -141,7 +142,8 @@ class GatewayApp:
             try:
                 described[name] = json.loads(text)
             except ValueError:
-                described[name] = {"variant": name, "state": "unreachable", "reason": text or None}
+                # No replica: Serve has not started one yet, or is about to replace it.
+                described[name] = {"variant": name, "state": State.STOPPED, "reason": text or None}
         return described
 
     async def _models(self) -> list[dict[str, Any]]:
@@ -165,6 +167,6 @@ class GatewayApp:
 
     async def _healthz(self, send: Send) -> None:
         variants = await self._describe_all()
-        ready = all(health["state"] == "ready" for health in variants.values())
+        ready = all(health["state"] == State.READY for health in variants.values())
         body = json.dumps({"ready": ready, "variants": variants}).encode()
         await send_response(send, 200 if ready else 503, JSON, body)

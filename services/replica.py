@@ -10,6 +10,7 @@ import json
 import aiohttp
 
 from services.errors import RequestError
+from services.life_cycle import State
 from services.metrics import label_variant
 from services.relay import (
     Receive,
@@ -22,7 +23,7 @@ from services.relay import (
     send_error,
     send_response,
 )
-from services.supervisor import State, Supervisor
+from services.supervisor import Supervisor
 
 # Exact paths only: an engine's other routes, reached by its own key, would obey any client.
 ENGINE_ROUTES = frozenset({"/v1/models", "/v1/completions", "/v1/chat/completions"})
@@ -45,6 +46,7 @@ class VariantApp:
         self._supervisor = supervisor
         self._settings = supervisor.settings
         self._in_flight = 0
+        supervisor.open_requests = lambda: self._in_flight
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,14 +1,12 @@
 """The life of one engine: brought up, proven, watched, restarted, given up.
 
-``starting`` -> ``ready`` -> ``stopping``; an engine that dies goes back to ``starting`` after a
-pause, and one that cannot start, or keeps dying, ends in ``failed`` with the reason.
+What decides it stands in ``life_cycle``, what watches the engine in ``engine_watch``.
 """
 
 import asyncio
-import enum
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,46 +15,26 @@ import aiohttp
 
 from quantize.artifact_check import check_artifact
 from quantize.end_tokens import end_tokens
-from quantize.log_tail import log_tail
 from quantize.manifest import ArtifactError, Manifest
-from services.child import EngineChild, EngineError
-from services.engines.spec import HeldWeights, Launch
+from services.child import LOG_MARK, STOP_GRACE_S, EngineChild, EngineError
+from services.engine_log import EngineLog
+from services.engine_watch import (
+    first_of,
+    keep_log_bounded,
+    until_exit,
+    until_hung,
+    until_too_large,
+)
+from services.engines.spec import HeldWeights
 from services.errors import RequestError
+from services.life_cycle import End, RestartPolicy, State
 from services.proof import prove_weights
+from services.replica_settings import ReplicaSettings, launch_of
 from services.self_test import SelfTest
 from services.variants import Variant
 
-MAX_RESTARTS = 3
-MAX_FAILED_STARTS = 2
-STABLE_S = 60.0
+_LIMITS = ("threads", "max_sequences", "queue_length", "kv_cache_gib", "memory_gib")
 logger = logging.getLogger("ray.serve")
-
-
-class State(enum.StrEnum):
-    """Where a variant stands."""
-
-    STARTING = "starting"
-    READY = "ready"
-    FAILED = "failed"
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplicaSettings:
-    """What a replica needs to know; paths as strings, sizes per variant."""
-
-    variant: str
-    artifact: str
-    python: str
-    log: str
-    engine_version: str
-    context_length: int
-    max_sequences: int
-    queue_length: int
-    threads: int
-    kv_cache_gib: float
-    start_timeout_s: float
-    request_timeout_s: float
 
 
 @dataclass(kw_only=True)
@@ -69,16 +47,6 @@ class Status:
     held: HeldWeights | None = None
     capabilities: dict[str, str | None] = field(default_factory=dict)
     start_s: float | None = None
-
-
-def restart_pause_s(restarts: int, *, was_ready: bool) -> float | None:
-    """Seconds to wait before the given restart (1 is the first); None: give up.
-
-    An engine that never came up gets one more chance (its port may have been taken), one that
-    served before gets three.
-    """
-    most = MAX_RESTARTS if was_ready else MAX_FAILED_STARTS - 1
-    return None if restarts > most else float(2 ** (restarts - 1))
 
 
 class Supervisor:
@@ -95,8 +63,14 @@ class Supervisor:
         self.settings = settings
         self.status = Status()
         self.restarts = 0
+        # How many requests the engine owes an answer; whoever relays them knows.
+        self.open_requests: Callable[[], int] = lambda: 0
+        self._policy = RestartPolicy(
+            crashes=settings.crashes_before_failed, window_s=settings.crash_window_s
+        )
         self._check = check
         self._child: EngineChild | None = None
+        self._was_ready = self._draining = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, session: aiohttp.ClientSession) -> None:
@@ -104,12 +78,19 @@ class Supervisor:
         self._task = asyncio.create_task(self._supervise(session))
         self._task.add_done_callback(self._ended)
 
+    def drain(self) -> None:
+        """Take no more requests; those that are open go on."""
+        self._draining = True
+        if self.status.state in {State.STARTING, State.READY}:
+            self.status.state = State.DRAINING
+
     async def stop(self) -> None:
         """Stop the engine and everything it started."""
-        self.status.state = State.STOPPING
+        self.drain()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self.status = Status(state=State.STOPPED)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Tell an error of our own, which would else leave the variant "starting" for ever."""
@@ -123,47 +104,93 @@ class Supervisor:
             RequestError: 503 with the state and the reason.
         """
         if self.status.state is not State.READY or self._child is None:
-            reason = f": {self.status.reason}" if self.status.reason else ""
+            # The log is for operators (healthz), not for whoever sends requests.
+            why, _, _ = (self.status.reason or "").partition(LOG_MARK)
+            reason = f": {why}" if why else ""
             raise RequestError(503, f"{self.variant.name} is {self.status.state}{reason}")
         return self._child
 
     async def _supervise(self, session: aiohttp.ClientSession) -> None:
-        was_ready = False
+        ends: list[End] = []
         while True:
-            ready_at: float | None = None
             try:
-                await self._bring_up(session)
-                ready_at, was_ready = time.monotonic(), True
-                reason = await self._until_exit()
+                reason = await self._live_once(session)
             except ArtifactError as error:
                 return self._fail(str(error))
-            except (EngineError, aiohttp.ClientError, TimeoutError, OSError) as error:
-                reason = str(error) or type(error).__name__
-            finally:
-                if self._child is not None:
-                    await asyncio.to_thread(self._child.stop)
-            if ready_at is not None and time.monotonic() - ready_at > STABLE_S:
-                self.restarts = 0
+            except (EngineError, OSError) as error:
+                reason = str(error)
+            if self._draining:
+                self.status = Status(state=State.STOPPED, reason=reason)
+                return None
+            now_s = time.monotonic()
+            ends.append(End(at_s=now_s, was_ready=self._was_ready))
+            pause_s = self._policy.pause_s(ends, now_s)
+            if pause_s is None:
+                return self._fail(self._in_the_end(ends, now_s, reason))
             self.restarts += 1
-            pause = restart_pause_s(self.restarts, was_ready=was_ready)
-            if pause is None:
-                return self._fail(reason)
-            logger.warning("%s: restarting in %.0f s: %s", self.variant.name, pause, reason)
+            logger.warning("%s: restarting in %.1f s: %s", self.variant.name, pause_s, reason)
             self.status = Status(reason=reason)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause_s)
+
+    async def _live_once(self, session: aiohttp.ClientSession) -> str:
+        """One engine from its start to its end; returns the reason for that.
+
+        The variant is marked dead at once, and what is left of the engine ended: only where it was
+        alive and well, because we stop, it is asked to end by itself.
+        """
+        self._was_ready, started = False, time.monotonic()
+        manifest = await asyncio.to_thread(self._check, Path(self.settings.artifact))
+        log = EngineLog(Path(self.settings.log))
+        child = EngineChild(
+            spec=self.variant.engine,
+            launch=launch_of(self.variant, self.settings, manifest),
+            log=log,
+        )
+        self._child, grace_s = child, STOP_GRACE_S
+        try:
+            child.spawn()
+            proving = self._prove(child, session, started)
+            reason = await first_of(proving, *self._guards(child))
+            if reason is None:
+                self._was_ready = True
+                hung = until_hung(
+                    child,
+                    session,
+                    timeout_s=self.settings.hang_timeout_s,
+                    open_requests=lambda: self.open_requests(),
+                )
+                reason = await first_of(hung, *self._guards(child))
+            grace_s = 0
+            assert reason is not None
+            self.status = Status(reason=reason)
+            return f"{reason}{LOG_MARK}{log.tail()}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = f"{self.variant.engine.title}: {error!r}"
+            raise EngineError(f"{reason}{LOG_MARK}{log.tail()}") from None
+        finally:
+            await asyncio.to_thread(child.stop, grace_s)
+
+    def _guards(self, child: EngineChild) -> list[Coroutine[Any, Any, str | None]]:
+        """What ends an engine's life at any time."""
+        memory_gib = self.settings.memory_gib
+        return [until_exit(child), until_too_large(child, memory_gib), keep_log_bounded(child)]
+
+    def _in_the_end(self, ends: list[End], now_s: float, reason: str) -> str:
+        """Why no more starts are made."""
+        if not any(end.was_ready for end in ends):
+            return reason
+        count, window_s = self._policy.counted(ends, now_s), self._policy.window_s
+        return f"given up after {count} failures within {window_s / 60:.0f} minutes; {reason}"
 
     def _fail(self, reason: str) -> None:
         logger.error("%s: failed: %s", self.variant.name, reason)
         self.status = Status(state=State.FAILED, reason=reason)
 
-    async def _bring_up(self, session: aiohttp.ClientSession) -> None:
-        """Check the artifact, start the engine, prove what it holds and what it can do."""
-        started = time.monotonic()
-        manifest = await asyncio.to_thread(self._check, Path(self.settings.artifact))
-        engine, name = self.variant.engine, self.variant.name
-        child = EngineChild(spec=engine, launch=self._launch(manifest), log=Path(self.settings.log))
-        self._child = child
-        child.spawn()
+    async def _prove(
+        self, child: EngineChild, session: aiohttp.ClientSession, started: float
+    ) -> None:
+        """Wait for an engine that has started, and prove what it holds and what it can do."""
+        engine, name, manifest = child.spec, self.variant.name, child.launch.manifest
         await child.wait_ready(session, self.settings.start_timeout_s)
         held = await child.held_weights(session)
         if held is not None:
@@ -175,46 +202,18 @@ class Supervisor:
             if failure is not None:
                 logger.warning("%s: the claim %s failed: %s", name, claim, failure)
         self.status = Status(
-            state=State.READY,
+            state=State.DRAINING if self._draining else State.READY,
             manifest=manifest,
             held=held,
             capabilities=capabilities,
             start_s=time.monotonic() - started,
         )
 
-    def _launch(self, manifest: Manifest) -> Launch:
-        settings = self.settings
-        return Launch(
-            python=Path(settings.python),
-            artifact=Path(settings.artifact),
-            manifest=manifest,
-            served_name=self.variant.name,
-            port=0,
-            api_key="",
-            context_length=settings.context_length,
-            max_sequences=settings.max_sequences,
-            threads=settings.threads,
-            kv_cache_gib=settings.kv_cache_gib,
-            kv_cache_dtype=self.variant.kv_cache,
-            engine_build=self.variant.engine_build,
-            scratch=Path(settings.log).with_suffix(""),
-        )
-
-    async def _until_exit(self) -> str:
-        """Wait for the engine's end, and mark the variant dead at once; returns the reason."""
-        assert self._child is not None
-        assert self._child.process is not None
-        code = await asyncio.to_thread(self._child.process.wait)
-        reason = f"the engine exited with code {code}; the end of its log:\n"
-        reason += log_tail(self._child.log)
-        self.status = Status(reason=reason)
-        return reason
-
     async def describe(self) -> dict[str, Any]:
         """State, proof and memory, as ``/<variant>/healthz`` shows them."""
         status, manifest, child = self.status, self.status.manifest, self._child
         memory = None
-        if status.state is State.READY and child is not None:
+        if status.state in {State.READY, State.DRAINING} and child is not None:
             memory = await asyncio.to_thread(child.memory_bytes)
         return {
             "variant": self.variant.name,
@@ -225,6 +224,7 @@ class Supervisor:
             "state": status.state,
             "reason": status.reason,
             "restarts": self.restarts,
+            "limits": {name: getattr(self.settings, name) for name in _LIMITS},
             "start_s": status.start_s,
             "artifact_sha256": manifest.content_sha256 if manifest else None,
             "bits_per_weight": manifest.bits_per_weight if manifest else None,

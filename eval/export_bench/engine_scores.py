@@ -11,6 +11,7 @@ import aiohttp
 from deploy.environments import python_of
 from quantize.artifact_check import check_artifact
 from services.child import EngineChild
+from services.engine_log import EngineLog
 from services.engines.spec import Launch
 from services.proof import prove_weights
 from services.variants import Variant
@@ -47,7 +48,8 @@ def engine_scores(
             kv_cache_gib=_KV_CACHE_GIB,
             scratch=Path(scratch) / "engine",
         )
-        child = EngineChild(spec=variant.engine, launch=launch, log=Path(scratch) / "engine.log")
+        log = EngineLog(Path(scratch) / "engine.log")
+        child = EngineChild(spec=variant.engine, launch=launch, log=log)
         try:
             return asyncio.run(_ask(child, ids))
         finally:

@@ -85,7 +85,7 @@ def test_a_variant_that_never_comes_is_late(
     limits = PLAN.serving.model_copy(update={"start_timeout_s": -60})
     plan: Plan = PLAN.model_copy(update={"serving": limits})
     failed = up(plan, [], print, owned=True, needed={"bf16-vllm"}).failed
-    late = f"still unreachable when serving.start_timeout_s was over; see {module.HOST_LOG}"
+    late = f"still stopped when serving.start_timeout_s was over; see {module.HOST_LOG}"
     assert failed == {"gguf-q8_0": late}
 
 

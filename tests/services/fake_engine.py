@@ -13,7 +13,9 @@ from aiohttp import web
 CHUNKS = [b'data: {"n": 0}\n\nda', b'ta: {"n": 1}\n\n', b"data: [DONE]\n\n"]
 
 
-def build(name: str, key: str, weights: str = "[]") -> web.Application:
+def build(
+    name: str, key: str, weights: str = "[]", *, never_completes: bool = False
+) -> web.Application:
     """The app; ``/cancelled`` counts streams whose client left, ``/weights`` tells ``weights``."""
     cancelled = {"count": 0}
 
@@ -32,6 +34,8 @@ def build(name: str, key: str, weights: str = "[]") -> web.Application:
         if (refusal := refuse(request)) is not None:
             return refusal
         body = json.loads(await request.read())
+        if never_completes:
+            await asyncio.Event().wait()
         if body.get("echo_headers"):
             return web.json_response(dict(request.headers))
         if not body.get("stream"):
@@ -69,7 +73,12 @@ def build(name: str, key: str, weights: str = "[]") -> web.Application:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    app = build(arguments.name, arguments.key, arguments.weights)
+    app = build(
+        arguments.name,
+        arguments.key,
+        arguments.weights,
+        never_completes=arguments.never_completes,
+    )
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     if not arguments.never_ready:
@@ -86,6 +95,7 @@ def main() -> None:
     parser.add_argument("key")
     parser.add_argument("--die-after", type=float)
     parser.add_argument("--never-ready", action="store_true")
+    parser.add_argument("--never-completes", action="store_true")
     parser.add_argument("--weights", default="[]")
     asyncio.run(_serve(parser.parse_args()))
 

@@ -11,8 +11,10 @@ import aiohttp
 import psutil
 import pytest
 
-from services.child import EngineChild, EngineError, tree_memory_bytes
+from services.child import EngineChild, EngineError
+from services.engine_log import EngineLog
 from services.engines.spec import EngineSpec, HeldWeights, Launch
+from services.process_tree import tree_memory_bytes
 from tests.services.test_variants import launch
 
 SCRIPT = Path(__file__).parent / "fake_engine.py"
@@ -46,7 +48,7 @@ def spec(*options: str) -> EngineSpec:
 
 
 def child(tmp_path: Path, *options: str) -> EngineChild:
-    return EngineChild(spec=spec(*options), launch=launch(), log=tmp_path / "engine.log")
+    return EngineChild(spec=spec(*options), launch=launch(), log=EngineLog(tmp_path / "engine.log"))
 
 
 async def test_an_engine_is_ready_when_it_lists_our_model_under_our_key(tmp_path: Path) -> None:

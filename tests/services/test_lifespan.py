@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from services.gateway import GatewayApp, GatewaySettings
+from services.life_cycle import State
 from services.replica import VariantApp
-from services.supervisor import State
 from tests.services.test_child import spec
 from tests.services.test_supervisor import supervisor
 
@@ -59,4 +59,4 @@ async def test_the_variants_engine_is_supervised_while_its_app_lives(tmp_path: P
     assert await live_once(app, look) == COMPLETE
     assert app._session is not None
     assert app._session.closed
-    assert watched.status.state is State.STOPPING
+    assert watched.status.state is State.STOPPED

@@ -16,6 +16,7 @@ import pytest
 
 from quantize.trtllm_build import Build, BuildError, commands, ensure_engine, family_of
 from services.child import EngineChild
+from services.engine_log import EngineLog
 from services.engines.table import ENGINES
 from services.self_test import SelfTest
 from services.variants import find_variant
@@ -90,7 +91,7 @@ def test_the_served_folder_carries_the_variants_name(tmp_path: Path) -> None:
     (artifact / "config.json").write_text("{}")
     started = replace(launch(), scratch=tmp_path / "scratch", artifact=artifact)
     spec = replace(TRTLLM, argv=lambda _launch: [sys.executable, "-c", "pass"])
-    child = EngineChild(spec=spec, launch=started, log=tmp_path / "log")
+    child = EngineChild(spec=spec, launch=started, log=EngineLog(tmp_path / "log"))
     child.spawn()
     assert child.process is not None
     assert child.process.wait(timeout=30) == 0

@@ -17,6 +17,7 @@ from quantize.checkpoint.score_files import ArtifactToScore, ScoreRequest, Score
 from quantize.end_tokens import end_tokens
 from quantize.tool_process import ROOT, environment_python
 from services.child import EngineChild
+from services.engine_log import EngineLog
 from services.engines.spec import Launch
 from services.engines.transformers_engine import TRANSFORMERS
 from services.proof import prove_weights
@@ -93,7 +94,7 @@ def started(artifact: Path, log: Path) -> Iterator[EngineChild]:
         threads=1,
         kv_cache_gib=0.1,
     )
-    child = EngineChild(spec=TRANSFORMERS, launch=launch, log=log)
+    child = EngineChild(spec=TRANSFORMERS, launch=launch, log=EngineLog(log))
     child.spawn()
     try:
         yield child

@@ -1,0 +1,53 @@
+"""What one replica is told: its variant, where things are, and within what limits it serves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantize.manifest import Manifest
+from services.engines.spec import Launch
+from services.variants import Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaSettings:
+    """What a replica needs to know; paths as strings, sizes per variant.
+
+    ``memory_gib`` bounds the memory of the engine (None: not), ``hang_timeout_s`` for how long it
+    may not answer; it may end ``crashes_before_failed`` - 1 times within ``crash_window_s``.
+    """
+
+    variant: str
+    artifact: str
+    python: str
+    log: str
+    engine_version: str
+    context_length: int
+    max_sequences: int
+    queue_length: int
+    threads: int
+    kv_cache_gib: float
+    start_timeout_s: float
+    request_timeout_s: float
+    memory_gib: float | None = None
+    hang_timeout_s: float = 30
+    crashes_before_failed: int = 4
+    crash_window_s: float = 600
+
+
+def launch_of(variant: Variant, settings: ReplicaSettings, manifest: Manifest) -> Launch:
+    """How the replica's engine is started; it gets its port and key with each start."""
+    return Launch(
+        python=Path(settings.python),
+        artifact=Path(settings.artifact),
+        manifest=manifest,
+        served_name=variant.name,
+        port=0,
+        api_key="",
+        context_length=settings.context_length,
+        max_sequences=settings.max_sequences,
+        threads=settings.threads,
+        kv_cache_gib=settings.kv_cache_gib,
+        kv_cache_dtype=variant.kv_cache,
+        engine_build=variant.engine_build,
+        scratch=Path(settings.log).with_suffix(""),
+    )
