@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.lifeline import follow_owner, guarded, terminate_as_interrupt
@@ -45,7 +45,8 @@ class Environment:
     """One virtual environment.
 
     ``build_first`` is installed before the rest, for packages in ``without_isolation`` that
-    build against what is already there; ``build_settings`` are variables of the build.
+    build against what is already there; ``build_settings`` are variables of the build. An
+    ``optional`` one is only made where it is asked for by name.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Environment:
     build_settings: tuple[tuple[str, str], ...] = ()
     converter: str | None = None
     editable: bool = False
+    # Not in the ``repr`` that is hashed: it decides nothing of what an environment holds.
+    optional: bool = field(default=False, repr=False)
 
 
 ENVIRONMENTS = {
@@ -73,8 +76,10 @@ ENVIRONMENTS = {
             build_settings=(("CMAKE_ARGS", "-DLLAVA_BUILD=OFF"),),
             converter="llama-cpp-python==0.3.36",
         ),
+        Environment(name="fuzz", optional=True),
     )
 }
+DEFAULT = [item.name for item in ENVIRONMENTS.values() if not item.optional]
 
 
 def environment_hash(environment: Environment) -> str:
@@ -256,7 +261,7 @@ def set_up(names: list[str], wheelhouse: Path | None = None) -> None:
 def main() -> int:
     """``python -m deploy.environments [names …] [--wheelhouse DIR]``."""
     parser = argparse.ArgumentParser(description="Make the virtual environments under .venvs/")
-    parser.add_argument("names", nargs="*", default=list(ENVIRONMENTS), metavar="environment")
+    parser.add_argument("names", nargs="*", default=DEFAULT, metavar="environment")
     parser.add_argument("--wheelhouse", type=Path, help="install from this folder alone, offline")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(ENVIRONMENTS):

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from deploy import environments
-from deploy.environments import ENVIRONMENTS, PINS, SetupError, check_system, is_finished
+from deploy.environments import (
+    DEFAULT,
+    ENVIRONMENTS,
+    PINS,
+    SetupError,
+    check_system,
+    is_finished,
+)
 from deploy.pip_configuration import parse_pip_config, torch_backend, uv_settings
 from services.engines.table import ENGINES
 
@@ -18,6 +25,12 @@ def test_every_environment_has_pins_and_every_engine_an_environment() -> None:
         assert (PINS / f"{name}.in").is_file()
     for engine in ENGINES.values():
         assert (PINS / f"{engine.environment}.in").is_file()
+
+
+def test_an_optional_environment_is_made_only_by_name() -> None:
+    assert "fuzz" in ENVIRONMENTS
+    assert "fuzz" not in DEFAULT
+    assert {"control", "quantize", "vllm", "llamacpp"} == set(DEFAULT)
 
 
 def test_every_requirement_is_pinned_and_names_no_host() -> None:
