@@ -6,50 +6,50 @@ objective is never silently ignored.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from deploy.plan_variants import VariantName
+from deploy.plan_sections import Calibration, Load, Objectives, Quality, Section
+from deploy.plan_variants import Limits, VariantName, split_limits
 from services.variants import Variant, find_variant
 
 PLANS_DIR = Path(__file__).parent / "plans"
 DEFAULT_PLAN = "cpu-demo"
+# Where the endpoints are, and when an engine is given up, changes nothing that is measured.
+UNMEASURED = {
+    "host": True,
+    "port": True,
+    "memory_gib": True,
+    "hang_timeout_s": True,
+    "crashes_before_failed": True,
+    "crash_window_s": True,
+}
 
 
 class PlanError(ValueError):
     """A plan that cannot be used; the message names the file, the key path and the remedy."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Calibration(_Section):
-    """The one calibration set of all calibrated recipes.
-
-    ``text`` is a JSONL file with a ``text`` key, or ``bundled``. ``samples`` sequences of
-    ``sequence_length`` tokens are taken from it in order.
-    """
-
-    text: str = "bundled"
-    samples: int = Field(default=64, ge=1)
-    sequence_length: int = Field(default=512, ge=16)
-
-
-class Serving(_Section):
+class Serving(Section):
     """Where and within what limits the endpoints run (sizes per variant).
+
+    A variant may have limits of its own (``plan_variants.Limits``).
+
+    ``memory_gib`` bounds the memory in use of one engine: one that exceeds it is replaced. So is
+    one that has not answered for ``hang_timeout_s``; the ``crashes_before_failed``-th failure
+    within ``crash_window_s`` is the last.
 
     ``threads`` are an engine's compute threads. None leaves one core to everything else that must
     run beside the engine (Serve's proxy, the load generator): threads that wait for a preempted
@@ -63,6 +63,10 @@ class Serving(_Section):
     queue_length: int = Field(default=64, ge=0)
     threads: int | None = Field(default=None, ge=1)
     kv_cache_gib: float = Field(default=1.0, gt=0)
+    memory_gib: float | None = Field(default=None, gt=0)
+    hang_timeout_s: float = Field(default=30, gt=0)
+    crashes_before_failed: int = Field(default=4, ge=1)
+    crash_window_s: float = Field(default=600, gt=0)
     start_timeout_s: float = Field(default=600, gt=0)
     request_timeout_s: float = Field(default=300, gt=0)
 
@@ -88,78 +92,29 @@ class Serving(_Section):
         return f"http://{host}:{self.port}"
 
 
-class Load(_Section):
-    """The closed-loop load profile: every variant meets every concurrency ``rounds`` times.
-
-    Prompts are ``prompt_tokens`` token ids long and unique per request (no prefix-cache gifts);
-    outputs are forced to ``output_tokens`` by ``ignore_eos``. A level lasts ``duration_s`` after
-    ``warmup_s`` that is not counted.
-    """
-
-    concurrencies: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 4, 16), min_length=1)
-    rounds: int = Field(default=2, ge=1)
-    duration_s: float = Field(default=8, gt=0)
-    warmup_s: float = Field(default=2, ge=0)
-    prompt_tokens: int = Field(default=128, ge=1)
-    output_tokens: int = Field(default=64, ge=2)
-    seed: int = 0
-
-
-class Quality(_Section):
-    """The lm-eval tasks, asked through the endpoints; ``limit`` caps the items per task."""
-
-    tasks: tuple[str, ...] = Field(
-        default=("assay_text", "assay_choice", "assay_words"), min_length=1
-    )
-    limit: int | None = Field(default=None, ge=1)
-    concurrency: int = Field(default=8, ge=1)
-
-
-class Slo(_Section):
-    """Service-level objective of one request, in seconds; what is None is not asked for."""
-
-    ttft_s: float | None = Field(default=None, gt=0)
-    tpot_s: float | None = Field(default=None, gt=0)
-    e2e_s: float | None = Field(default=None, gt=0)
-
-
-class Objectives(_Section):
-    """What the verdict must respect, and what it then maximises.
-
-    ``accuracy_margin`` is the loss of accuracy (0 to 1) and ``nll_margin`` the rise of the
-    negative log-likelihood (nats per token) against the baseline that is still acceptable, at
-    ``confidence``. ``memory_gib`` bounds the memory in use of one endpoint. ``prefer`` ranks the
-    variants that pass; ``concurrency`` is the load at which speed is compared (None: the
-    highest). ``price_per_hour`` is the machine's price in any currency.
-    """
-
-    slo: Slo = Slo()
-    accuracy_margin: float = Field(default=0.02, ge=0, le=1)
-    nll_margin: float = Field(default=0.05, ge=0)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    memory_gib: float | None = Field(default=None, gt=0)
-    price_per_hour: float | None = Field(default=None, gt=0)
-    prefer: Literal["goodput", "latency", "memory"] = "goodput"
-    concurrency: int | None = Field(default=None, ge=1)
-
-
-class Plan(_Section):
+class Plan(Section):
     """One experiment. ``model``: ``reference``, a folder, or a Hugging Face id.
 
     A variant is its name, or a mapping: ``variant`` (the name), ``kv_cache`` (the type of the
-    key-value cache, by the engine's name) and ``engine`` (compile an engine first:
-    true, or int8 or int4 to round 16-bit weights in it).
+    key-value cache, by the engine's name), ``engine`` (compile an engine first:
+    true, or int8 or int4 to round 16-bit weights in it), and any of its ``limits``.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     model: str = "reference"
     variants: tuple[VariantName, ...] = Field(min_length=1)
     baseline: VariantName
+    limits: Mapping[VariantName, Limits] = {}
     calibration: Calibration = Calibration()
     serving: Serving = Serving()
     load: Load = Load()
     quality: Quality = Quality()
     objectives: Objectives = Objectives()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, content: Any) -> Any:
+        return split_limits(content) if isinstance(content, dict) else content
 
     @model_validator(mode="after")
     def _consistent(self) -> "Plan":
@@ -184,15 +139,21 @@ class Plan(_Section):
         """The variants with their recipes and engines, in the plan's order."""
         return [find_variant(name) for name in self.variants]
 
+    def limit(self, variant: str, name: str) -> Any:
+        """A serving limit as it holds for one variant: its own, or everyone's."""
+        own = getattr(self.limits.get(variant), name, None)
+        return getattr(self.serving, name) if own is None else own
+
     def measuring_sha256(self) -> str:
         """Hash of everything that decides what is measured (not which variants, not the verdict).
 
-        Two plans that differ only in ``variants`` or ``objectives`` share their measurements.
+        Two plans that differ only in ``variants`` or ``objectives`` share their measurements. The
+        variants' own limits belong to how each is served (``deploy.settings``).
         """
         kept = self.model_dump(
             mode="json",
-            exclude={"name": True, "variants": True, "objectives": True}
-            | {"serving": {"host": True, "port": True}},
+            exclude={"name": True, "variants": True, "limits": True, "objectives": True}
+            | {"serving": UNMEASURED},
         )
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
@@ -227,6 +188,7 @@ def load_plan(name_or_path: str, *, model: str | None = None, variants: str | No
         raise PlanError(f"{path}: a plan is a mapping of keys, see {PLANS_DIR / 'cpu-demo.yaml'}")
     if model:
         content["model"] = model
+    content = split_limits(content)
     if variants:
         chosen = [name.strip() for name in variants.split(",") if name.strip()]
         baseline = content.get("baseline")
@@ -249,8 +211,11 @@ def _explain(detail: Any) -> str:
         )
         return message if key_path == "plan" else f"{key_path}: {message}{given}"
     section: type[BaseModel] = Plan
-    for part in location[:-1]:
-        section = section.model_fields[part].annotation  # type: ignore[assignment]
+    if location[0] == "limits":
+        section = Limits
+    else:
+        for part in location[:-1]:
+            section = section.model_fields[part].annotation  # type: ignore[assignment]
     valid = list(section.model_fields)
     near = get_close_matches(location[-1], valid, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -1,9 +1,10 @@
-"""How a plan names a variant: its name, or a mapping of its name and options."""
+"""How a plan names a variant: its name, or a mapping of its name, options and limits."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.engines.spec import EngineBuild
 from services.variants import find_variant, variant_name
@@ -18,15 +19,52 @@ _ENGINE_BUILDS: dict[object, EngineBuild | None] = {
 }
 
 
+class Limits(BaseModel):
+    """A variant's own serving limits; None: those of the section ``serving``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threads: int | None = Field(default=None, ge=1)
+    max_sequences: int | None = Field(default=None, ge=1)
+    queue_length: int | None = Field(default=None, ge=0)
+    kv_cache_gib: float | None = Field(default=None, gt=0)
+    memory_gib: float | None = Field(default=None, gt=0)
+
+
+_KEYS = (*_VARIANT_KEYS, *Limits.model_fields)
+
+
+def split_limits(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan's content with the limits of its variants moved to the key ``limits``, by name.
+
+    What is no valid variant stays as it is, for the plan's own check to refuse.
+    """
+    variants, limits = content.get("variants"), content.get("limits") or {}
+    if not isinstance(variants, list | tuple) or not isinstance(limits, dict):
+        return dict(content)
+    limits, names = dict(limits), []
+    for value in variants:
+        own = value if isinstance(value, dict) else {}
+        given = {key: own[key] for key in own if key in Limits.model_fields}
+        rest = {key: own[key] for key in own if key not in given} if own else value
+        names.append(rest)
+        if given:
+            try:
+                limits[_named_variant(rest)] = given
+            except ValueError:
+                continue
+    return {**content, "variants": names, **({"limits": limits} if limits else {})}
+
+
 def _named_variant(value: object) -> object:
     """A variant as a plan gives it: its name, or a mapping of its name and options."""
     if not isinstance(value, dict):
         return value
     unknown = [str(key) for key in value if key not in _VARIANT_KEYS]
     if unknown:
-        near = get_close_matches(unknown[0], _VARIANT_KEYS, n=1)
+        near = get_close_matches(unknown[0], _KEYS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown key {unknown[0]!r}{hint} (valid: {', '.join(_VARIANT_KEYS)})")
+        raise ValueError(f"unknown key {unknown[0]!r}{hint} (valid: {', '.join(_KEYS)})")
     name, kv_cache, engine = (value.get(key) for key in _VARIANT_KEYS)
     if not isinstance(name, str):
         raise ValueError("variant: the name of a variant is missing")

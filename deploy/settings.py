@@ -10,12 +10,14 @@ from pathlib import Path
 
 from deploy.artifacts import artifact_of, source_model
 from deploy.environments import ENVIRONMENTS, ROOT, VENVS, python_of
-from deploy.plan import Plan
+from deploy.plan import UNMEASURED, Plan
+from deploy.plan_variants import Limits
 from deploy.service import RUN_DIR, DeployError
 from quantize.manifest import read_manifest
 from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings
 from services.replica_settings import ReplicaSettings
+from services.variants import Variant
 
 # What decides an answer beside an engine's own version: the servers, and the emulation.
 _ANSWERING_CODE = ("services", "quantize/checkpoint", "quantize/number_formats")
@@ -57,14 +59,15 @@ def _normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def serving_identity(plan: Plan) -> str:
+def serving_identity(plan: Plan, variant: str) -> str:
     """Eight hex digits that change with whatever else decides an engine's answers and speed.
 
     The serving limits, our own serving code, and the machine: figures taken with one are never
     reused for another.
     """
-    limits = plan.serving.model_dump_json(exclude={"host", "port"})
-    digest = hashlib.sha256(f"{limits} {cpu_model()} {os.sched_getaffinity(0)}".encode())
+    limits = plan.serving.model_dump_json(exclude=set(UNMEASURED))
+    own = plan.limits.get(variant, Limits()).model_dump_json(exclude_none=True)
+    digest = hashlib.sha256(f"{limits} {own} {cpu_model()} {os.sched_getaffinity(0)}".encode())
     for folder in _ANSWERING_CODE:
         for path in sorted((ROOT / folder).rglob("*.py")):
             digest.update(path.read_bytes())
@@ -79,22 +82,31 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def _version_as_served(plan: Plan, variant: Variant) -> str:
+    """The engine's distribution and version, and the identity of how it serves the variant."""
+    name, version = engine_version(variant.engine)
+    return f"{name} {version} ({serving_identity(plan, variant.name)})"
+
+
 def replica_settings(plan: Plan) -> list[ReplicaSettings]:
     """One replica's settings per variant of the plan."""
     model, serving = source_model(plan), plan.serving
-    served_by = serving_identity(plan)
     return [
         ReplicaSettings(
             variant=variant.name,
             artifact=str(artifact_of(model, variant.recipe.name)),
             python=str(python_of(variant.engine.environment)),
             log=str(RUN_DIR / "logs" / f"{variant.name}.log"),
-            engine_version=f"{' '.join(engine_version(variant.engine))} ({served_by})",
+            engine_version=_version_as_served(plan, variant),
             context_length=serving.context_length,
-            max_sequences=serving.max_sequences,
-            queue_length=serving.queue_length,
-            threads=serving.threads or max(1, len(os.sched_getaffinity(0)) - 1),
-            kv_cache_gib=serving.kv_cache_gib,
+            max_sequences=plan.limit(variant.name, "max_sequences"),
+            queue_length=plan.limit(variant.name, "queue_length"),
+            threads=plan.limit(variant.name, "threads") or max(1, len(os.sched_getaffinity(0)) - 1),
+            kv_cache_gib=plan.limit(variant.name, "kv_cache_gib"),
+            memory_gib=plan.limit(variant.name, "memory_gib"),
+            hang_timeout_s=serving.hang_timeout_s,
+            crashes_before_failed=serving.crashes_before_failed,
+            crash_window_s=serving.crash_window_s,
             start_timeout_s=serving.start_timeout_s,
             request_timeout_s=serving.request_timeout_s,
         )

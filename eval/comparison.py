@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, source_model
-from deploy.plan import Objectives, Plan
+from deploy.plan import Plan
+from deploy.plan_sections import Objectives
 from eval.attribution import attribute
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat
 from eval.paired import compare_task, noise_floor

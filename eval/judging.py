@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from deploy.plan import Objectives
+from deploy.plan_sections import Objectives
 from eval import verdict_words as words
 from eval.schema import ComparisonFile, Estimate, LoadComparison, VariantComparison
 from services.engines.table import ENGINES

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy.plan import Objectives
+from deploy.plan_sections import Objectives
 from eval.samples import Sample, pair
 from eval.schema import Estimate, Flips, TaskComparison, TaskScore
 from eval.stats import (

@@ -8,7 +8,7 @@ that the measurement cannot tell apart from the best are equal, and the smallest
 
 from collections.abc import Sequence
 
-from deploy.plan import Objectives
+from deploy.plan_sections import Objectives
 from eval import verdict_evidence as evidence
 from eval import verdict_words as words
 from eval.judging import Candidate, failure_words, judge, size_key

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy.plan import Objectives, Slo
+from deploy.plan_sections import Objectives, Slo
 from eval.paired import as_loss
 from eval.schema import ComparisonFile, Estimate, LoadComparison, TaskComparison, VariantComparison
 from eval.stats import Interval, items_needed

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from deploy.plan import Load
+from deploy.plan_sections import Load
 from loadtest.job import ClientHealth, LevelEnd
 
 LOAD_NAME = "load.json"

@@ -25,7 +25,7 @@ from typing import Literal
 
 import numpy as np
 
-from deploy.plan import Slo
+from deploy.plan_sections import Slo
 from loadtest.bootstrap import (
     Counts,
     Floats,

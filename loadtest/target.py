@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from deploy.plan import Plan
+from deploy.plan import UNMEASURED, Plan
 from loadtest.load_file import Endpoint, LoadFile, RoundFile
 from loadtest.prompts import PromptSource
 
@@ -44,7 +44,7 @@ def inputs_sha256(plan: Plan, endpoint: Endpoint, prompts: PromptSource) -> str:
     """Hash of everything that decides what a load test of this endpoint measures."""
     inputs = {
         "load": plan.load.model_dump(mode="json"),
-        "serving": plan.serving.model_dump(exclude={"host", "port", "start_timeout_s"}),
+        "serving": plan.serving.model_dump(exclude={*UNMEASURED, "start_timeout_s"}),
         "endpoint": endpoint.model_dump(exclude={"memory_bytes", "held_weight_bytes"}),
         "prompts": prompts.sha256(),
         "measuring": MEASURING_VERSION,

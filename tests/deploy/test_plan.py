@@ -1,5 +1,6 @@
 """The plan refuses what it cannot mean, and names it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,45 @@ def test_only_what_is_measured_decides_the_run() -> None:
     other_load = Plan.model_validate({**content, "load": {**content["load"], "rounds": 5}})
     assert fewer.measuring_sha256() == other_port.measuring_sha256() == plan.measuring_sha256()
     assert other_load.measuring_sha256() != plan.measuring_sha256()
+
+
+LIMITED = """
+name: limited
+variants:
+  - {variant: gguf-q8_0, threads: 3, memory_gib: 2.5}
+  - bf16-vllm
+baseline: bf16-vllm
+serving: {max_sequences: 8, memory_gib: 4}
+"""
+
+
+def test_a_variant_may_have_limits_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(LIMITED)
+    plan = load_plan(str(tmp_path / "plan.yaml"))
+    assert plan.variants == ("gguf-q8_0", "bf16-vllm")
+    assert plan.limit("gguf-q8_0", "threads") == 3
+    assert plan.limit("gguf-q8_0", "max_sequences") == 8
+    assert plan.limit("gguf-q8_0", "memory_gib") == 2.5
+    assert plan.limit("bf16-vllm", "memory_gib") == 4
+    assert Plan.model_validate(plan.model_dump(mode="json")) == plan
+
+
+def test_a_selection_of_variants_keeps_their_limits(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(LIMITED)
+    plan = load_plan(str(tmp_path / "plan.yaml"), variants="gguf-q8_0,gguf-q2_k")
+    assert plan.limit("gguf-q8_0", "threads") == 3
+    assert plan.limit("gguf-q2_k", "threads") is None
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("{variant: gguf-q8_0, thread: 3}", "unknown key 'thread'; did you mean 'threads'"),
+        ("{variant: gguf-q8_0, threads: 0}", "limits.gguf-q8_0.threads: "),
+    ],
+)
+def test_a_wrong_limit_is_refused_with_its_key(tmp_path: Path, variant: str, message: str) -> None:
+    plan = f"name: wrong\nvariants: [{variant}]\nbaseline: gguf-q8_0\n"
+    (tmp_path / "plan.yaml").write_text(plan)
+    with pytest.raises(PlanError, match=re.escape(message)):
+        load_plan(str(tmp_path / "plan.yaml"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.plan import Load
+from deploy.plan_sections import Load
 from eval.measured import Measured
 from eval.samples import Sample, by_task, write_samples
 from eval.schema import QualityFile, TaskScore

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.plan import Objectives, Plan
+from deploy.plan import Plan
+from deploy.plan_sections import Objectives
 from eval.attribution import attribute, unquantized_sibling
 from eval.comparison import COMPARISON_NAME, build_comparison
 from eval.measured import ComparisonError

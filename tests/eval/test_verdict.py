@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from deploy.plan import Objectives, Slo
+from deploy.plan_sections import Objectives, Slo
 from eval.schema import ComparisonFile, Estimate, VariantComparison, VerdictFile
 from eval.terminal import render_terminal
 from eval.verdict import are_equal, decide

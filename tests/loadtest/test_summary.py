@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deploy.plan import Slo
+from deploy.plan_sections import Slo
 from loadtest.records import RequestRecord
 from loadtest.summary import (
     goodput,

@@ -1,0 +1,78 @@
+"""The sections of a plan that say what is made, measured and asked for."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of a plan: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Calibration(Section):
+    """The one calibration set of all calibrated recipes.
+
+    ``text`` is a JSONL file with a ``text`` key, or ``bundled``. ``samples`` sequences of
+    ``sequence_length`` tokens are taken from it in order.
+    """
+
+    text: str = "bundled"
+    samples: int = Field(default=64, ge=1)
+    sequence_length: int = Field(default=512, ge=16)
+
+
+class Load(Section):
+    """The closed-loop load profile: every variant meets every concurrency ``rounds`` times.
+
+    Prompts are ``prompt_tokens`` token ids long and unique per request (no prefix-cache gifts);
+    outputs are forced to ``output_tokens`` by ``ignore_eos``. A level lasts ``duration_s`` after
+    ``warmup_s`` that is not counted.
+    """
+
+    concurrencies: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 4, 16), min_length=1)
+    rounds: int = Field(default=2, ge=1)
+    duration_s: float = Field(default=8, gt=0)
+    warmup_s: float = Field(default=2, ge=0)
+    prompt_tokens: int = Field(default=128, ge=1)
+    output_tokens: int = Field(default=64, ge=2)
+    seed: int = 0
+
+
+class Quality(Section):
+    """The lm-eval tasks, asked through the endpoints; ``limit`` caps the items per task."""
+
+    tasks: tuple[str, ...] = Field(
+        default=("assay_text", "assay_choice", "assay_words"), min_length=1
+    )
+    limit: int | None = Field(default=None, ge=1)
+    concurrency: int = Field(default=8, ge=1)
+
+
+class Slo(Section):
+    """Service-level objective of one request, in seconds; what is None is not asked for."""
+
+    ttft_s: float | None = Field(default=None, gt=0)
+    tpot_s: float | None = Field(default=None, gt=0)
+    e2e_s: float | None = Field(default=None, gt=0)
+
+
+class Objectives(Section):
+    """What the verdict must respect, and what it then maximises.
+
+    ``accuracy_margin`` is the loss of accuracy (0 to 1) and ``nll_margin`` the rise of the
+    negative log-likelihood (nats per token) against the baseline that is still acceptable, at
+    ``confidence``. ``memory_gib`` bounds the memory in use of one endpoint. ``prefer`` ranks the
+    variants that pass; ``concurrency`` is the load at which speed is compared (None: the
+    highest). ``price_per_hour`` is the machine's price in any currency.
+    """
+
+    slo: Slo = Slo()
+    accuracy_margin: float = Field(default=0.02, ge=0, le=1)
+    nll_margin: float = Field(default=0.05, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    memory_gib: float | None = Field(default=None, gt=0)
+    price_per_hour: float | None = Field(default=None, gt=0)
+    prefer: Literal["goodput", "latency", "memory"] = "goodput"
+    concurrency: int | None = Field(default=None, ge=1)
