@@ -1,5 +1,5 @@
 # One line per target; the logic lives in Python.
-# Options: DRY_RUN=1 (quantize)  PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11  MINUTES=60 (bench-soak)
+# Options: DRY_RUN=1 (quantize)  RAY_ADDRESS=host:6379 (deploy-all)  PLAN=path-or-name  MODEL=folder-or-id  VARIANTS=a,b  WHEELHOUSE=folder  PYTHON=python3.11  MINUTES=60 (bench-soak)
 PYTHON ?= python3
 CONTROL = .venvs/control/bin/python
 READY = .venvs/control/assay-environment.json
@@ -15,7 +15,7 @@ help:            ## list the targets
 compare: setup   ## everything: quantize, serve, load-test, question, report, verdict
 	@$(OWNED) $(CONTROL) -m eval compare $(OPTIONS)
 deploy-all: quantize ## serve every variant in the background; returns when all are ready
-	@$(OWNED) $(CONTROL) -m deploy up $(OPTIONS)
+	@$(OWNED) $(CONTROL) -m deploy up $(OPTIONS) $(if $(RAY_ADDRESS),--ray-address $(RAY_ADDRESS))
 quantize: setup  ## make what is missing of the plan's artifacts
 	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS) $(if $(DRY_RUN),--dry-run)
 explore: setup   ## figures of what every number format keeps of the model: page and pictures

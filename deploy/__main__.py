@@ -6,11 +6,11 @@ from deploy.artifacts import make_artifacts
 from deploy.cluster import host
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.conformance import run_conformance
+from deploy.existing_cluster import check_address
 from deploy.health import health, table
 from deploy.lock import hold
 from deploy.machine_check import check_machine, weight_only_note
 from deploy.service import RUN_DIR, read_record, stop
-from deploy.settings import gateway_settings, replica_settings
 from deploy.up import new_record, up
 from services.life_cycle import State
 
@@ -37,19 +37,28 @@ def _quantize(arguments: argparse.Namespace) -> None:
 def _up(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
     check_machine(plan)
+    if arguments.ray_address:
+        check_address(arguments.ray_address)
     if note := weight_only_note(plan):
         _say(note)
     _say(f"deploy: {len(plan.variants)} variants at {plan.serving.url}")
     with hold(RUN_DIR, "make deploy-all"):
-        up(plan, plan_arguments(arguments, plan), _say, owned=False, needed=plan.variants)
-    print(table(plan.serving.url, health(plan.serving.url)))
+        up(
+            plan,
+            plan_arguments(arguments, plan),
+            _say,
+            owned=False,
+            needed=plan.variants,
+            ray_address=arguments.ray_address or None,
+        )
+    variants = health(plan.serving.url)
+    print(table(plan.serving.url, variants, nodes=bool(arguments.ray_address)))
     print(f"all variants by model name: {plan.serving.url}/v1   stop with: make down")
 
 
 def _host(arguments: argparse.Namespace) -> None:
     plan = plan_of(arguments)
-    address = (plan.serving.host, plan.serving.port)
-    host(new_record(plan), address, replica_settings(plan), gateway_settings(plan))
+    host(new_record(plan, arguments.ray_address or None), plan)
 
 
 def _status(_arguments: argparse.Namespace) -> None:
@@ -61,8 +70,9 @@ def _status(_arguments: argparse.Namespace) -> None:
         print(table(record.url, {name: {"state": State.STOPPED} for name in record.variants}))
         print("the host process is gone; start again with: make deploy-all")
         return
-    print(f"plan {record.plan} at {record.url}, host process {record.host_pid}")
-    print(table(record.url, health(record.url)))
+    where = f" on the Ray cluster {record.ray_address}" if record.ray_address else ""
+    print(f"plan {record.plan} at {record.url}{where}, host process {record.host_pid}")
+    print(table(record.url, health(record.url), nodes=record.ray_address is not None))
 
 
 def _down(_arguments: argparse.Namespace) -> None:
@@ -86,6 +96,8 @@ def main() -> None:
         command = commands.add_parser(name, help=summary)
         if name not in {"status", "down"}:
             add_plan_options(command)
+        if name in {"up", "host"}:
+            command.add_argument("--ray-address", help="an existing Ray cluster's head, host:6379")
         if name == "quantize":
             command.add_argument("--dry-run", action="store_true", help="only say what it would do")
         if name == "conformance":

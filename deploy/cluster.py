@@ -1,27 +1,45 @@
-"""Ray Serve, owned by one host process: one application per variant, and the gateway.
+"""Ray Serve, run by one host process: one application per variant, and the gateway.
 
 The host runs in the foreground (``python -m deploy host``); ``up`` starts it in the background
-and waits. Ending the host ends the cluster, and nothing else on the machine.
+and waits. It owns a cluster on this machine, which ends with it; or it is a guest of an existing
+cluster, from which it takes its applications away. Nothing else is ended.
 """
 
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import ray
 from ray import serve
+from ray.serve import RunTarget
 from ray.serve.config import HTTPOptions
 
-from deploy.service import DeployError, ServiceRecord, write_record
-from services.deployments import Gateway, VariantReplica
-from services.gateway import GatewaySettings
-from services.replica_settings import ReplicaSettings
+from deploy.existing_cluster import (
+    application_name,
+    check_cluster,
+    connect,
+    runtime_env,
+    start_serve,
+    withdraw,
+)
+from deploy.plan import Plan
+from deploy.serve_app import (
+    GATEWAY,
+    GATEWAY_ROUTE,
+    demands,
+    gateway_application,
+    open_limit,
+    route_of,
+    variant_application,
+)
+from deploy.service import MARK, DeployError, ServiceRecord, remove_record, write_record
+from deploy.settings import gateway_settings, replica_settings
 
 OBJECT_STORE_BYTES = 150 * 2**20
-GATEWAY = "gateway"
 # Ray gives its node 30 s to start, which a busy machine can miss.
 RAY_ATTEMPTS = 3
 RAY_VARIABLES: Mapping[str, str] = {
@@ -60,40 +78,52 @@ def start_cluster(record: ServiceRecord, host: str, port: int) -> None:
     serve.start(http_options=HTTPOptions(host=host, port=port))
 
 
-def run_applications(replicas: list[ReplicaSettings], gateway: GatewaySettings, limit: int) -> None:
-    """Deploy every variant and the gateway; returns when Serve runs
-    them, while their engines may still be loading.
+def own_targets(plan: Plan) -> list[RunTarget]:
+    """The applications on a cluster of our own: they have the machine to themselves."""
+    replicas = replica_settings(plan)
+    limit = open_limit(replicas)
+    return [
+        *(
+            RunTarget(
+                target=variant_application(settings, limit),
+                name=settings.variant,
+                route_prefix=route_of(settings.variant),
+            )
+            for settings in replicas
+        ),
+        RunTarget(
+            target=gateway_application(gateway_settings(plan), limit),
+            name=GATEWAY,
+            route_prefix=GATEWAY_ROUTE,
+        ),
+    ]
 
-    ``limit`` is Serve's own bound on open requests of a replica: a backstop above our own.
-    """
-    targets = []
-    for settings in replicas:
-        deployment = serve.deployment(
-            VariantReplica,
-            name=settings.variant,
-            num_replicas=1,
-            max_ongoing_requests=limit,
-            ray_actor_options={"num_cpus": 0},
-            graceful_shutdown_timeout_s=15,
-        )
-        target = deployment.bind(settings)
-        prefix = f"/{settings.variant}"
-        targets.append(serve.RunTarget(target=target, name=settings.variant, route_prefix=prefix))
-    entrance = serve.deployment(
-        Gateway,
-        name=GATEWAY,
-        num_replicas=1,
-        max_ongoing_requests=limit * max(1, len(replicas)),
-        ray_actor_options={"num_cpus": 0},
-    )
-    targets.append(serve.RunTarget(target=entrance.bind(gateway), name=GATEWAY, route_prefix="/"))
-    serve.run_many(targets)
+
+def guest_targets(plan: Plan, deployment: str) -> list[RunTarget]:
+    """The applications on an existing cluster: marked as ours, and each reserves its room."""
+    replicas = replica_settings(plan)
+    limit, environment, asked = open_limit(replicas), runtime_env(deployment), demands(plan)
+    return [
+        *(
+            RunTarget(
+                target=variant_application(settings, limit, asked[settings.variant], environment),
+                name=application_name(deployment, settings.variant),
+                route_prefix=route_of(settings.variant),
+            )
+            for settings in replicas
+        ),
+        RunTarget(
+            target=gateway_application(gateway_settings(plan), limit, environment),
+            name=application_name(deployment, GATEWAY),
+            route_prefix=GATEWAY_ROUTE,
+        ),
+    ]
 
 
 def start_sweeper(record: ServiceRecord) -> None:
     """Start the process that clears away what a killed host would leave."""
     arguments = [str(record.host_pid), record.deployment, record.ray_folder]
-    variables = {key: value for key, value in os.environ.items() if key != "ASSAY_DEPLOYMENT"}
+    variables = {key: value for key, value in os.environ.items() if key != MARK}
     subprocess.Popen(
         [sys.executable, "-m", "deploy.sweeper", *arguments],
         stdin=subprocess.DEVNULL,
@@ -103,22 +133,49 @@ def start_sweeper(record: ServiceRecord) -> None:
     )
 
 
-def host(
-    record: ServiceRecord,
-    address: tuple[str, int],
-    replicas: list[ReplicaSettings],
-    gateway: GatewaySettings,
-) -> None:
+def host(record: ServiceRecord, plan: Plan) -> None:
     """Run the service until SIGTERM or Ctrl-C (KeyboardInterrupt), then take it down."""
     write_record(record)
     start_sweeper(record)
-    limit = max(item.max_sequences + item.queue_length for item in replicas) * 2 + 100
+    run = _run_own if record.ray_address is None else _run_as_guest
+    run(record, plan)
+
+
+def _run_own(record: ServiceRecord, plan: Plan) -> None:
+    """Own a cluster that ends with this process."""
     try:
-        start_cluster(record, *address)
-        run_applications(replicas, gateway, limit)
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        print("host: stopping", flush=True)
+        start_cluster(record, plan.serving.host, plan.serving.port)
+        _serve_until_stopped(own_targets(plan))
     finally:
         serve.shutdown()
         ray.shutdown()
+
+
+def _run_as_guest(record: ServiceRecord, plan: Plan) -> None:
+    """Serve on somebody's cluster, and take away what is ours in the end."""
+    assert record.ray_address is not None
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    try:
+        connect(record.ray_address)
+    except DeployError:
+        remove_record()
+        raise
+    try:
+        check_cluster(plan)
+        started = start_serve(plan.serving.host, plan.serving.port)
+        record = replace(record, owns_serve=started)
+        write_record(record)
+        _serve_until_stopped(guest_targets(plan, record.deployment))
+    finally:
+        withdraw(record.deployment, owns_serve=record.owns_serve)
+        remove_record()
+        ray.shutdown()
+
+
+def _serve_until_stopped(targets: Sequence[RunTarget]) -> None:
+    """Deploy, and wait for SIGTERM or Ctrl-C. Engines may still be loading when Serve runs them."""
+    try:
+        serve.run_many(targets)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print("host: stopping", flush=True)

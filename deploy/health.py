@@ -22,12 +22,13 @@ def health(url: str) -> dict[str, dict[str, Any]]:
     return variants
 
 
-def table(url: str, variants: dict[str, dict[str, Any]]) -> str:
+def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False) -> str:
     """Variants with their state, endpoint, weights and memory, as a plain table.
 
-    Below it, why those that are not ready are not.
+    Below it, why those that are not ready are not. ``nodes`` adds where each one runs.
     """
-    rows = [("variant", "state", "restarts", "endpoint", "bits", "weights MB", "memory MB")]
+    header = ("variant", "state", "restarts", "endpoint", "bits", "weights MB", "memory MB")
+    rows = [(*header, "node") if nodes else header]
     for name, state in variants.items():
         rows.append(
             (
@@ -38,6 +39,7 @@ def table(url: str, variants: dict[str, dict[str, Any]]) -> str:
                 _number(state.get("bits_per_weight"), 1, 2),
                 _number(state.get("held_weight_bytes"), 1e6, 1),
                 _number(state.get("memory_bytes"), 1e6, 0),
+                *([state.get("node") or "–"] if nodes else []),
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

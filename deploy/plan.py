@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from deploy.plan_sections import Calibration, Load, Objectives, Quality, Section
+from deploy.plan_sections import Calibration, Load, Objectives, Placement, Quality, Section
 from deploy.plan_variants import Limits, VariantName, split_limits
 from services.variants import Variant, find_variant
 
@@ -110,6 +110,7 @@ class Plan(Section):
     load: Load = Load()
     quality: Quality = Quality()
     objectives: Objectives = Objectives()
+    placement: Placement = Placement()
 
     @model_validator(mode="before")
     @classmethod
@@ -152,7 +153,7 @@ class Plan(Section):
         """
         kept = self.model_dump(
             mode="json",
-            exclude={"name": True, "variants": True, "limits": True, "objectives": True}
+            exclude=dict.fromkeys(("name", "variants", "limits", "objectives", "placement"), True)
             | {"serving": UNMEASURED},
         )
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

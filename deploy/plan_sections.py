@@ -76,3 +76,16 @@ class Objectives(Section):
     price_per_hour: float | None = Field(default=None, gt=0)
     prefer: Literal["goodput", "latency", "memory"] = "goodput"
     concurrency: int | None = Field(default=None, ge=1)
+
+
+class Placement(Section):
+    """What every variant reserves on the node it runs on, on an existing Ray cluster only.
+
+    ``cpus``: None reserves what an engine computes with (``serving.threads``, else 1). ``gpus``:
+    None reserves one where the engine uses a GPU. ``resources`` are custom ones that nodes offer
+    (``ray start --resources '{"assay": 2}'`` takes two variants that ask for ``assay: 1``).
+    """
+
+    cpus: float | None = Field(default=None, ge=0)
+    gpus: float | None = Field(default=None, ge=0)
+    resources: dict[str, Annotated[float, Field(gt=0)]] = {}

@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +43,9 @@ class ServiceRecord:
     fingerprint: str
     variants: tuple[str, ...]
     ray_folder: str
+    # The existing cluster it runs on as a guest, and whether Serve was started there for it.
+    ray_address: str | None = None
+    owns_serve: bool = False
 
     def is_alive(self) -> bool:
         """Whether the host process still runs (pid and start time both match)."""
@@ -62,6 +67,37 @@ def write_record(record: ServiceRecord) -> None:
     temporary = RECORD.with_suffix(".partial")
     temporary.write_text(json.dumps(asdict(record), indent=2))
     temporary.replace(RECORD)
+
+
+def remove_record() -> None:
+    """Forget the service: nothing of it is left."""
+    RECORD.unlink(missing_ok=True)
+
+
+def clear(record: ServiceRecord) -> None:
+    """Clear away what is left of a service whose host is gone.
+
+    Raises:
+        DeployError: its applications are on a cluster that can be reached, and did not go.
+    """
+    last = read_record()
+    if last is not None and last.deployment == record.deployment and last.ray_address:
+        _withdraw(last)
+    sweep(record.deployment, record.ray_folder)
+
+
+def _withdraw(record: ServiceRecord) -> None:
+    """Take a guest's applications off its cluster, as a driver of its own."""
+    command = [sys.executable, "-m", "deploy.withdraw", str(record.ray_address), record.deployment]
+    done = subprocess.run(
+        [*command, *(["--with-serve"] if record.owns_serve else [])],
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise DeployError(done.stderr.strip() or f"deploy.withdraw: exit code {done.returncode}")
 
 
 def _belongs(process: psutil.Process, deployment: str, ray_folder: str) -> bool:
@@ -124,5 +160,5 @@ def stop(record: ServiceRecord) -> None:
             time.sleep(0.1)
         if record.is_alive():
             os.kill(record.host_pid, signal.SIGKILL)
-    sweep(record.deployment, record.ray_folder)
-    RECORD.unlink(missing_ok=True)
+    clear(record)
+    remove_record()

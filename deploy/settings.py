@@ -133,5 +133,6 @@ def fingerprint(plan: Plan) -> str:
     artifacts = {
         item.variant: read_manifest(Path(item.artifact)).content_sha256 for item in settings
     }
-    content = [repr(settings), plan.serving.model_dump_json(), json.dumps(artifacts)]
+    sections = [plan.serving.model_dump_json(), plan.placement.model_dump_json()]
+    content = [repr(settings), *sections, json.dumps(artifacts)]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()

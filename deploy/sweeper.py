@@ -8,17 +8,21 @@ import sys
 import time
 
 from deploy.lifeline import POLL_S, start_time
-from deploy.service import MARK, sweep
+from deploy.service import MARK, clear, read_record, sweep
 
 
 def main() -> None:
-    """Wait for the host's end, then sweep its deployment."""
+    """Wait for the host's end, then clear its deployment away."""
     pid, deployment, ray_folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     os.environ.pop(MARK, None)
     born = start_time(pid)
     while born is not None and start_time(pid) == born:
         time.sleep(POLL_S)
-    sweep(deployment, ray_folder)
+    record = read_record()
+    if record is not None and record.deployment == deployment:
+        clear(record)
+    else:
+        sweep(deployment, ray_folder)
 
 
 if __name__ == "__main__":

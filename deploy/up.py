@@ -32,8 +32,8 @@ HOST_LOG = RUN_DIR / "host.log"
 Say = Callable[[str], None]
 
 
-def new_record(plan: Plan) -> ServiceRecord:
-    """The record of a service whose host is this process."""
+def new_record(plan: Plan, ray_address: str | None = None) -> ServiceRecord:
+    """The record of a service whose host is this process (a guest where there is an address)."""
     started = start_time(os.getpid())
     assert started is not None
     return ServiceRecord(
@@ -45,6 +45,7 @@ def new_record(plan: Plan) -> ServiceRecord:
         fingerprint=fingerprint(plan),
         variants=tuple(plan.variants),
         ray_folder=tempfile.mkdtemp(prefix="assay-"),
+        ray_address=ray_address,
     )
 
 
@@ -56,12 +57,21 @@ class Served:
     failed: Mapping[str, str]
 
 
-def up(plan: Plan, command: list[str], say: Say, *, owned: bool, needed: Collection[str]) -> Served:
+def up(
+    plan: Plan,
+    command: list[str],
+    say: Say,
+    *,
+    owned: bool,
+    needed: Collection[str],
+    ray_address: str | None = None,
+) -> Served:
     """Serve the plan; returns when every variant is ready or has failed.
 
-    ``command`` are the arguments that give the host process this same plan. An ``owned`` service
-    ends with this process, however it ends; any other runs until ``down``. An owned one never
-    takes the place of a service that the user started.
+    ``command`` are the arguments that give the host process this same plan, and ``ray_address``
+    the existing cluster to serve it on (a comparison uses whatever serves its plan). An ``owned``
+    service ends with this process, however it ends; any other runs until ``down``. An owned one
+    never takes the place of a service that the user started.
 
     Raises:
         DeployError: the host died, or a variant of ``needed`` failed; everything is stopped again.
@@ -70,10 +80,13 @@ def up(plan: Plan, command: list[str], say: Say, *, owned: bool, needed: Collect
     wanted = fingerprint(plan)
     record = read_record()
     if record is not None:
-        if record.is_alive() and _serves(record, wanted, owned):
+        if record.is_alive() and _serves(record, wanted, owned, ray_address):
             return Served(started=False, failed=_await_ready(plan, None, needed, say))
         _make_way(record, say, owned)
-    _refuse_foreign_port(plan)
+    if ray_address is None:
+        _refuse_foreign_port(plan)
+    else:
+        command = [*command, "--ray-address", ray_address]
     process = _start_host(command, owned)
     try:
         return Served(started=True, failed=_await_ready(plan, process, needed, say))
@@ -84,9 +97,9 @@ def up(plan: Plan, command: list[str], say: Say, *, owned: bool, needed: Collect
         raise
 
 
-def _serves(record: ServiceRecord, wanted: str, owned: bool) -> bool:
+def _serves(record: ServiceRecord, wanted: str, owned: bool, ray_address: str | None) -> bool:
     """Whether the running service is the wanted one; what failed in it is only mended by `up`."""
-    if record.fingerprint != wanted:
+    if record.fingerprint != wanted or not (owned or record.ray_address == ray_address):
         return False
     return owned or all(v["state"] != "failed" for v in health(record.url).values())
 

@@ -3,6 +3,7 @@
 Both build their app after the constructor (late-bound ingress).
 """
 
+import ray
 from ray import serve
 
 from services.gateway import GatewayApp, GatewaySettings
@@ -20,7 +21,8 @@ class VariantReplica:
         self._settings = settings
 
     def __serve_build_asgi_app__(self) -> VariantApp:
-        return VariantApp(Supervisor(find_variant(self._settings.variant), self._settings))
+        supervisor = Supervisor(find_variant(self._settings.variant), self._settings)
+        return VariantApp(supervisor, node=ray.util.get_node_ip_address())
 
 
 @serve.ingress()

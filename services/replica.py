@@ -40,10 +40,11 @@ assay_requests_in_flight {in_flight}
 
 
 class VariantApp:
-    """The ASGI app of one variant; its life span is the engine's."""
+    """The ASGI app of one variant; its life span is the engine's. ``node`` is where it runs."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, *, node: str | None = None) -> None:
         self._supervisor = supervisor
+        self._node = node
         self._settings = supervisor.settings
         self._in_flight = 0
         supervisor.open_requests = lambda: self._in_flight
@@ -95,7 +96,8 @@ class VariantApp:
             self._in_flight -= 1
 
     async def _healthz(self, send: Send) -> None:
-        body = {**await self._supervisor.describe(), "in_flight": self._in_flight}
+        described = await self._supervisor.describe()
+        body = {**described, "in_flight": self._in_flight, "node": self._node}
         code = 200 if self._supervisor.status.state is State.READY else 503
         await send_response(send, code, JSON, json.dumps(body).encode())
 

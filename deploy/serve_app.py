@@ -1,0 +1,123 @@
+"""The Serve applications of a plan: the one way to build them.
+
+`deploy.cluster` builds them from settings, and a Serve configuration (KubeRay's
+``serveConfigV2``) by import path: ``deploy.serve_app:variant`` with the arguments ``plan`` and
+``variant``, and ``deploy.serve_app:gateway`` with ``plan``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from ray import serve
+from ray.serve import Application
+
+from deploy.machine_check import engine_device
+from deploy.placement import HEAD_RESOURCE, NOTHING, Demand, demand_of
+from deploy.plan import DEFAULT_PLAN, Plan, PlanError, load_plan
+from deploy.settings import gateway_settings, replica_settings
+from quantize.machine import probe_machine
+from services.deployments import Gateway, VariantReplica
+from services.gateway import GatewaySettings
+from services.replica_settings import ReplicaSettings
+
+GATEWAY = "gateway"
+GATEWAY_ROUTE = "/"
+DRAIN_S = 15
+
+
+class PlanArguments(BaseModel):
+    """Which plan a Serve configuration serves: a file's path or a bundled plan's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plan: str = DEFAULT_PLAN
+    model: str | None = None
+
+
+class VariantArguments(PlanArguments):
+    """Which of the plan's variants an application of a Serve configuration is."""
+
+    variant: str
+
+
+def variant(arguments: VariantArguments) -> Application:
+    """The application of one variant, for a Serve configuration.
+
+    Raises:
+        PlanError: the plan has no such variant.
+    """
+    plan = load_plan(arguments.plan, model=arguments.model)
+    if arguments.variant not in plan.variants:
+        names = ", ".join(plan.variants)
+        raise PlanError(f"variant: {arguments.variant!r} is not in the plan (valid: {names})")
+    every = replica_settings(plan)
+    (settings,) = (item for item in every if item.variant == arguments.variant)
+    return variant_application(settings, open_limit(every), demands(plan)[settings.variant])
+
+
+def gateway(arguments: PlanArguments) -> Application:
+    """The gateway's application, for a Serve configuration."""
+    plan = load_plan(arguments.plan, model=arguments.model)
+    return gateway_application(gateway_settings(plan), open_limit(replica_settings(plan)))
+
+
+def route_of(variant_name: str) -> str:
+    """The route prefix of a variant's application."""
+    return f"/{variant_name}"
+
+
+def demands(plan: Plan) -> dict[str, Demand]:
+    """What every variant of the plan reserves on a node of a cluster that is not ours alone."""
+    machine = probe_machine()
+    return {
+        item.name: demand_of(
+            plan.placement,
+            threads=plan.limit(item.name, "threads"),
+            on_gpu=engine_device(item.engine, machine) != "cpu",
+        )
+        for item in plan.resolved_variants()
+    }
+
+
+def open_limit(replicas: Sequence[ReplicaSettings]) -> int:
+    """Serve's own bound on open requests of a replica: a backstop above our own admission."""
+    return max(item.max_sequences + item.queue_length for item in replicas) * 2 + 100
+
+
+def variant_application(
+    settings: ReplicaSettings,
+    limit: int,
+    demand: Demand = NOTHING,
+    runtime_env: Mapping[str, Any] | None = None,
+) -> Application:
+    """One variant's application; ``runtime_env`` is Ray's, for workers that are not ours yet."""
+    options = demand.actor_options()
+    if runtime_env:
+        options["runtime_env"] = dict(runtime_env)
+    deployment = serve.deployment(
+        VariantReplica,
+        name=settings.variant,
+        num_replicas=1,
+        max_ongoing_requests=limit,
+        ray_actor_options=options,
+        graceful_shutdown_timeout_s=DRAIN_S,
+    )
+    return deployment.bind(settings)
+
+
+def gateway_application(
+    settings: GatewaySettings, limit: int, runtime_env: Mapping[str, Any] | None = None
+) -> Application:
+    """The gateway's application, on the head node: Serve has a proxy there whatever else dies."""
+    options: dict[str, Any] = {"num_cpus": 0, "resources": {HEAD_RESOURCE: 0.001}}
+    if runtime_env:
+        options["runtime_env"] = dict(runtime_env)
+    deployment = serve.deployment(
+        Gateway,
+        name=GATEWAY,
+        num_replicas=1,
+        max_ongoing_requests=limit * max(1, len(settings.variants)),
+        ray_actor_options=options,
+    )
+    return deployment.bind(settings)
