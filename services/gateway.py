@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from services.discovery import TARGETS_PATH, targets
 from services.errors import RequestError
 from services.life_cycle import State
 from services.metrics import merge_expositions
@@ -88,6 +89,13 @@ class GatewayApp:
                 headers = [(b"content-type", b"text/plain; version=0.0.4")]
                 exposition = merge_expositions([text for _status, text in texts.values()])
                 await send_response(send, 200, headers, exposition)
+            elif path == TARGETS_PATH:
+                found = targets(
+                    scope["headers"],
+                    self.settings.variants,
+                    self.settings.base_url.partition("//")[2],
+                )
+                await send_response(send, 200, JSON, json.dumps(found).encode())
             else:
                 names = ", ".join(f"/{name}/v1" for name in self.settings.variants)
                 raise RequestError(404, f"no route {path!r}; the variants are at {names}")

@@ -1,37 +1,48 @@
-"""Re-expose the engines' own Prometheus series under one roof, each labelled by its variant."""
+"""Prometheus' text format, handled as text: labelled, joined, and read for single values.
 
-from collections.abc import Iterable, Iterator
+A scrape must not hold up the streams that the same event loop relays, so nothing is parsed that
+can be passed on: vLLM alone tells a thousand lines.
+"""
 
-from prometheus_client.core import Metric
-from prometheus_client.exposition import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
+import re
+from collections.abc import Collection, Iterable
 
-
-class _Families(Collector):
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._families
+_LABELLED = re.compile(r"^([a-zA-Z_:][\w:]*)\{", re.MULTILINE)
+_BARE = re.compile(r"^([a-zA-Z_:][\w:]*)(?= )", re.MULTILINE)
 
 
-def label_variant(exposition: str, variant: str) -> bytes:
+def label_variant(exposition: str, variant: str) -> str:
     """The same exposition with the label ``variant`` on every sample."""
-    return _expose(text_string_to_metric_families(exposition), {"variant": variant})
+    mark = f'variant="{variant}"'
+    return _BARE.sub(rf"\1{{{mark}}}", _LABELLED.sub(rf"\1{{{mark},", exposition))
 
 
 def merge_expositions(expositions: Iterable[str]) -> bytes:
-    """One exposition out of many; families of one name are joined, as the format demands."""
-    families = (family for text in expositions for family in text_string_to_metric_families(text))
-    return _expose(families, {})
+    """One exposition out of many; families of one name are joined, as the format demands.
+
+    The header of a family is the one that came first.
+    """
+    headers: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
+    for text in expositions:
+        family, seen = "", set(headers)
+        for line in text.splitlines():
+            if line.startswith(("# HELP ", "# TYPE ")):
+                family = line.split(" ", 3)[2]
+                if family not in seen:
+                    headers.setdefault(family, []).append(line)
+            elif line and not line.startswith("#"):
+                samples.setdefault(family, []).append(line)
+    lines = [line for name, found in samples.items() for line in (*headers.get(name, ()), *found)]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _expose(families: Iterable[Metric], labels: dict[str, str]) -> bytes:
-    joined: dict[str, Metric] = {}
-    for family in families:
-        empty = Metric(family.name, family.documentation, family.type)
-        target = joined.setdefault(family.name, empty)
-        for sample in family.samples:
-            target.samples.append(sample._replace(labels={**sample.labels, **labels}))
-    return bytes(generate_latest(_Families(joined.values())))
+def read_values(exposition: str, names: Collection[str]) -> dict[str, list[float]]:
+    """The values of all samples of some names (on the wire); absent ones give no entry."""
+    found: dict[str, list[float]] = {}
+    for line in exposition.splitlines():
+        name = line[: line.find(" ")].partition("{")[0]
+        if name in names:
+            rest = line.rpartition("}")[2] if "{" in line else line[len(name) :]
+            found.setdefault(name, []).append(float(rest.split()[0]))
+    return found

@@ -4,14 +4,12 @@ It answers from the first moment: a variant that is not ready says so in OpenAI'
 instead of keeping clients waiting.
 """
 
-import contextlib
 import json
 
 import aiohttp
 
 from services.errors import RequestError
 from services.life_cycle import State
-from services.metrics import label_variant
 from services.relay import (
     Receive,
     Relay,
@@ -24,19 +22,14 @@ from services.relay import (
     send_response,
 )
 from services.supervisor import Supervisor
+from services.traffic import Traffic
+from services.variant_metrics import VariantMetrics
 
 # Exact paths only: an engine's other routes, reached by its own key, would obey any client.
 ENGINE_ROUTES = frozenset({"/v1/models", "/v1/completions", "/v1/chat/completions"})
+GENERATION_ROUTES = ENGINE_ROUTES - {"/v1/models"}
 JSON = [(b"content-type", b"application/json")]
 TEXT = [(b"content-type", b"text/plain; version=0.0.4")]
-OWN_SERIES = """\
-# HELP assay_variant_up Whether the variant answers requests.
-# TYPE assay_variant_up gauge
-assay_variant_up {up}
-# HELP assay_requests_in_flight Requests the relay holds open.
-# TYPE assay_requests_in_flight gauge
-assay_requests_in_flight {in_flight}
-"""
 
 
 class VariantApp:
@@ -48,6 +41,8 @@ class VariantApp:
         self._settings = supervisor.settings
         self._in_flight = 0
         supervisor.open_requests = lambda: self._in_flight
+        self._traffic = Traffic()
+        self._metrics = VariantMetrics(supervisor, self._traffic)
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +54,11 @@ class VariantApp:
             if path == "/healthz":
                 await self._healthz(send)
             elif path == "/metrics":
-                await send_response(send, 200, TEXT, await self._metrics())
+                assert self._session is not None
+                await send_response(send, 200, TEXT, await self._metrics.text(self._session))
+            elif path in GENERATION_ROUTES:
+                with self._traffic.watch(send) as watched:
+                    watched.status = await self._to_engine(scope, receive, watched, path)
             elif path in ENGINE_ROUTES:
                 await self._to_engine(scope, receive, send, path)
             else:
@@ -81,7 +80,7 @@ class VariantApp:
         if self._session is not None:
             await self._session.close()
 
-    async def _to_engine(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+    async def _to_engine(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
         body = await read_body(receive)
         child = self._supervisor.ready_child()
         if self._in_flight >= self._settings.max_sequences + self._settings.queue_length:
@@ -89,7 +88,7 @@ class VariantApp:
             raise RequestError(429, f"{name}: {self._in_flight} requests are in flight already")
         self._in_flight += 1
         try:
-            await self._relay.forward(
+            return await self._relay.forward(
                 scope, receive, send, url=child.base_url + path, body=body, headers=child.headers
             )
         finally:
@@ -100,15 +99,3 @@ class VariantApp:
         body = {**described, "in_flight": self._in_flight, "node": self._node}
         code = 200 if self._supervisor.status.state is State.READY else 503
         await send_response(send, code, JSON, json.dumps(body).encode())
-
-    async def _metrics(self) -> bytes:
-        """The engine's own series and ours, labelled by the variant."""
-        assert self._session is not None
-        ready = self._supervisor.status.state is State.READY
-        text = OWN_SERIES.format(up=int(ready), in_flight=self._in_flight)
-        with contextlib.suppress(RequestError, aiohttp.ClientError, TimeoutError):
-            child = self._supervisor.ready_child()
-            url = child.base_url + child.spec.metrics_path
-            async with self._session.get(url, headers=child.headers) as response:
-                text += (await response.read()).decode()
-        return label_variant(text, self._settings.variant)

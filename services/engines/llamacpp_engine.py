@@ -37,4 +37,5 @@ LLAMACPP = EngineSpec(
     parse_weights=own_server.parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
     claims=own_server.CLAIMS,
+    series=own_server.SERIES,
 )

@@ -1,12 +1,24 @@
 """What engines behind our own OpenAI server (``services.server``) have in common."""
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from services.engines.spec import CAPABILITIES, HeldWeights, Launch
 
 # The server itself answers for all of these, whatever computes the logits.
 CLAIMS = CAPABILITIES
 WEIGHTS_REQUEST = ("GET", "/weights", b"")
+SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "assay_requests_running": ("engine_sequences_running",),
+        "assay_requests_waiting": ("engine_sequences_waiting",),
+        "assay_kv_cache_used_ratio": ("engine_kv_cache_used_ratio",),
+        "assay_prompt_tokens_total": ("engine_prompt_tokens_total", "engine_reused_tokens_total"),
+        "assay_reused_prompt_tokens_total": ("engine_reused_tokens_total",),
+        "assay_generation_tokens_total": ("engine_generation_tokens_total",),
+    }
+)
 
 
 def argv(launch: Launch, backend: str) -> list[str]:

@@ -86,7 +86,9 @@ class EngineSpec:
     into the launch's scratch directory before the start: text, or a path to be linked to. An engine
     that cannot tell its weights has no ``weights_request``, one that asks for no key no
     ``takes_key``; ``engine_builds`` are the ways in which it can compile an engine from an artifact
-    ahead of time.
+    ahead of time. ``series`` says under which names (of samples, in its ``metrics_path``) it tells
+    what the ENGINE part of the SERIES table (``services/series.py``) asks of every engine, in the
+    same unit; several add up.
     """
 
     name: str
@@ -108,4 +110,5 @@ class EngineSpec:
     engine_builds: frozenset[EngineBuild] = frozenset()
     takes_key: bool = True
     metrics_path: str = "/metrics"
+    series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}

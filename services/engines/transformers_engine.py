@@ -42,4 +42,5 @@ TRANSFORMERS = EngineSpec(
     parse_weights=own_server.parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
     claims=own_server.CLAIMS,
+    series=own_server.SERIES,
 )

@@ -49,6 +49,17 @@ _CHECKPOINTS: Mapping[Checkpoint, Devices] = MappingProxyType(
     }
 )
 _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType({"fp8": frozenset(GPUS)})
+# tensorrt_llm/metrics/collector.py (commit 050f80de); earlier versions tell fewer of them.
+_SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "assay_requests_running": ("trtllm_num_requests_running",),
+        "assay_requests_waiting": ("trtllm_num_requests_waiting",),
+        "assay_kv_cache_used_ratio": ("trtllm_kv_cache_utilization",),
+        "assay_prompt_tokens_total": ("trtllm_prompt_tokens_total",),
+        "assay_reused_prompt_tokens_total": ("trtllm_prompt_cached_tokens_total",),
+        "assay_generation_tokens_total": ("trtllm_generation_tokens_total",),
+    }
+)
 
 
 def _model_path(launch: Launch) -> Path:
@@ -156,6 +167,7 @@ TRTLLM = EngineSpec(
     weights_request=None,
     parse_weights=_no_weights,
     expected_weight_bytes=_expected_weight_bytes,
+    series=_SERIES,
     claims=frozenset(
         {"chat", "ignore_eos", "min_tokens", "n", "stop", "stream_usage", "token_ids"}
     ),

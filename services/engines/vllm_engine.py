@@ -51,6 +51,17 @@ _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType(
         "nvfp4": frozenset({"blackwell"}),
     }
 )
+# vllm/v1/metrics/loggers.py
+_SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "assay_requests_running": ("vllm:num_requests_running",),
+        "assay_requests_waiting": ("vllm:num_requests_waiting",),
+        "assay_kv_cache_used_ratio": ("vllm:kv_cache_usage_perc",),
+        "assay_prompt_tokens_total": ("vllm:prompt_tokens_total",),
+        "assay_reused_prompt_tokens_total": ("vllm:prompt_tokens_cached_total",),
+        "assay_generation_tokens_total": ("vllm:generation_tokens_total",),
+    }
+)
 
 
 def _argv(launch: Launch) -> list[str]:
@@ -91,6 +102,8 @@ def _env(launch: Launch) -> dict[str, str]:
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",
+        # Else a third of all its series only tell when the others were made.
+        "PROMETHEUS_DISABLE_CREATED_SERIES": "true",
         "OMP_NUM_THREADS": str(launch.threads),
     }
 
@@ -120,4 +133,5 @@ VLLM = EngineSpec(
     parse_weights=_parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
     claims=CAPABILITIES,
+    series=_SERIES,
 )

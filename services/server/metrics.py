@@ -36,11 +36,15 @@ class EngineMetrics:
             ("sequences_running", "Sequences that hold a slot", now.running),
             ("sequences_waiting", "Sequences that wait for a slot", self._scheduler.waiting),
             ("batch_tokens", "Tokens in the latest decode", now.batch_tokens),
-            ("kv_cache_tokens", "Tokens in the key-value cache", now.cached_tokens),
+            (
+                "kv_cache_tokens",
+                "Tokens in the key-value cache, those kept for reuse too",
+                now.cached_tokens,
+            ),
             (
                 "kv_cache_used_ratio",
-                "Part of the key-value cache in use",
-                now.cached_tokens / self._cache_capacity_tokens,
+                "Part of the key-value cache that running sequences hold",
+                now.held_tokens / self._cache_capacity_tokens,
             ),
         )
 

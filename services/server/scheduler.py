@@ -34,6 +34,7 @@ class Statistics:
     reused_tokens_total: int = 0
     generation_tokens_total: int = 0
     cached_tokens: int = 0
+    held_tokens: int = 0
 
 
 class Scheduler:
@@ -142,6 +143,8 @@ class Scheduler:
             self._running.append(sequence)
             self.statistics.reused_tokens_total += reuse.cached
         self.statistics.running = len(self._running)
+        if not self._running:
+            self.statistics.held_tokens = 0
 
     def _step(self) -> None:
         batch, segments = compose(self._running, self._backend.capacity)
@@ -242,6 +245,7 @@ class Scheduler:
         statistics.batch_tokens = len(batch)
         statistics.steps_total += 1
         statistics.cached_tokens = sum(len(slot.tokens) for slot in self._slots)
+        statistics.held_tokens = sum(len(slot.tokens) for slot in self._slots if slot.busy)
 
 
 def _score_chosen(

@@ -14,7 +14,7 @@ CHUNKS = [b'data: {"n": 0}\n\nda', b'ta: {"n": 1}\n\n', b"data: [DONE]\n\n"]
 
 
 def build(
-    name: str, key: str, weights: str = "[]", *, never_completes: bool = False
+    name: str, key: str, weights: str = "[]", *, metrics: str = "", never_completes: bool = False
 ) -> web.Application:
     """The app; ``/cancelled`` counts streams whose client left, ``/weights`` tells ``weights``."""
     cancelled = {"count": 0}
@@ -60,6 +60,9 @@ def build(
     async def count(_request: web.Request) -> web.Response:
         return web.json_response(cancelled)
 
+    async def series(request: web.Request) -> web.Response:
+        return refuse(request) or web.Response(text=metrics)
+
     async def held(_request: web.Request) -> web.Response:
         return web.Response(text=weights)
 
@@ -69,6 +72,7 @@ def build(
     app.router.add_post("/v1/completions", completions)
     app.router.add_get("/cancelled", count)
     app.router.add_get("/weights", held)
+    app.router.add_get("/metrics", series)
     return app
 
 
@@ -77,6 +81,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         arguments.name,
         arguments.key,
         arguments.weights,
+        metrics=arguments.metrics,
         never_completes=arguments.never_completes,
     )
     runner = web.AppRunner(app, handler_cancellation=True)
@@ -97,6 +102,7 @@ def main() -> None:
     parser.add_argument("--never-ready", action="store_true")
     parser.add_argument("--never-completes", action="store_true")
     parser.add_argument("--weights", default="[]")
+    parser.add_argument("--metrics", default="")
     asyncio.run(_serve(parser.parse_args()))
 
 

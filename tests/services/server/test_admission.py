@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import numpy as np
 
 from services.server.app import Engine, make_app
+from services.server.backend import Batch
+from services.server.sampling import Logits
 from services.server.scheduler import Delivery, Scheduler
 from tests.services.server.gated_backend import GatedBackend
 
@@ -61,3 +64,36 @@ async def test_a_request_that_fits_the_queue_waits_and_is_answered() -> None:
         backend.gate.set()
         assert [(await task).status_code for task in (busy, second)] == [200, 200]
         assert (await second).json()["choices"][0]["text"] == "bb"
+
+
+class _StopsInTheMiddle(GatedBackend):
+    """Decodes twice before it waits for the gate."""
+
+    decodes = 0
+
+    def decode(self, batch: Batch) -> Logits:
+        """As the gated backend, with the gate open for the first two."""
+        self.decodes += 1
+        if self.decodes <= 2:
+            return np.tile(np.array([0, 1, 0, 0], np.float32), (batch.rows, 1))
+        return super().decode(batch)
+
+
+async def test_the_cache_is_in_use_only_while_a_sequence_runs() -> None:
+    backend = _StopsInTheMiddle(max_sequences=1)
+    async with serving(backend, max_waiting=4) as client:
+
+        async def used() -> float:
+            lines = (await client.get("/metrics")).text.splitlines()
+            return next(float(x.split()[1]) for x in lines if x.startswith("engine_kv_cache_used"))
+
+        assert await used() == 0
+        body = {**BODY, "max_tokens": 8}
+        running = asyncio.create_task(client.post("/v1/completions", json=body))
+        async with asyncio.timeout(20):
+            while await used() == 0:
+                await asyncio.sleep(0.01)
+            backend.gate.set()
+            assert (await running).status_code == 200
+            while await used() != 0:
+                await asyncio.sleep(0.01)
