@@ -8,7 +8,7 @@ OWNED = ASSAY_OWNER_PID=$$PPID
 # A benchmark that serves for itself keeps its service's record apart from `make deploy-all`'s.
 OWN_RUN_DIR = ASSAY_RUN_DIR=$(CURDIR)/.run
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down setup test test-fast check conformance bench-client bench-export bench-recipes bench-fuzz bench-soak explore
+.PHONY: help compare deploy-all quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-export bench-recipes bench-fuzz bench-soak explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -30,6 +30,8 @@ status: $(READY) ## what runs, with health
 	@$(CONTROL) -m deploy status
 down: $(READY)  ## stop what this project started
 	@$(CONTROL) -m deploy down
+prometheus: $(READY) ## watch what runs with Debian's Prometheus, at http://127.0.0.1:9090
+	@$(OWNED) $(CONTROL) -m deploy prometheus
 $(READY):
 	@echo "nothing is installed yet: run \`make setup\` first" >&2; exit 2
 setup:           ## make the environments under .venvs/

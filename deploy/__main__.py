@@ -1,4 +1,4 @@
-"""``python -m deploy quantize|up|host|status|down|conformance``: artifacts and the service."""
+"""``python -m deploy quantize|up|host|status|down|…``: artifacts and the service."""
 
 import argparse
 
@@ -10,7 +10,8 @@ from deploy.existing_cluster import check_address
 from deploy.health import health, table
 from deploy.lock import hold
 from deploy.machine_check import check_machine, weight_only_note
-from deploy.service import RUN_DIR, read_record, stop
+from deploy.monitoring import Watched, watch
+from deploy.service import RUN_DIR, DeployError, read_record, stop
 from deploy.up import new_record, up
 from services.life_cycle import State
 
@@ -20,6 +21,7 @@ COMMANDS = {
     "host": "the service itself, in the foreground",
     "status": "what runs, with health",
     "down": "stop what this project started",
+    "prometheus": "watch the running service with Prometheus, in the foreground",
     "conformance": "start one engine on the plan's model and hold it to what it claims",
 }
 
@@ -84,6 +86,13 @@ def _down(_arguments: argparse.Namespace) -> None:
     print(f"stopped {record.plan} at {record.url}")
 
 
+def _prometheus(_arguments: argparse.Namespace) -> None:
+    record = read_record()
+    if record is None or not record.is_alive():
+        raise DeployError("nothing runs that could be watched (start with: make deploy-all)")
+    watch(Watched(url=record.url, key=""))
+
+
 def _conformance(arguments: argparse.Namespace) -> None:
     run_conformance(arguments.engine, plan_of(arguments))
 
@@ -94,7 +103,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
-        if name not in {"status", "down"}:
+        if name not in {"status", "down", "prometheus"}:
             add_plan_options(command)
         if name in {"up", "host"}:
             command.add_argument("--ray-address", help="an existing Ray cluster's head, host:6379")
@@ -107,6 +116,7 @@ def main() -> None:
         "quantize": _quantize,
         "up": _up,
         "host": _host,
+        "prometheus": _prometheus,
         "status": _status,
         "down": _down,
         "conformance": _conformance,

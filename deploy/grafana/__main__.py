@@ -1,0 +1,32 @@
+"""``python -m deploy.grafana``: write the dashboards' JSON anew, after panels were changed."""
+
+import json
+from pathlib import Path
+
+from deploy.grafana.layout import DASHBOARDS, Dashboard, dashboard_json
+
+FOLDER = Path(__file__).parent / "dashboards"
+
+
+def file_of(dashboard: Dashboard) -> Path:
+    """Where a dashboard's JSON stands, for Grafana to find."""
+    return FOLDER / f"{dashboard.uid}.json"
+
+
+def text_of(dashboard: Dashboard) -> str:
+    """The content of that file."""
+    return json.dumps(dashboard_json(dashboard), indent=1) + "\n"
+
+
+def main() -> None:
+    """Write every dashboard by a temporary name and a rename."""
+    for dashboard in DASHBOARDS:
+        path = file_of(dashboard)
+        temporary = path.with_suffix(".partial")
+        temporary.write_text(text_of(dashboard))
+        temporary.replace(path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
