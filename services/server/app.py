@@ -32,6 +32,7 @@ from services.server.generation import (
     plan_requests,
 )
 from services.server.metrics import EngineMetrics
+from services.server.prompt_reader import PromptReader
 from services.server.protocol import ChatBody, CompletionBody, TokenizeBody, parse_body
 from services.server.responses import ChatShape, CompletionShape
 from services.server.scheduler import Scheduler
@@ -56,6 +57,7 @@ class _Routes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._text = TokenText(engine.backend)
+        self._prompts = PromptReader(engine.backend)
         capacity = engine.backend.capacity
         self._metrics = EngineMetrics(
             engine.scheduler, capacity.context_length * capacity.max_sequences
@@ -80,7 +82,9 @@ class _Routes:
         body = parse_body(CompletionBody, await _read(request))
         self._check_model(body.model)
         prompts = [
-            self._tokenize(prompt) if isinstance(prompt, str) else prompt
+            await self._prompts.prompt(prompt, field="prompt", add_special=True)
+            if isinstance(prompt, str)
+            else prompt
             for prompt in body.prompts()
         ]
         echo = bool(body.echo)
@@ -105,7 +109,7 @@ class _Routes:
         if self._engine.chat_template is None:
             raise BadRequest("messages: this model has no chat template", "messages")
         text = self._engine.chat_template.render(body.messages)
-        prompt = self._engine.backend.tokenize(text, add_special=False, parse_special=True)
+        prompt = await self._prompts.prompt(text, field="messages", add_special=False)
         limit = body.max_completion_tokens or body.max_tokens
         scoring = Scoring(logprobs=body.score_count())
         requests = plan_requests(self._engine.backend, body, [prompt], limit, scoring)
@@ -115,7 +119,8 @@ class _Routes:
         body = parse_body(TokenizeBody, await _read(request))
         if body.model is not None:
             self._check_model(body.model)
-        tokens = self._tokenize(body.prompt, body.add_special_tokens is not False)
+        add_special = body.add_special_tokens is not False
+        tokens = await self._prompts.tokens(body.prompt, add_special=add_special)
         length = self._engine.backend.capacity.context_length
         return JSONResponse({"tokens": tokens, "count": len(tokens), "max_model_len": length})
 
@@ -140,9 +145,6 @@ class _Routes:
             include_usage=body.wants_usage(),
             choices_per_prompt=body.n or 1,
         )
-
-    def _tokenize(self, text: str, add_special: bool = True) -> list[int]:
-        return self._engine.backend.tokenize(text, add_special=add_special, parse_special=True)
 
     def _check_model(self, model: str) -> None:
         if model != self._engine.served_name:

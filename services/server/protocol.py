@@ -12,6 +12,11 @@ from services.server.errors import BadRequest
 from services.server.sampling import SamplingParameters
 
 MAX_LOGPROBS = 20
+# Every token's text is searched for every stop string.
+MAX_STOPS = 64
+# Sequences that one request may make: prompts times ``n``.
+MAX_CHOICES = 2048
+_MOST_DIGITS = 20
 
 Ids = list[int]
 Probability = Annotated[float, Field(gt=0, le=1)]
@@ -40,7 +45,7 @@ class GenerationBody(_Strict):
     top_p: Probability | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     seed: int | None = None
-    stop: Stop | list[Stop] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -86,7 +91,7 @@ class CompletionBody(GenerationBody):
         """One entry per prompt; token ids are one prompt, not many.
 
         Raises:
-            BadRequest: there is no prompt at all.
+            BadRequest: there is no prompt at all, or there are too many.
         """
         if isinstance(self.prompt, str):
             return [self.prompt]
@@ -94,6 +99,13 @@ class CompletionBody(GenerationBody):
             raise BadRequest("prompt: expected at least one token or string", "prompt")
         if isinstance(self.prompt[0], int):
             return [[token for token in self.prompt if isinstance(token, int)]]
+        choices = len(self.prompt) * (self.n or 1)
+        if choices > MAX_CHOICES:
+            raise BadRequest(
+                f"prompt: {len(self.prompt)} prompts times n make {choices} choices; "
+                f"at most {MAX_CHOICES} are answered at once",
+                "prompt",
+            )
         return [item for item in self.prompt if not isinstance(item, int)]
 
 
@@ -168,9 +180,12 @@ def parse_body(kind: type[Body], raw: bytes) -> Body:
 def _biases(raw: dict[str, float], vocab_size: int) -> dict[int, float]:
     biases = {}
     for key, bias in raw.items():
-        if not key.isascii() or not key.isdigit() or int(key) >= vocab_size:
+        # Python refuses to read a number of thousands of digits, so its length is looked at first.
+        is_number = key.isascii() and key.isdigit() and len(key) <= _MOST_DIGITS
+        if not is_number or int(key) >= vocab_size:
             raise BadRequest(
-                f"logit_bias: {key!r} is no token id (valid: 0 to {vocab_size - 1})", "logit_bias"
+                f"logit_bias: {key[:40]!r} is no token id (valid: 0 to {vocab_size - 1})",
+                "logit_bias",
             )
         biases[int(key)] = bias
     return biases

@@ -18,6 +18,8 @@ _ROWS_AT_ONCE = 16
 # Nucleus sampling sorts this many likeliest tokens first, and the whole vocabulary only if their
 # mass does not reach top_p.
 _NUCLEUS_GUESS = 256
+# Below, the likeliest token is all there is, and float32 would divide by nothing. vLLM's bound.
+_GREEDY_BELOW = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,7 @@ def adjust_logits(
 
 def choose_token(logits: Logits, parameters: SamplingParameters, uniform: float) -> int:
     """Draw one token from one row by inverting the distribution at ``uniform`` in [0, 1)."""
-    if parameters.temperature == 0:
+    if parameters.temperature < _GREEDY_BELOW:
         return int(logits.argmax())
     scaled = (logits - logits.max()) / np.float32(parameters.temperature)
     weights = np.exp(scaled, dtype=np.float64)

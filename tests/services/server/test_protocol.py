@@ -3,7 +3,13 @@ import json
 import pytest
 
 from services.server.errors import BadRequest
-from services.server.protocol import ChatBody, CompletionBody, parse_body
+from services.server.protocol import (
+    MAX_CHOICES,
+    MAX_STOPS,
+    ChatBody,
+    CompletionBody,
+    parse_body,
+)
 from services.server.sampling import SamplingParameters
 
 
@@ -81,3 +87,18 @@ def test_message_parts_are_joined() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     raw = {"model": "m", "messages": [{"role": "user", "content": parts}]}
     assert parse_body(ChatBody, json.dumps(raw).encode()).messages[0].text() == "ab"
+
+
+@pytest.mark.parametrize("key", ["9" * 5000, "-1", "1.5", "٣", "²", " 1", "1_0", "", "100"])
+def test_what_is_no_token_id_is_no_place_for_a_bias(key: str) -> None:
+    with pytest.raises(BadRequest, match="logit_bias"):
+        completion(logit_bias={key: 1}).sampling(100)
+
+
+def test_more_stops_or_choices_than_can_be_looked_after_are_refused() -> None:
+    assert len(completion(stop=["x"] * MAX_STOPS).stops()) == MAX_STOPS
+    with pytest.raises(BadRequest, match="stop"):
+        completion(stop=["x"] * (MAX_STOPS + 1))
+    assert len(completion(prompt=["a"] * 16, n=128).prompts()) * 128 == MAX_CHOICES
+    with pytest.raises(BadRequest, match="2064 choices"):
+        completion(prompt=["a"] * 129, n=16).prompts()

@@ -24,8 +24,9 @@ def draws(parameters: SamplingParameters, count: int = 4000) -> np.ndarray:
     return np.bincount(tokens, minlength=len(ROW)) / count
 
 
-def test_temperature_zero_takes_the_likeliest_token() -> None:
-    assert choose_token(ROW, SamplingParameters(temperature=0), 0.99) == ROW.argmax()
+@pytest.mark.parametrize("temperature", [0, 5e-324, 1e-300, 1e-40, 1e-6])
+def test_temperature_zero_takes_the_likeliest_token(temperature: float) -> None:
+    assert choose_token(ROW, SamplingParameters(temperature=temperature), 0.99) == ROW.argmax()
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
