@@ -9,15 +9,19 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import ray
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve import RunTarget
 from ray.serve.config import HTTPOptions
+from ray.serve.exceptions import RayServeException
 
+from deploy.api_keys import forget_keys, require_keys
 from deploy.existing_cluster import (
     application_name,
     check_cluster,
@@ -26,7 +30,8 @@ from deploy.existing_cluster import (
     start_serve,
     withdraw,
 )
-from deploy.plan import Plan
+from deploy.ingress import LOOPBACK, NO_HAPROXY, SWITCH, bind_host, ingress_variables
+from deploy.plan import Plan, Serving
 from deploy.serve_app import (
     GATEWAY,
     GATEWAY_ROUTE,
@@ -38,6 +43,7 @@ from deploy.serve_app import (
 )
 from deploy.service import MARK, DeployError, ServiceRecord, remove_record, write_record
 from deploy.settings import gateway_settings, replica_settings
+from services.keys import digest_of
 
 OBJECT_STORE_BYTES = 150 * 2**20
 # Ray gives its node 30 s to start, which a busy machine can miss.
@@ -56,9 +62,17 @@ RAY_VARIABLES: Mapping[str, str] = {
 }
 
 
-def start_cluster(record: ServiceRecord, host: str, port: int) -> None:
-    """Start a local Ray cluster of our own with Serve's proxy on ``host:port``."""
+def start_cluster(record: ServiceRecord, serving: Serving) -> None:
+    """Start a local Ray cluster of our own, with Serve's ingress at the plan's address.
+
+    Everything of Ray's own listens on loopback: its ports obey whoever reaches them.
+    """
+    digests = tuple(map(digest_of, require_keys(serving)))
     os.environ.update(RAY_VARIABLES)
+    os.environ.update(ingress_variables(serving, digests, Path(record.ray_folder)))
+    forget_keys(serving)
+    if os.environ[SWITCH] == "0":
+        print(NO_HAPROXY, flush=True)
     for attempt in range(1, RAY_ATTEMPTS + 1):
         try:
             ray.init(
@@ -66,6 +80,7 @@ def start_cluster(record: ServiceRecord, host: str, port: int) -> None:
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _temp_dir=record.ray_folder,
+                _node_ip_address=LOOPBACK,
                 log_to_driver=False,
                 logging_level="warning",
             )
@@ -75,7 +90,7 @@ def start_cluster(record: ServiceRecord, host: str, port: int) -> None:
                 raise DeployError(f"Ray did not start: {error}") from None
             print(f"host: Ray did not start ({error}); trying again", flush=True)
             ray.shutdown()
-    serve.start(http_options=HTTPOptions(host=host, port=port))
+    serve.start(http_options=HTTPOptions(host=bind_host(serving), port=serving.port))
 
 
 def own_targets(plan: Plan) -> list[RunTarget]:
@@ -133,6 +148,22 @@ def start_sweeper(record: ServiceRecord) -> None:
     )
 
 
+def drain(applications: Sequence[str], timeout_s: float) -> None:
+    """Let every variant finish what it holds open, for ``timeout_s`` at most.
+
+    Before Serve is shut down: that takes HAProxy away, and with it the streams through it.
+    """
+    try:
+        asked = [serve.get_app_handle(name).drain.remote(timeout_s) for name in applications]
+        until = time.monotonic() + timeout_s + 2
+        left = [answer.result(timeout_s=max(0.1, until - time.monotonic())) for answer in asked]
+    except (RayError, RayServeException, TimeoutError) as error:
+        print(f"host: not all variants could be asked to drain: {error}", flush=True)
+    else:
+        if any(left):
+            print(f"host: cut {sum(left)} requests, serving.drain_timeout_s is over", flush=True)
+
+
 def host(record: ServiceRecord, plan: Plan) -> None:
     """Run the service until SIGTERM or Ctrl-C (KeyboardInterrupt), then take it down."""
     write_record(record)
@@ -144,8 +175,8 @@ def host(record: ServiceRecord, plan: Plan) -> None:
 def _run_own(record: ServiceRecord, plan: Plan) -> None:
     """Own a cluster that ends with this process."""
     try:
-        start_cluster(record, plan.serving.host, plan.serving.port)
-        _serve_until_stopped(own_targets(plan))
+        start_cluster(record, plan.serving)
+        _serve_until_stopped(own_targets(plan), plan.serving.drain_timeout_s)
     finally:
         serve.shutdown()
         ray.shutdown()
@@ -165,17 +196,20 @@ def _run_as_guest(record: ServiceRecord, plan: Plan) -> None:
         started = start_serve(plan.serving.host, plan.serving.port)
         record = replace(record, owns_serve=started)
         write_record(record)
-        _serve_until_stopped(guest_targets(plan, record.deployment))
+        targets = guest_targets(plan, record.deployment)
+        _serve_until_stopped(targets, plan.serving.drain_timeout_s)
     finally:
         withdraw(record.deployment, owns_serve=record.owns_serve)
         remove_record()
         ray.shutdown()
 
 
-def _serve_until_stopped(targets: Sequence[RunTarget]) -> None:
+def _serve_until_stopped(targets: Sequence[RunTarget], drain_timeout_s: float) -> None:
     """Deploy, and wait for SIGTERM or Ctrl-C. Engines may still be loading when Serve runs them."""
     try:
         serve.run_many(targets)
         threading.Event().wait()
     except KeyboardInterrupt:
         print("host: stopping", flush=True)
+        variants = [target.name for target in targets if target.route_prefix != GATEWAY_ROUTE]
+        drain(variants, drain_timeout_s)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from deploy.api_keys import provide_client_key
 from deploy.artifacts import StageError
 from deploy.environments import SetupError
 from deploy.lifeline import follow_owner, terminate_as_interrupt
@@ -19,14 +20,17 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
 
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
-    """The plan the options name.
+    """The plan the options name; from here on this command has a key to send, where there is one.
 
     Raises:
         PlanError: with the file, the key path and the remedy.
+        ApiKeyError: its endpoints need keys and have none, or they cannot be used.
     """
-    return load_plan(
+    plan = load_plan(
         arguments.plan or DEFAULT_PLAN, model=arguments.model, variants=arguments.variants
     )
+    provide_client_key(plan.serving)
+    return plan
 
 
 def plan_arguments(arguments: argparse.Namespace, plan: Plan) -> list[str]:

@@ -5,11 +5,14 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from deploy.api_keys import client_headers
+
 
 def health(url: str) -> dict[str, dict[str, Any]]:
     """Every variant's own description, by name; empty while the gateway does not answer."""
+    request = urllib.request.Request(f"{url}/healthz", headers=client_headers())
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=15) as answer:
+        with urllib.request.urlopen(request, timeout=15) as answer:
             content = json.load(answer)
     except urllib.error.HTTPError as error:
         try:

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from services.variants import Variant, find_variant
 
 PLANS_DIR = Path(__file__).parent / "plans"
 DEFAULT_PLAN = "cpu-demo"
-# Where the endpoints are, and when an engine is given up, changes nothing that is measured.
+# Where the endpoints are, for whom, and when an engine is given up, changes no figure.
 UNMEASURED = {
     "host": True,
     "port": True,
@@ -35,6 +34,9 @@ UNMEASURED = {
     "hang_timeout_s": True,
     "crashes_before_failed": True,
     "crash_window_s": True,
+    "drain_timeout_s": True,
+    "api_keys_env": True,
+    "api_keys_file": True,
 }
 
 
@@ -54,6 +56,10 @@ class Serving(Section):
     ``threads`` are an engine's compute threads. None leaves one core to everything else that must
     run beside the engine (Serve's proxy, the load generator): threads that wait for a preempted
     sibling make every token many times slower.
+
+    An address that others can reach needs API keys. A plan never holds one: it names the variable
+    ``api_keys_env`` (keys separated by commas), or ``api_keys_file`` (one a line; mode 600).
+    ``drain_timeout_s`` is how long a service that is stopped lets open requests finish.
     """
 
     host: str = "127.0.0.1"
@@ -69,26 +75,24 @@ class Serving(Section):
     crash_window_s: float = Field(default=600, gt=0)
     start_timeout_s: float = Field(default=600, gt=0)
     request_timeout_s: float = Field(default=300, gt=0)
+    drain_timeout_s: float = Field(default=15, ge=0, le=30)
+    max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    api_keys_env: str = Field(default="ASSAY_API_KEYS", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    api_keys_file: str | None = None
 
-    @field_validator("host")
+    @field_validator("api_keys_file")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        """Refuse an address that others can reach: there is no API key that would keep them out."""
-        try:
-            local = host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            local = False
-        if not local:
-            raise ValueError(
-                f"{host!r} is no loopback address: the endpoints have no API keys yet, so anybody "
-                "who reaches them could use them; keep 127.0.0.1 and forward the port (ssh -L)"
-            )
-        return host
+    def _absolute(cls, path: str | None) -> str | None:
+        """The host process works in another folder than the command that starts it."""
+        if path is not None and not path.startswith(("/", "~")):
+            raise ValueError(f"{path!r} must be an absolute path, or begin with ~")
+        return path
 
     @property
     def url(self) -> str:
-        """The root of the service, without a path."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The root of the service as seen from its own machine, without a path."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import Application
+from ray.serve.schema import LoggingConfig
 
 from deploy.machine_check import engine_device
 from deploy.placement import HEAD_RESOURCE, NOTHING, Demand, demand_of
@@ -24,6 +25,8 @@ from services.replica_settings import ReplicaSettings
 GATEWAY = "gateway"
 GATEWAY_ROUTE = "/"
 DRAIN_S = 15
+# Our apps keep an access log of their own.
+QUIET = LoggingConfig(enable_access_log=False)
 
 
 class PlanArguments(BaseModel):
@@ -102,6 +105,7 @@ def variant_application(
         max_ongoing_requests=limit,
         ray_actor_options=options,
         graceful_shutdown_timeout_s=DRAIN_S,
+        logging_config=QUIET,
     )
     return deployment.bind(settings)
 
@@ -119,5 +123,6 @@ def gateway_application(
         num_replicas=1,
         max_ongoing_requests=limit * max(1, len(settings.variants)),
         ray_actor_options=options,
+        logging_config=QUIET,
     )
     return deployment.bind(settings)

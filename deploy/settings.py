@@ -8,6 +8,7 @@ import re
 from importlib.metadata import distributions
 from pathlib import Path
 
+from deploy.api_keys import require_keys
 from deploy.artifacts import artifact_of, source_model
 from deploy.environments import ENVIRONMENTS, ROOT, VENVS, python_of
 from deploy.plan import UNMEASURED, Plan
@@ -16,9 +17,11 @@ from deploy.service import RUN_DIR, DeployError
 from quantize.manifest import read_manifest
 from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings
+from services.keys import digest_of
 from services.replica_settings import ReplicaSettings
 from services.variants import Variant
 
+ACCESS_LOGS = RUN_DIR / "logs" / "access"
 # What decides an answer beside an engine's own version: the servers, and the emulation.
 _ANSWERING_CODE = ("services", "quantize/checkpoint", "quantize/number_formats")
 
@@ -91,6 +94,7 @@ def _version_as_served(plan: Plan, variant: Variant) -> str:
 def replica_settings(plan: Plan) -> list[ReplicaSettings]:
     """One replica's settings per variant of the plan."""
     model, serving = source_model(plan), plan.serving
+    digests = tuple(map(digest_of, require_keys(serving)))
     return [
         ReplicaSettings(
             variant=variant.name,
@@ -109,6 +113,9 @@ def replica_settings(plan: Plan) -> list[ReplicaSettings]:
             crash_window_s=serving.crash_window_s,
             start_timeout_s=serving.start_timeout_s,
             request_timeout_s=serving.request_timeout_s,
+            max_body_bytes=serving.max_body_bytes,
+            access_log=str(ACCESS_LOGS / f"{variant.name}.jsonl"),
+            key_digests=digests,
         )
         for variant in plan.resolved_variants()
     ]
@@ -117,9 +124,12 @@ def replica_settings(plan: Plan) -> list[ReplicaSettings]:
 def gateway_settings(plan: Plan) -> GatewaySettings:
     """The gateway's settings: the service as seen from its own machine."""
     return GatewaySettings(
-        base_url=f"http://127.0.0.1:{plan.serving.port}",
+        base_url=plan.serving.url,
         variants=tuple(plan.variants),
         request_timeout_s=plan.serving.request_timeout_s,
+        max_body_bytes=plan.serving.max_body_bytes,
+        access_log=str(ACCESS_LOGS / "gateway.jsonl"),
+        key_digests=tuple(map(digest_of, require_keys(plan.serving))),
     )
 
 

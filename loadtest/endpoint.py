@@ -1,12 +1,10 @@
 """Asks a variant's endpoint what it is, whether it is ready, and how much memory it uses."""
 
-import os
-
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deploy.api_keys import client_headers
 from deploy.plan import Serving
-from loadtest.job import KEY_VARIABLE
 from loadtest.load_file import Endpoint
 
 TIMEOUT_S = 30.0
@@ -52,11 +50,10 @@ def read_health(url: str, variant: str) -> ReadyHealth:
     """
     address = f"{url}/{variant}/healthz"
     remedy = "start it with `make deploy-all`, see `make status`"
-    key = os.environ.get(KEY_VARIABLE)
     try:
         # Local endpoints are not to be asked through the proxy of the user's shell.
         with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as client:
-            answer = client.get(address, headers={"Authorization": f"Bearer {key}"} if key else {})
+            answer = client.get(address, headers=client_headers())
     except httpx.HTTPError as error:
         raise EndpointError(f"{variant}: no answer from {address} ({error}); {remedy}") from None
     try:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deploy.api_keys import CLIENT_VARIABLE
 from loadtest.records import RequestRecord
 
 JOB_VARIABLE = "ASSAY_LOAD_JOB"
-KEY_VARIABLE = "ASSAY_API_KEY"
+KEY_VARIABLE = CLIENT_VARIABLE
 
 # Above these a figure says as much about the client as about the server. 0.9 of a core is where
 # Locust itself warns; 20 ms is the order of one token's time on the slowest machines we serve on.

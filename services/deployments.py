@@ -22,7 +22,12 @@ class VariantReplica:
 
     def __serve_build_asgi_app__(self) -> VariantApp:
         supervisor = Supervisor(find_variant(self._settings.variant), self._settings)
-        return VariantApp(supervisor, node=ray.util.get_node_ip_address())
+        self._app = VariantApp(supervisor, node=ray.util.get_node_ip_address())
+        return self._app
+
+    async def drain(self, timeout_s: float) -> int:
+        """Called before the service stops; returns how many requests were still open then."""
+        return await self._app.drain(timeout_s)
 
 
 @serve.ingress()

@@ -2,9 +2,12 @@
 
 RequestError                 any of them
 ├── 400 invalid_request_error    a field is wrong; ``param`` names it
+├── 401 authentication_error     no key of this deployment
 ├── 404 not_found_error          no such variant or route; the message lists the valid names
+├── 405 invalid_request_error    another method is wanted
 ├── 413 invalid_request_error    the body is too large
 ├── 429 rate_limit_error         the queue is full; carries Retry-After
+├── 500 server_error             ours, or Ray Serve's; the log tells more
 ├── 502 engine_error             the engine broke off
 ├── 503 unavailable_error        the variant is starting, or its engine is dead
 └── 504 timeout_error            the engine did not answer in time
@@ -14,8 +17,10 @@ import json
 from collections.abc import Mapping
 
 _TYPES: Mapping[int, str] = {
+    401: "authentication_error",
     404: "not_found_error",
     429: "rate_limit_error",
+    500: "server_error",
     502: "engine_error",
     503: "unavailable_error",
     504: "timeout_error",
@@ -43,8 +48,10 @@ class RequestError(Exception):
         return json.dumps({"error": error}).encode()
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Content type, and when to come back where that helps."""
+        """Content type, and when to come back or what to bring where that helps."""
         headers = [(b"content-type", b"application/json")]
         if self.status in {429, 503}:
             headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+        if self.status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
         return headers

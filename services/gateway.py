@@ -7,25 +7,21 @@ import asyncio
 import json
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from services.access_log import AccessLog
+from services.asgi import Headers, Receive, Scope, Send, header, live, send_response
 from services.discovery import TARGETS_PATH, targets
 from services.errors import RequestError
+from services.front import Front
+from services.keys import Keyring
 from services.life_cycle import State
 from services.metrics import merge_expositions
-from services.relay import (
-    Receive,
-    Relay,
-    Scope,
-    Send,
-    live,
-    open_session,
-    read_body,
-    send_error,
-    send_response,
-)
+from services.relay import Relay, open_session
+from services.request_body import MAX_BODY_BYTES, parse_object, read_body
 from services.variants import find_variant
 
 ROUTED = frozenset({"/v1/completions", "/v1/chat/completions"})
@@ -40,6 +36,9 @@ class GatewaySettings:
     base_url: str
     variants: tuple[str, ...]
     request_timeout_s: float
+    max_body_bytes: int = MAX_BODY_BYTES
+    access_log: str | None = None
+    key_digests: tuple[str, ...] = ()
 
 
 def choose_variant(body: bytes, variants: tuple[str, ...]) -> str:
@@ -49,11 +48,7 @@ def choose_variant(body: bytes, variants: tuple[str, ...]) -> str:
         RequestError: 400 for a body that is no JSON object or names no model, 404 for an unknown
             one, with the valid names.
     """
-    try:
-        content = json.loads(body)
-    except ValueError:
-        raise RequestError(400, "the request body is no valid JSON") from None
-    model = content.get("model") if isinstance(content, dict) else None
+    model = parse_object(body).get("model")
     if not isinstance(model, str):
         raise RequestError(400, "the request names no model", param="model")
     if model not in variants:
@@ -64,45 +59,53 @@ def choose_variant(body: bytes, variants: tuple[str, ...]) -> str:
     return model
 
 
+def _authorization(headers: Headers) -> dict[str, str]:
+    """The caller's own key, for the request that is made for it."""
+    given = header(headers, b"authorization")
+    return {} if given is None else {"authorization": given}
+
+
 class GatewayApp:
     """The ASGI app at ``/``."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
+        self._log = AccessLog(Path(settings.access_log) if settings.access_log else None)
+        self._front = Front(
+            name="gateway",
+            keyring=Keyring(digests=settings.key_digests),
+            log=self._log,
+            handle=self._handle,
+        )
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route one request (or run the app's life span)."""
         if scope["type"] == "lifespan":
             return await live(receive, send, begin=self._begin, end=self._end)
-        path = scope["path"]
-        try:
-            if path in ROUTED:
-                await self._route(scope, receive, send, path)
-            elif path == "/v1/models":
-                body = json.dumps({"object": "list", "data": await self._models()}).encode()
-                await send_response(send, 200, JSON, body)
-            elif path == "/healthz":
-                await self._healthz(send)
-            elif path == "/metrics":
-                texts = await self._ask_all("/metrics")
-                headers = [(b"content-type", b"text/plain; version=0.0.4")]
-                exposition = merge_expositions([text for _status, text in texts.values()])
-                await send_response(send, 200, headers, exposition)
-            elif path == TARGETS_PATH:
-                found = targets(
-                    scope["headers"],
-                    self.settings.variants,
-                    self.settings.base_url.partition("//")[2],
-                )
-                await send_response(send, 200, JSON, json.dumps(found).encode())
-            else:
-                names = ", ".join(f"/{name}/v1" for name in self.settings.variants)
-                raise RequestError(404, f"no route {path!r}; the variants are at {names}")
-        except RequestError as error:
-            await send_error(send, error)
-        except ConnectionResetError:
-            return None
+        return await self._front.answer(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, path: str) -> int | None:
+        caller = _authorization(scope["headers"])
+        if path in ROUTED:
+            return await self._route(scope, receive, send, path)
+        if path == "/v1/models":
+            body = json.dumps({"object": "list", "data": await self._models(caller)}).encode()
+            await send_response(send, 200, JSON, body)
+        elif path == "/healthz":
+            await self._healthz(send, caller)
+        elif path == "/metrics":
+            texts = await self._ask_all("/metrics", caller)
+            headers = [(b"content-type", b"text/plain; version=0.0.4")]
+            exposition = merge_expositions([text for _status, text in texts.values()])
+            await send_response(send, 200, headers, exposition)
+        elif path == TARGETS_PATH:
+            address = self.settings.base_url.partition("//")[2]
+            found = targets(scope["headers"], self.settings.variants, address)
+            await send_response(send, 200, JSON, json.dumps(found).encode())
+        else:
+            names = ", ".join(f"/{name}/v1" for name in self.settings.variants)
+            raise RequestError(404, f"no route {path!r}; the variants are at {names}")
         return None
 
     async def _begin(self) -> None:
@@ -112,23 +115,27 @@ class GatewayApp:
     async def _end(self) -> None:
         if self._session is not None:
             await self._session.close()
+        self._log.close()
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
         if scope["method"] != "POST":
             raise RequestError(405, f"{path} takes POST")
-        body = await read_body(receive)
+        body = await read_body(receive, self.settings.max_body_bytes, scope["headers"])
         variant = choose_variant(body, self.settings.variants)
-        await self._relay.forward(
+        return await self._relay.forward(
             scope,
             receive,
             send,
             url=f"{self.settings.base_url}/{variant}{path}",
             body=body,
-            headers={},
+            headers=_authorization(scope["headers"]),
         )
 
-    async def _ask_all(self, path: str) -> dict[str, tuple[int, str]]:
-        """GET ``path`` of every variant at once; an unreachable one answers (503, "")."""
+    async def _ask_all(self, path: str, caller: dict[str, str]) -> dict[str, tuple[int, str]]:
+        """GET ``path`` of every variant at once, with the caller's own key.
+
+        An unreachable one answers (503, "").
+        """
         assert self._session is not None
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
         session = self._session
@@ -136,7 +143,7 @@ class GatewayApp:
         async def ask(name: str) -> tuple[int, str]:
             url = f"{self.settings.base_url}/{name}{path}"
             try:
-                async with session.get(url, timeout=timeout) as response:
+                async with session.get(url, timeout=timeout, headers=caller) as response:
                     return response.status, await response.text()
             except (aiohttp.ClientError, TimeoutError):
                 return 503, ""
@@ -144,9 +151,9 @@ class GatewayApp:
         names = self.settings.variants
         return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
 
-    async def _describe_all(self) -> dict[str, dict[str, Any]]:
+    async def _describe_all(self, caller: dict[str, str]) -> dict[str, dict[str, Any]]:
         described: dict[str, dict[str, Any]] = {}
-        for name, (_status, text) in (await self._ask_all("/healthz")).items():
+        for name, (_status, text) in (await self._ask_all("/healthz", caller)).items():
             try:
                 described[name] = json.loads(text)
             except ValueError:
@@ -154,9 +161,9 @@ class GatewayApp:
                 described[name] = {"variant": name, "state": State.STOPPED, "reason": text or None}
         return described
 
-    async def _models(self) -> list[dict[str, Any]]:
+    async def _models(self, caller: dict[str, str]) -> list[dict[str, Any]]:
         models = []
-        for name, health in (await self._describe_all()).items():
+        for name, health in (await self._describe_all(caller)).items():
             variant = find_variant(name)
             models.append(
                 {
@@ -173,8 +180,8 @@ class GatewayApp:
             )
         return models
 
-    async def _healthz(self, send: Send) -> None:
-        variants = await self._describe_all()
+    async def _healthz(self, send: Send, caller: dict[str, str]) -> None:
+        variants = await self._describe_all(caller)
         ready = all(health["state"] == State.READY for health in variants.values())
         body = json.dumps({"ready": ready, "variants": variants}).encode()
         await send_response(send, 200 if ready else 503, JSON, body)

@@ -6,22 +6,16 @@ its request.
 """
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Mapping
 
 import aiohttp
 
+from services.asgi import Receive, Scope, Send, request_id
 from services.errors import RequestError
 from services.event_stream import WholeEvents, error_event
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Step = Callable[[], Awaitable[None]]
-
-MAX_BODY_BYTES = 16 * 2**20
+# nginx's number for a client that left before its answer was complete.
+CLIENT_LEFT = 499
 EVENT_STREAM = "text/event-stream"
 _HOP_BY_HOP = frozenset(
     {
@@ -38,80 +32,16 @@ _HOP_BY_HOP = frozenset(
         b"authorization",
         b"date",
         b"server",
+        b"x-request-id",
+        b"x-request-disconnect-disabled",
     }
 )
-
-
-async def read_body(receive: Receive, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole request body.
-
-    Raises:
-        RequestError: 413 when it exceeds ``limit`` bytes.
-        ConnectionResetError: the client left before it was complete.
-    """
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError("client left")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise RequestError(413, f"the request body exceeds {limit} bytes")
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def request_id(scope: Scope) -> str:
-    """The request's ``x-request-id``: the client's, or what Serve's proxy gave it.
-
-    The proxy puts it on the response too, so the relay only hands it on to the engine.
-    """
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            return str(value.decode("latin-1"))
-    return f"req-{uuid.uuid4().hex}"
-
-
-async def send_error(send: Send, error: RequestError) -> None:
-    """Answer with OpenAI's error JSON."""
-    body = error.body()
-    headers = [*error.headers(), (b"content-length", str(len(body)).encode())]
-    await send_response(send, error.status, headers, body)
-
-
-async def send_response(
-    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
-) -> None:
-    """Answer with one complete body."""
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def open_session() -> aiohttp.ClientSession:
     """A pool without a bound of its own (queues are ours to bound) that passes bodies as sent."""
     connector = aiohttp.TCPConnector(limit=0)
     return aiohttp.ClientSession(connector=connector, auto_decompress=False)
-
-
-async def live(
-    receive: Receive,
-    send: Send,
-    *,
-    begin: Callable[[], Awaitable[None]],
-    end: Callable[[], Awaitable[None]],
-) -> None:
-    """An ASGI app's life span: ``begin`` before its first request, ``end`` after its last."""
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await begin()
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            await end()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
 
 
 class Relay:
@@ -134,7 +64,8 @@ class Relay:
         body: bytes,
         headers: Mapping[str, str],
     ) -> int:
-        """Send the request to ``url`` and stream the answer back; returns its status.
+        """Send the request to ``url`` and stream the answer back; returns its status (499 for a
+        client that left).
 
         ``headers`` are added to the client's own (its authorization is never passed on).
 
@@ -142,6 +73,7 @@ class Relay:
             RequestError: 502 or 504 when the server behind fails before its answer began. A stream
                 of events that fails later ends in an error event; any other answer is broken off,
                 as HTTP has no other way to say so.
+            ConnectionResetError: the answer was broken off.
         """
         passed = {
             name.decode("latin-1"): value.decode("latin-1")
@@ -150,19 +82,10 @@ class Relay:
         } | {**headers, "x-request-id": request_id(scope)}
         query = scope.get("query_string", b"").decode("latin-1")
         target = f"{url}?{query}" if query else url
-        exchange = asyncio.ensure_future(
-            self._exchange(scope["method"], target, body, passed, send)
-        )
-        leaving = asyncio.ensure_future(_until_disconnect(receive))
-        try:
-            await asyncio.wait({exchange, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not exchange.done():
-                return 499
-            return exchange.result()
-        finally:
-            for task in (exchange, leaving):
-                task.cancel()
-            await asyncio.gather(exchange, leaving, return_exceptions=True)
+        connected = _WhileConnected(receive)
+        async with connected:
+            return await self._exchange(scope["method"], target, body, passed, send)
+        return CLIENT_LEFT
 
     async def _exchange(
         self,
@@ -181,7 +104,7 @@ class Relay:
                 kept = [
                     (name.lower(), value)
                     for name, value in response.raw_headers
-                    if name.lower() not in _HOP_BY_HOP and name.lower() != b"x-request-id"
+                    if name.lower() not in _HOP_BY_HOP
                 ]
                 start = {"type": "http.response.start", "status": response.status}
                 await send({**start, "headers": kept})
@@ -202,6 +125,31 @@ class Relay:
         if began:
             raise ConnectionResetError(error.message)
         raise error
+
+
+class _WhileConnected:
+    """Cancels the block when the client leaves, and goes on after it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = self._over = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._watch = asyncio.ensure_future(_until_disconnect(self._receive))
+        self._watch.add_done_callback(self._leave)
+
+    def _leave(self, watch: asyncio.Task[None]) -> None:
+        if not self._over and not watch.cancelled():
+            assert self._task is not None
+            self._left = True
+            self._task.cancel()
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> bool:
+        self._over = True
+        self._watch.cancel()
+        # A cancellation from elsewhere at the same time is obeyed as such.
+        return self._left and self._task is not None and self._task.uncancel() == 0
 
 
 async def _until_disconnect(receive: Receive) -> None:

@@ -5,29 +5,30 @@ instead of keeping clients waiting.
 """
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 
+from services.access_log import AccessLog
+from services.admission import Admission
+from services.asgi import Receive, Scope, Send, live, send_response
 from services.errors import RequestError
+from services.front import Front
+from services.keys import Keyring
 from services.life_cycle import State
-from services.relay import (
-    Receive,
-    Relay,
-    Scope,
-    Send,
-    live,
-    open_session,
-    read_body,
-    send_error,
-    send_response,
-)
+from services.relay import Relay, open_session
+from services.request_body import check_tokens, parse_object, read_body
 from services.supervisor import Supervisor
 from services.traffic import Traffic
 from services.variant_metrics import VariantMetrics
 
 # Exact paths only: an engine's other routes, reached by its own key, would obey any client.
-ENGINE_ROUTES = frozenset({"/v1/models", "/v1/completions", "/v1/chat/completions"})
-GENERATION_ROUTES = ENGINE_ROUTES - {"/v1/models"}
+GENERATION_ROUTES = frozenset({"/v1/completions", "/v1/chat/completions"})
+ENGINE_ROUTES: Mapping[str, str] = MappingProxyType(
+    {"/v1/models": "GET", **dict.fromkeys(sorted(GENERATION_ROUTES), "POST")}
+)
 JSON = [(b"content-type", b"application/json")]
 TEXT = [(b"content-type", b"text/plain; version=0.0.4")]
 
@@ -36,39 +37,49 @@ class VariantApp:
     """The ASGI app of one variant; its life span is the engine's. ``node`` is where it runs."""
 
     def __init__(self, supervisor: Supervisor, *, node: str | None = None) -> None:
+        settings = supervisor.settings
         self._supervisor = supervisor
         self._node = node
-        self._settings = supervisor.settings
-        self._in_flight = 0
-        supervisor.open_requests = lambda: self._in_flight
+        self._settings = settings
+        self._keyring = Keyring(digests=settings.key_digests)
+        self._log = AccessLog(Path(settings.access_log) if settings.access_log else None)
+        self._front = Front(
+            name=settings.variant, keyring=self._keyring, log=self._log, handle=self._handle
+        )
+        places = settings.max_sequences + settings.queue_length
+        self._admission = Admission(settings.variant, places)
+        supervisor.open_requests = lambda: self._admission.in_flight
         self._traffic = Traffic()
         self._metrics = VariantMetrics(supervisor, self._traffic)
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Serve leaves its route prefix in the path, as ``root_path``."""
+        """Answer one request (or run the app's life span)."""
         if scope["type"] == "lifespan":
             return await live(receive, send, begin=self._begin, end=self._end)
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        try:
-            if path == "/healthz":
-                await self._healthz(send)
-            elif path == "/metrics":
-                assert self._session is not None
-                await send_response(send, 200, TEXT, await self._metrics.text(self._session))
-            elif path in GENERATION_ROUTES:
-                with self._traffic.watch(send) as watched:
-                    watched.status = await self._to_engine(scope, receive, watched, path)
-            elif path in ENGINE_ROUTES:
-                await self._to_engine(scope, receive, send, path)
-            else:
-                routes = ", ".join(sorted(ENGINE_ROUTES))
-                raise RequestError(404, f"no route {path!r}: use {routes}, /healthz or /metrics")
-        except RequestError as error:
-            await send_error(send, error)
-        except ConnectionResetError:
-            return None
+        return await self._front.answer(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, path: str) -> int | None:
+        if path == "/healthz":
+            await self._healthz(scope, send)
+        elif path == "/metrics":
+            assert self._session is not None
+            await send_response(send, 200, TEXT, await self._metrics.text(self._session))
+        elif path in GENERATION_ROUTES:
+            with self._traffic.watch(send) as watched:
+                watched.status = await self._to_engine(scope, receive, watched, path)
+                return watched.status
+        elif path in ENGINE_ROUTES:
+            return await self._to_engine(scope, receive, send, path)
+        else:
+            routes = ", ".join(sorted(ENGINE_ROUTES))
+            raise RequestError(404, f"no route {path!r}: use {routes}, /healthz or /metrics")
         return None
+
+    async def drain(self, timeout_s: float) -> int:
+        """Take no more requests and let those that are open finish; returns how many did not."""
+        self._supervisor.drain()
+        return await self._admission.until_empty(timeout_s)
 
     async def _begin(self) -> None:
         self._session = open_session()
@@ -79,23 +90,27 @@ class VariantApp:
         await self._supervisor.stop()
         if self._session is not None:
             await self._session.close()
+        self._log.close()
 
     async def _to_engine(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
-        body = await read_body(receive)
+        method = ENGINE_ROUTES[path]
+        if scope["method"] != method:
+            raise RequestError(405, f"{path} takes {method}")
         child = self._supervisor.ready_child()
-        if self._in_flight >= self._settings.max_sequences + self._settings.queue_length:
-            name = self._settings.variant
-            raise RequestError(429, f"{name}: {self._in_flight} requests are in flight already")
-        self._in_flight += 1
-        try:
+        with self._admission.admit():
+            body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
+            if method == "POST":
+                check_tokens(parse_object(body), self._settings.context_length)
             return await self._relay.forward(
                 scope, receive, send, url=child.base_url + path, body=body, headers=child.headers
             )
-        finally:
-            self._in_flight -= 1
 
-    async def _healthz(self, send: Send) -> None:
-        described = await self._supervisor.describe()
-        body = {**described, "in_flight": self._in_flight, "node": self._node}
+    async def _healthz(self, scope: Scope, send: Send) -> None:
+        """Health is open to everybody, what it tells in detail to those with a key alone."""
+        body = await self._supervisor.describe()
+        if self._keyring.admits(scope["headers"]):
+            body |= {"in_flight": self._admission.in_flight, "node": self._node}
+        else:
+            body = {name: body[name] for name in ("variant", "state")}
         code = 200 if self._supervisor.status.state is State.READY else 503
         await send_response(send, code, JSON, json.dumps(body).encode())

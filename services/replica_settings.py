@@ -5,6 +5,7 @@ from pathlib import Path
 
 from quantize.manifest import Manifest
 from services.engines.spec import Launch
+from services.request_body import MAX_BODY_BYTES
 from services.variants import Variant
 
 
@@ -32,6 +33,9 @@ class ReplicaSettings:
     hang_timeout_s: float = 30
     crashes_before_failed: int = 4
     crash_window_s: float = 600
+    max_body_bytes: int = MAX_BODY_BYTES
+    access_log: str | None = None
+    key_digests: tuple[str, ...] = ()
 
 
 def launch_of(variant: Variant, settings: ReplicaSettings, manifest: Manifest) -> Launch:

@@ -16,8 +16,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from services.asgi import Message, Send
 from services.errors import RequestError
-from services.relay import Message, Send
 from services.series import TRAFFIC
 
 # Told as zero from the start: a rate over a series that begins at one misses its first event.

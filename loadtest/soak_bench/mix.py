@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from loadtest.prompts import PromptSource
-from services.relay import MAX_BODY_BYTES
+from services.request_body import MAX_BODY_BYTES
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 LEAVING_SHARE, BAD_SHARE = 0.08, 0.10

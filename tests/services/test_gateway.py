@@ -17,7 +17,8 @@ def test_the_model_names_the_variant() -> None:
     [
         (b"not json", 400, "no valid JSON"),
         (b"\xff\xfe", 400, "no valid JSON"),
-        (b"[1]", 400, "names no model"),
+        (b"[1]", 400, "no JSON object"),
+        (b"[" * 100_000, 400, "no valid JSON"),
         (b'{"prompt": "x"}', 400, "names no model"),
         (b'{"model": 3}', 400, "names no model"),
         (b'{"model": "bf16-vlm"}', 404, "did you mean 'bf16-vllm'"),

@@ -5,7 +5,7 @@ import numpy as np
 
 from loadtest.prompts import PromptSource
 from loadtest.soak_bench.mix import BAD, Mix, PlannedRequest
-from services.relay import MAX_BODY_BYTES
+from services.request_body import MAX_BODY_BYTES
 
 IDS = np.arange(2, 500, dtype=np.int32)
 PROMPTS = PromptSource(bos=1, ids=IDS, starts=IDS[:400] - 2)
