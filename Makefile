@@ -8,7 +8,7 @@ OWNED = ASSAY_OWNER_PID=$$PPID
 # A benchmark that serves for itself keeps its service's record apart from `make deploy-all`'s.
 OWN_RUN_DIR = ASSAY_RUN_DIR=$(CURDIR)/.run
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-export bench-recipes bench-fuzz bench-soak explore
+.PHONY: help compare deploy-all quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-export bench-recipes bench-fuzz bench-faults bench-soak explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -52,5 +52,7 @@ bench-recipes: setup ## every recipe in one table: bits, time, memory, SNR, perp
 	@$(OWNED) $(CONTROL) -m eval.recipe_bench $(if $(MODEL),--model $(MODEL))
 bench-fuzz: setup ## 10,000 wrong requests to every engine and route: no server error, no crash, no traceback
 	@$(OWNED) $(OWN_RUN_DIR)/fuzz $(CONTROL) -m loadtest.fuzz_bench
+bench-faults: setup ## kill, hang, fill and leave a service of its own: what do its clients see? (FAULTS=a,b)
+	@$(OWNED) $(OWN_RUN_DIR)/faults $(CONTROL) -m loadtest.fault_bench $(if $(FAULTS),--faults $(FAULTS))
 bench-soak: setup ## MINUTES=60 of mixed load on a service of its own: is memory flat, is every answer right?
 	@$(OWNED) $(OWN_RUN_DIR)/soak $(CONTROL) -m loadtest.soak_bench $(if $(PLAN),--plan $(PLAN)) $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(MINUTES),--minutes $(MINUTES))

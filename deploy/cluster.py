@@ -59,6 +59,8 @@ RAY_VARIABLES: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Serve starts a proxy anew that failed three checks; by default, that takes half a minute.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
 }
 
 
@@ -69,6 +71,10 @@ def start_cluster(record: ServiceRecord, serving: Serving) -> None:
     """
     digests = tuple(map(digest_of, require_keys(serving)))
     os.environ.update(RAY_VARIABLES)
+    # What Ray and the engines leave in temporary folders when killed goes with the cluster's.
+    temporary = Path(record.ray_folder) / "tmp"
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary)
     os.environ.update(ingress_variables(serving, digests, Path(record.ray_folder)))
     forget_keys(serving)
     if os.environ[SWITCH] == "0":
@@ -178,7 +184,9 @@ def _run_own(record: ServiceRecord, plan: Plan) -> None:
         start_cluster(record, plan.serving)
         _serve_until_stopped(own_targets(plan), plan.serving.drain_timeout_s)
     finally:
-        serve.shutdown()
+        # Without a cluster, Serve would start one only to shut it down.
+        if ray.is_initialized():
+            serve.shutdown()
         ray.shutdown()
 
 

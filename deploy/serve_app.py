@@ -27,6 +27,8 @@ GATEWAY_ROUTE = "/"
 DRAIN_S = 15
 # Our apps keep an access log of their own.
 QUIET = LoggingConfig(enable_access_log=False)
+# How often Serve looks whether a replica's process is there; by default, ten times as seldom.
+HEALTH_CHECK_PERIOD_S = 1
 
 
 class PlanArguments(BaseModel):
@@ -104,6 +106,7 @@ def variant_application(
         num_replicas=1,
         max_ongoing_requests=limit,
         ray_actor_options=options,
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
         graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=QUIET,
     )
@@ -124,5 +127,6 @@ def gateway_application(
         max_ongoing_requests=limit * max(1, len(settings.variants)),
         ray_actor_options=options,
         logging_config=QUIET,
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
     )
     return deployment.bind(settings)

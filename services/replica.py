@@ -4,6 +4,7 @@ It answers from the first moment: a variant that is not ready says so in OpenAI'
 instead of keeping clients waiting.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,7 +110,12 @@ class VariantApp:
         """Health is open to everybody, what it tells in detail to those with a key alone."""
         body = await self._supervisor.describe()
         if self._keyring.admits(scope["headers"]):
-            body |= {"in_flight": self._admission.in_flight, "node": self._node}
+            body |= {
+                "in_flight": self._admission.in_flight,
+                # They tell of requests that are over for their clients and not for us.
+                "tasks": len(asyncio.all_tasks()),
+                "node": self._node,
+            }
         else:
             body = {name: body[name] for name in ("variant", "state")}
         code = 200 if self._supervisor.status.state is State.READY else 503

@@ -1,5 +1,6 @@
 """The engine's state as Prometheus text, read from the scheduler's counters at scrape time."""
 
+import asyncio
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -36,6 +37,7 @@ class EngineMetrics:
             ("sequences_running", "Sequences that hold a slot", now.running),
             ("sequences_waiting", "Sequences that wait for a slot", self._scheduler.waiting),
             ("batch_tokens", "Tokens in the latest decode", now.batch_tokens),
+            ("tasks", "Tasks of the HTTP server's loop, this scrape's too", _tasks()),
             (
                 "kv_cache_tokens",
                 "Tokens in the key-value cache, those kept for reuse too",
@@ -56,3 +58,11 @@ class EngineMetrics:
             ("reused_tokens", "Prompt tokens found in the cache", now.reused_tokens_total),
             ("generation_tokens", "Tokens generated", now.generation_tokens_total),
         )
+
+
+def _tasks() -> int:
+    """Open tasks of the loop that asks; 0 outside of any."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0

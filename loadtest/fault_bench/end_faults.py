@@ -1,0 +1,61 @@
+"""The end of a service, asked for or by ``kill -9`` of its host: nothing of it may stay."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from deploy.service import processes_of, stop
+from loadtest.fault_bench.recovery import at_most
+from loadtest.own_service import OwnService
+from quantize.bench_figures import Figure
+
+STOP_LIMIT_S = 30.0
+SWEEP_LIMIT_S = 20.0
+_SHARED = re.compile(r"(/dev/shm/\S+|/tmp/\S+)$")
+
+
+def files_of(processes: Iterable[psutil.Process]) -> set[Path]:
+    """Files in shared memory and temporary folders that processes have open or mapped."""
+    found: set[Path] = set()
+    for process in processes:
+        try:
+            mapped = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+            links = [str(link.readlink()) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
+        except OSError:
+            continue
+        matches = (_SHARED.search(line) for line in (*mapped, *links))
+        found |= {Path(match[1]) for match in matches if match}
+    return found
+
+
+def end_service(service: OwnService, *, kill: bool) -> list[Figure]:
+    """Stop a service, or kill its host and let the sweeper see to it; what is left?"""
+    record = service.record
+    fault = "host killed" if kill else "service stopped"
+    files = files_of(processes_of(record.deployment, record.ray_folder))
+    folder = Path(record.ray_folder)
+    began_s = time.monotonic()
+    if kill:
+        os.kill(record.host_pid, signal.SIGKILL)
+        while time.monotonic() - began_s < SWEEP_LIMIT_S * 2:
+            if not processes_of(record.deployment, record.ray_folder) and not folder.exists():
+                break
+            time.sleep(0.1)
+    else:
+        stop(record)
+    took_s = time.monotonic() - began_s
+    left = processes_of(record.deployment, record.ray_folder)
+    kept = [path for path in files if path.exists()]
+    folders = [path for path in (folder, folder.with_suffix(".swept")) if path.exists()]
+    limit_s = SWEEP_LIMIT_S if kill else STOP_LIMIT_S
+    return [
+        at_most(f"{fault}: gone after", took_s, "s", limit_s),
+        at_most(f"{fault}: processes left", len(left), "count", 0),
+        at_most(f"{fault}: files left in /dev/shm and /tmp", len(kept), "count", 0),
+        at_most(f"{fault}: folders left", len(folders), "count", 0),
+    ]
