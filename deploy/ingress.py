@@ -86,6 +86,8 @@ def ingress_variables(serving: Serving, digests: tuple[str, ...], folder: Path) 
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         # One thread relays more than all engines of a small machine can say.
         "RAY_SERVE_HAPROXY_NBTHREAD": str(max(1, (os.cpu_count() or 1) // 8)),
+        # A client that reads nothing is let go when its request is, and not an hour later.
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(int(serving.request_timeout_s) + 30),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(int(serving.request_timeout_s) + 30),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(free_port()),

@@ -95,12 +95,16 @@ class Relay:
         headers: Mapping[str, str],
         send: Send,
     ) -> int:
-        began = False
+        began = stuck = False
         events: WholeEvents | None = None
         try:
-            async with self._session.request(
-                method, url, data=body or None, headers=headers, timeout=self._timeout
-            ) as response:
+            # The session's own timeout does not run while a client that reads nothing holds us up.
+            async with (
+                asyncio.timeout(self._timeout.total),
+                self._session.request(
+                    method, url, data=body or None, headers=headers, timeout=self._timeout
+                ) as response,
+            ):
                 kept = [
                     (name.lower(), value)
                     for name, value in response.raw_headers
@@ -112,14 +116,16 @@ class Relay:
                 events = WholeEvents() if response.content_type == EVENT_STREAM else None
                 async for chunk in response.content.iter_any():
                     if whole := events.feed(chunk) if events else chunk:
+                        stuck = True
                         await send({"type": "http.response.body", "body": whole, "more_body": True})
+                        stuck = False
                 await send({"type": "http.response.body", "body": events.rest() if events else b""})
                 return response.status
         except TimeoutError:
             error = RequestError(504, "the engine did not answer in time")
         except aiohttp.ClientError as failure:
             error = RequestError(502, f"the engine broke off: {type(failure).__name__}")
-        if events is not None:
+        if events is not None and not stuck:
             await send({"type": "http.response.body", "body": error_event(error)})
             return error.status
         if began:

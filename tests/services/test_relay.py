@@ -93,6 +93,20 @@ async def test_a_stream_that_stalls_ends_in_a_timeout_event() -> None:
     assert b'"type": "timeout_error"' in client.body.split(b"\n\n")[-2]
 
 
+async def test_a_client_that_reads_nothing_is_let_go_when_its_time_is_over() -> None:
+    class Stuck(Client):
+        async def send(self, message: Message) -> None:
+            await super().send(message)
+            if message.get("body"):
+                await asyncio.Event().wait()
+
+    async with engine() as url:
+        client = Stuck()
+        with pytest.raises(ConnectionResetError):
+            await forward(client, f"{url}/v1/completions", b'{"stream": true}', timeout_s=0.3)
+    assert len(client.messages) == 2
+
+
 async def test_the_clients_key_stays_outside_and_its_request_id_goes_in() -> None:
     async with engine() as url:
         client = Client((b"authorization", b"Bearer theirs"), (b"x-request-id", b"abc"))
