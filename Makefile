@@ -8,7 +8,7 @@ OWNED = ASSAY_OWNER_PID=$$PPID
 # A benchmark that serves for itself keeps its service's record apart from `make deploy-all`'s.
 OWN_RUN_DIR = ASSAY_RUN_DIR=$(CURDIR)/.run
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-export bench-recipes bench-fuzz bench-faults bench-soak explore
+.PHONY: help compare deploy-all quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -46,6 +46,8 @@ conformance: setup ## start ENGINE=vllm|trtllm|… on the plan's model and hold 
 	@$(OWNED) $(CONTROL) -m deploy conformance --engine "$(ENGINE)" $(OPTIONS)
 bench-client: setup ## what the load generator itself adds to latency
 	@$(OWNED) $(CONTROL) -m loadtest calibrate
+bench-engines: setup ## our llama.cpp server against llama-cpp-python's two, side by side
+	@$(OWNED) $(CONTROL) -m eval.engine_bench
 bench-export: setup ## exported artifacts against the tools' own models, vLLM and llama.cpp
 	@$(OWNED) $(CONTROL) -m eval.export_bench $(if $(MODEL),--model $(MODEL))
 bench-recipes: setup ## every recipe in one table: bits, time, memory, SNR, perplexity, accuracy

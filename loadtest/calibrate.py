@@ -84,7 +84,7 @@ def _measure(folder: Path) -> list[RequestRecord]:
     prompts = folder / "prompts.npz"
     ids = np.arange(5000, dtype=np.int32)
     PromptSource(bos=1, ids=ids, starts=ids).save(prompts)
-    with _null_server(folder / "port") as port:
+    with null_server(folder / "port") as port:
         job = Job(
             variant="null",
             url=f"http://127.0.0.1:{port}",
@@ -109,10 +109,11 @@ def _measure(folder: Path) -> list[RequestRecord]:
 
 
 @contextmanager
-def _null_server(announce: Path) -> Iterator[str]:
+def null_server(announce: Path, *, ttft_s: float = TTFT_S, tpot_s: float = TPOT_S) -> Iterator[str]:
     """A null server in a process of its own; yields its port."""
+    words = [str(announce), str(os.getpid()), str(ttft_s), str(tpot_s)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadtest.null_server", str(announce), str(os.getpid())],
+        [sys.executable, "-m", "loadtest.null_server", *words],
         cwd=ROOT,
         start_new_session=True,
     )

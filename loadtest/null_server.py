@@ -1,9 +1,9 @@
 """A server that answers completions on an exact schedule: what is measured beyond it is the client.
 
-Runs in a process of its own (``python -m loadtest.null_server PORT_FILE PARENT_PID``), so that it
-shares no event loop with what it calibrates, and ends with its parent. It computes nothing: the
-first token comes ``TTFT_S`` after the request was read, every further one ``TPOT_S`` after the
-last, kept on an absolute schedule so that its own delays do not add up.
+Runs in a process of its own (``python -m loadtest.null_server PORT_FILE PARENT_PID TTFT TPOT``, in
+seconds), so that it shares no event loop with what it calibrates, and ends with its parent. It
+computes nothing: the first token comes its TTFT after the request was read, each further one a TPOT
+after the last, kept on an absolute schedule so that its own delays do not add up.
 """
 
 import asyncio
@@ -94,4 +94,6 @@ def _write_chunk(writer: asyncio.StreamWriter, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(NullServer().serve(Path(sys.argv[1]), int(sys.argv[2])))
+    port_file, parent_pid, ttft_s, tpot_s = sys.argv[1:]
+    server = NullServer(ttft_s=float(ttft_s), tpot_s=float(tpot_s))
+    asyncio.run(server.serve(Path(port_file), int(parent_pid)))

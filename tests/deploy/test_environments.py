@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,20 @@ def test_an_environment_is_finished_only_with_the_marker_of_todays_pins(
     assert not is_finished(control)
     marker.write_text(json.dumps({"hash": environments.environment_hash(control)}))
     assert is_finished(control)
+
+
+def test_an_environment_upon_another_is_made_anew_when_that_one_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = environments.environment_hash(ENVIRONMENTS["peers"])
+    changed = replace(ENVIRONMENTS["llamacpp"], build_settings=())
+    monkeypatch.setitem(ENVIRONMENTS, "llamacpp", changed)
+    assert environments.environment_hash(ENVIRONMENTS["peers"]) != before
+
+
+def test_set_up_makes_no_optional_environment_by_itself() -> None:
+    assert "llamacpp" in environments.DEFAULT
+    assert "peers" not in environments.DEFAULT
 
 
 def test_a_missing_compiler_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from eval.export_bench.__main__ import ENGINE_LIMIT_NATS, engine_figure, print_table, tool_figures
+from eval.export_bench.__main__ import print_table, tool_figures
+from eval.export_bench.comparison import ENGINE_LIMIT_NATS, engine_figure
 from quantize.checkpoint.score_files import Distance, Scored, Scores
 from services.variants import find_variant
 

@@ -1,0 +1,42 @@
+"""What the benchmark of servers concludes: pure functions of its rounds."""
+
+from eval.engine_bench.figures import figure, rows, table
+from eval.engine_bench.measure import Cell, Outcome
+
+ALONE = Cell(concurrency=1, requests=4, stream=False)
+MANY = Cell(concurrency=16, requests=4, stream=True)
+SERVERS = ("ours", "one", "other")
+
+
+def outcomes(cell: Cell, **rounds: list[float | None]) -> list[Outcome]:
+    return [
+        Outcome(server=server, cell=cell, tok_per_s=value, fault=None if value else "cut off")
+        for server, values in rounds.items()
+        for value in values
+    ]
+
+
+def test_our_median_is_held_against_the_better_peers() -> None:
+    found = rows(
+        "m", SERVERS, outcomes(ALONE, ours=[96, 500, 95], one=[100, 90, 110], other=[1, 2, 3])
+    )
+    (made,) = [figure(row, "ours") for row in found]
+    assert (made.value, made.against, made.limit, made.met) == (96, 100, 95, True)
+
+
+def test_many_streams_must_be_at_least_as_fast_as_the_better_peer() -> None:
+    (row,) = rows("m", SERVERS, outcomes(MANY, ours=[99], one=[100], other=[50]))
+    assert figure(row, "ours").met is False
+    assert "!" in table([row], SERVERS)[1]
+
+
+def test_a_peer_that_failed_a_cell_has_no_figure_and_its_reason_is_told() -> None:
+    (row,) = rows("m", SERVERS, outcomes(MANY, ours=[80], one=[900, None], other=[70]))
+    made = figure(row, "ours")
+    assert (made.against, made.met) == (70, True)
+    assert table([row], SERVERS)[-1] == "m c=16 greedy streamed: one has no figure: cut off"
+
+
+def test_without_a_figure_of_ours_the_limit_is_missed() -> None:
+    (row,) = rows("m", SERVERS, outcomes(MANY, ours=[None], one=[1], other=[1]))
+    assert figure(row, "ours").met is False
