@@ -4,9 +4,9 @@ import argparse
 
 from deploy.artifacts import make_artifacts
 from deploy.cluster import host
+from deploy.cluster_check import check_address
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.conformance import run_conformance
-from deploy.existing_cluster import check_address
 from deploy.health import health, table
 from deploy.lock import hold
 from deploy.machine_check import check_machine, weight_only_note

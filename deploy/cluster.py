@@ -22,8 +22,8 @@ from ray.serve.config import HTTPOptions
 from ray.serve.exceptions import RayServeException
 
 from deploy.api_keys import forget_keys, require_keys
+from deploy.cluster_check import application_name
 from deploy.existing_cluster import (
-    application_name,
     check_cluster,
     connect,
     runtime_env,
@@ -31,18 +31,17 @@ from deploy.existing_cluster import (
     withdraw,
 )
 from deploy.ingress import LOOPBACK, NO_HAPROXY, SWITCH, bind_host, ingress_variables
+from deploy.lifeline import terminate_as_interrupt
+from deploy.placement import demands
 from deploy.plan import Plan, Serving
 from deploy.serve_app import (
     GATEWAY,
-    GATEWAY_ROUTE,
-    demands,
     gateway_application,
     open_limit,
-    route_of,
     variant_application,
 )
 from deploy.service import MARK, DeployError, ServiceRecord, remove_record, write_record
-from deploy.settings import gateway_settings, replica_settings
+from deploy.settings import GATEWAY_ROUTE, gateway_settings, replica_settings, route_of
 from services.keys import digest_of
 
 OBJECT_STORE_BYTES = 150 * 2**20
@@ -180,9 +179,10 @@ def host(record: ServiceRecord, plan: Plan) -> None:
 
 def _run_own(record: ServiceRecord, plan: Plan) -> None:
     """Own a cluster that ends with this process."""
+    targets = own_targets(plan)
     try:
         start_cluster(record, plan.serving)
-        _serve_until_stopped(own_targets(plan), plan.serving.drain_timeout_s)
+        _serve_until_stopped(targets, plan.serving.drain_timeout_s)
     finally:
         # Without a cluster, Serve would start one only to shut it down.
         if ray.is_initialized():
@@ -201,10 +201,10 @@ def _run_as_guest(record: ServiceRecord, plan: Plan) -> None:
         raise
     try:
         check_cluster(plan)
-        started = start_serve(plan.serving.host, plan.serving.port)
-        record = replace(record, owns_serve=started)
-        write_record(record)
         targets = guest_targets(plan, record.deployment)
+        forget_keys(plan.serving)
+        record = replace(record, owns_serve=start_serve(plan.serving.host, plan.serving.port))
+        write_record(record)
         _serve_until_stopped(targets, plan.serving.drain_timeout_s)
     finally:
         withdraw(record.deployment, owns_serve=record.owns_serve)
@@ -213,7 +213,12 @@ def _run_as_guest(record: ServiceRecord, plan: Plan) -> None:
 
 
 def _serve_until_stopped(targets: Sequence[RunTarget], drain_timeout_s: float) -> None:
-    """Deploy, and wait for SIGTERM or Ctrl-C. Engines may still be loading when Serve runs them."""
+    """Deploy, and wait for SIGTERM or Ctrl-C. Engines may still be loading when Serve runs them.
+
+    Ray has put a handler of its own in the place of ours, which kills the process on SIGTERM
+    while it is still draining and taking its applications away.
+    """
+    terminate_as_interrupt()
     try:
         serve.run_many(targets)
         threading.Event().wait()

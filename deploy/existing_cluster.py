@@ -5,9 +5,7 @@ again; nodes, Serve of others and their applications are left alone. What can go
 for before anything is deployed.
 """
 
-import socket
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -17,61 +15,14 @@ from ray.serve.context import _get_global_client
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from deploy import node_check
-from deploy.environments import MARKER, ROOT, VENVS, python_of
-from deploy.placement import HEAD_RESOURCE, shortage
+from deploy.cluster_check import application_name, conflict, needed_files, refusal_of
+from deploy.environments import ROOT, python_of
+from deploy.placement import HEAD_RESOURCE, demands, shortage
 from deploy.plan import Plan
-from deploy.serve_app import GATEWAY_ROUTE, demands, route_of
 from deploy.service import MARK, DeployError
-from deploy.settings import replica_settings
 
-CODE = ("services", "quantize", "deploy")
-CONNECT_TIMEOUT_S = 5.0
 # A node's first worker imports Ray, which takes its time on a busy machine.
 NODE_TIMEOUT_S = 90.0
-
-
-class ClusterAddressError(ValueError):
-    """RAY_ADDRESS that cannot be used; the message says what is needed instead."""
-
-
-def gcs_address(text: str) -> tuple[str, int]:
-    """Host and port of ``host:6379``, the address that ``ray start --head`` prints.
-
-    Raises:
-        ClusterAddressError: it is another kind of address.
-    """
-    host, _, port = text.rpartition(":")
-    if "://" in text or not host or not port.isdigit():
-        raise ClusterAddressError(
-            f"RAY_ADDRESS: {text!r} is not host:port; give the address of the cluster's head as "
-            "`ray start --head` prints it, such as 10.0.0.1:6379 (no ray:// client address: a "
-            "service must be deployed from a node of the cluster)"
-        )
-    return host.strip("[]"), int(port)
-
-
-def reachable(text: str) -> bool:
-    """Whether something listens at the address."""
-    try:
-        with socket.create_connection(gcs_address(text), timeout=CONNECT_TIMEOUT_S):
-            return True
-    except OSError:
-        return False
-
-
-def check_address(text: str) -> None:
-    """Refuse an address that is wrong or where nothing listens.
-
-    Raises:
-        ClusterAddressError: with the remedy.
-    """
-    gcs_address(text)
-    if not reachable(text):
-        raise ClusterAddressError(
-            f"RAY_ADDRESS: nothing listens at {text}; start the cluster first "
-            f"({VENVS / 'control' / 'bin' / 'ray'} start --head --port=6379 on its head, "
-            "ray start --address=… on the others)"
-        )
 
 
 def connect(address: str) -> None:
@@ -83,23 +34,7 @@ def connect(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except Exception as error:  # noqa: BLE001 (Ray has no common class for what fails here)
-        reason = str(error.__cause__ or error).strip()
-        raise DeployError(f"{_remedy(reason)} Ray says: {reason.splitlines()[-1]}") from None
-
-
-def _remedy(reason: str) -> str:
-    """What to do about a refused connection, by what Ray says of it."""
-    if "ersion mismatch" in reason:
-        return (
-            "the cluster runs another Ray or Python than .venvs/control: start its nodes with "
-            f"{VENVS / 'control' / 'bin' / 'ray'}."
-        )
-    if "uthentication" in reason:
-        return (
-            "the cluster wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the "
-            "cluster's token file (~/.ray/auth_token by default)."
-        )
-    return "the cluster cannot be joined: run this on one of its nodes."
+        raise DeployError(refusal_of(str(error.__cause__ or error))) from None
 
 
 def check_cluster(plan: Plan) -> None:
@@ -129,40 +64,6 @@ def _serve_details() -> Mapping[str, Any] | None:
     """What Serve tells of itself; None where it does not run yet."""
     client = _get_global_client(raise_if_no_controller_running=False)
     return None if client is None else client.get_serve_details()
-
-
-def conflict(details: Mapping[str, Any] | None, plan: Plan) -> str | None:
-    """Why the plan cannot be served beside what Serve serves already; None: it can."""
-    if details is None:
-        return None
-    options = details["http_options"]
-    if str(details["proxy_location"]) == "Disabled":
-        return "Serve runs on this cluster without its HTTP proxies: it cannot serve a plan"
-    if (options["host"], options["port"]) != (plan.serving.host, plan.serving.port):
-        return (
-            f"Serve runs on this cluster already and listens on {options['host']}:"
-            f"{options['port']}: set the plan's serving.host and serving.port to that"
-        )
-    wanted = {GATEWAY_ROUTE, *map(route_of, plan.variants)}
-    for name, application in details["applications"].items():
-        if application["route_prefix"] in wanted:
-            return (
-                f"the application {name!r} on this cluster has the route "
-                f"{application['route_prefix']} that the plan needs; it is not ours to stop"
-            )
-    return None
-
-
-def needed_files(plan: Plan) -> list[str]:
-    """The files every node must have, the same as this machine."""
-    replicas = replica_settings(plan)
-    environments = {"control"} | {item.engine.environment for item in plan.resolved_variants()}
-    return [
-        *(str(python_of(name)) for name in sorted(environments)),
-        *(str(VENVS / name / MARKER) for name in sorted(environments)),
-        *(str(Path(item.artifact) / "manifest.json") for item in replicas),
-        *(str(path) for folder in CODE for path in sorted((ROOT / folder).rglob("*.py"))),
-    ]
 
 
 def _differences(plan: Plan, nodes: list[Mapping[str, Any]]) -> list[str | None]:
@@ -195,11 +96,6 @@ def runtime_env(deployment: str) -> dict[str, Any]:
         "py_executable": str(python_of("control")),
         "env_vars": {"PYTHONPATH": str(ROOT), MARK: deployment},
     }
-
-
-def application_name(deployment: str, name: str) -> str:
-    """The name of an application that is ours for certain: no other deployment has its mark."""
-    return f"assay-{deployment[:12]}-{name}"
 
 
 def start_serve(host: str, port: int) -> bool:

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.machine_check import engine_device
+from deploy.plan import Plan
 from deploy.plan_sections import Placement
+from quantize.machine import probe_machine
 
 HEAD_RESOURCE = "node:__internal_head__"
 
@@ -73,3 +76,16 @@ def shortage(demands: Mapping[str, Demand], nodes: Sequence[Mapping[str, float]]
 
 def _fits(wanted: Mapping[str, float], free: Mapping[str, float]) -> bool:
     return all(free.get(what, 0.0) >= amount for what, amount in wanted.items())
+
+
+def demands(plan: Plan) -> dict[str, Demand]:
+    """What every variant of the plan reserves on a node of a cluster that is not ours alone."""
+    machine = probe_machine()
+    return {
+        item.name: demand_of(
+            plan.placement,
+            threads=plan.limit(item.name, "threads"),
+            on_gpu=engine_device(item.engine, machine) != "cpu",
+        )
+        for item in plan.resolved_variants()
+    }

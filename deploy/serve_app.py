@@ -13,17 +13,14 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
 
-from deploy.machine_check import engine_device
-from deploy.placement import HEAD_RESOURCE, NOTHING, Demand, demand_of
-from deploy.plan import DEFAULT_PLAN, Plan, PlanError, load_plan
+from deploy.placement import HEAD_RESOURCE, NOTHING, Demand, demands
+from deploy.plan import DEFAULT_PLAN, PlanError, load_plan
 from deploy.settings import gateway_settings, replica_settings
-from quantize.machine import probe_machine
 from services.deployments import Gateway, VariantReplica
 from services.gateway import GatewaySettings
 from services.replica_settings import ReplicaSettings
 
 GATEWAY = "gateway"
-GATEWAY_ROUTE = "/"
 DRAIN_S = 15
 # Our apps keep an access log of their own.
 QUIET = LoggingConfig(enable_access_log=False)
@@ -65,24 +62,6 @@ def gateway(arguments: PlanArguments) -> Application:
     """The gateway's application, for a Serve configuration."""
     plan = load_plan(arguments.plan, model=arguments.model)
     return gateway_application(gateway_settings(plan), open_limit(replica_settings(plan)))
-
-
-def route_of(variant_name: str) -> str:
-    """The route prefix of a variant's application."""
-    return f"/{variant_name}"
-
-
-def demands(plan: Plan) -> dict[str, Demand]:
-    """What every variant of the plan reserves on a node of a cluster that is not ours alone."""
-    machine = probe_machine()
-    return {
-        item.name: demand_of(
-            plan.placement,
-            threads=plan.limit(item.name, "threads"),
-            on_gpu=engine_device(item.engine, machine) != "cpu",
-        )
-        for item in plan.resolved_variants()
-    }
 
 
 def open_limit(replicas: Sequence[ReplicaSettings]) -> int:

@@ -22,6 +22,7 @@ from services.replica_settings import ReplicaSettings
 from services.variants import Variant
 
 ACCESS_LOGS = RUN_DIR / "logs" / "access"
+GATEWAY_ROUTE = "/"
 # What decides an answer beside an engine's own version: the servers, and the emulation.
 _ANSWERING_CODE = ("services", "quantize/checkpoint", "quantize/number_formats")
 
@@ -119,6 +120,11 @@ def replica_settings(plan: Plan) -> list[ReplicaSettings]:
         )
         for variant in plan.resolved_variants()
     ]
+
+
+def route_of(variant: str) -> str:
+    """The route prefix of a variant's application."""
+    return f"/{variant}"
 
 
 def gateway_settings(plan: Plan) -> GatewaySettings:

@@ -7,7 +7,8 @@ along, so there is nothing left to do.
 import argparse
 import sys
 
-from deploy.existing_cluster import connect, reachable, withdraw
+from deploy.cluster_check import reachable
+from deploy.existing_cluster import connect, withdraw
 from deploy.service import DeployError
 
 
