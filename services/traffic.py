@@ -25,7 +25,6 @@ STATUSES = ("200", "400", "429", "499", "502", "503", "504")
 CLIENT_LEFT = 499
 BROKE_OFF = 502
 EVENT_STREAM = b"text/event-stream"
-_TAIL_BYTES = 1024
 _USAGE = re.compile(rb'"completion_tokens":\s*(\d+)')
 
 
@@ -95,7 +94,7 @@ class WatchedSend:
         self._first: float | None = None
         self._last = self._began
         self._events = 0
-        self._tail = b""
+        self._tail = (b"", b"")
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """Note a message and pass it on (no coroutine of our own between the two)."""
@@ -112,7 +111,7 @@ class WatchedSend:
             self._first = self._last
             self._traffic.first_chunk(self._first - self._began)
         self._events += chunk.count(b"\n\n")
-        self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+        self._tail = (self._tail[1], chunk)
 
     def __enter__(self) -> "WatchedSend":
         self._traffic.begin()
@@ -143,6 +142,7 @@ class WatchedSend:
         """
         if self._first is None:
             return None
-        told = _USAGE.findall(self._tail)
+        # The usage stands in the last event but one, which may have come with the last.
+        told = _USAGE.findall(b"".join(self._tail))
         tokens = int(told[-1]) if told else self._events - 1
         return (self._last - self._first) / (tokens - 1) if tokens > 1 else None
