@@ -2,6 +2,7 @@
 
 import argparse
 
+from deploy.api_keys import client_key
 from deploy.artifacts import make_artifacts
 from deploy.cluster import host
 from deploy.cluster_check import check_address
@@ -90,7 +91,7 @@ def _prometheus(_arguments: argparse.Namespace) -> None:
     record = read_record()
     if record is None or not record.is_alive():
         raise DeployError("nothing runs that could be watched (start with: make deploy-all)")
-    watch(Watched(url=record.url, key=""))
+    watch(Watched(url=record.url, key=client_key()))
 
 
 def _conformance(arguments: argparse.Namespace) -> None:

@@ -82,10 +82,16 @@ def provide_client_key(
         environment.setdefault(CLIENT_VARIABLE, keys[0])
 
 
+def client_key(environment: Mapping[str, str] = os.environ) -> str:
+    """The key of our own requests; empty where none is set."""
+    key = environment.get(CLIENT_VARIABLE) or environment.get(SERVER_VARIABLE, "").split(",")[0]
+    return key.strip()
+
+
 def client_headers(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The authorization of our own requests; empty where no key is set."""
-    key = environment.get(CLIENT_VARIABLE) or environment.get(SERVER_VARIABLE, "").split(",")[0]
-    return {"Authorization": f"Bearer {key.strip()}"} if key.strip() else {}
+    key = client_key(environment)
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def forget_keys(serving: Serving, environment: MutableMapping[str, str] = os.environ) -> None:
