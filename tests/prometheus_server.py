@@ -11,8 +11,9 @@ import httpx
 
 from deploy.monitoring import Watched, command, configuration, write_configuration
 from services.child import free_port
+from services.metrics import read_values
 
-SCRAPE_INTERVAL_S = 1
+SCRAPE_INTERVAL_S = 2
 DEADLINE_S = 90.0
 
 
@@ -39,6 +40,12 @@ class Prometheus:
             return self._client.get("/-/ready").status_code == 200
         except httpx.TransportError:
             return False
+
+    def discovery_failures(self) -> float:
+        """How often the service did not tell its variants."""
+        own = self._client.get("/metrics").text
+        found = read_values(own, {"prometheus_sd_http_failures_total"})
+        return sum(found.get("prometheus_sd_http_failures_total", ()))
 
     def targets(self) -> list[dict[str, Any]]:
         """What it scrapes."""
