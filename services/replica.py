@@ -20,7 +20,7 @@ from services.front import Front
 from services.keys import Keyring
 from services.life_cycle import State
 from services.relay import Relay, open_session
-from services.request_body import check_tokens, parse_object, read_body
+from services.request_body import check_refused, check_tokens, parse_object, read_body
 from services.supervisor import Supervisor
 from services.traffic import Traffic
 from services.variant_metrics import VariantMetrics
@@ -101,7 +101,9 @@ class VariantApp:
         with self._admission.admit():
             body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
             if method == "POST":
-                check_tokens(parse_object(body), self._settings.context_length)
+                content = parse_object(body)
+                check_refused(content, child.spec.refuses)
+                check_tokens(content, self._settings.context_length)
             return await self._relay.forward(
                 scope, receive, send, url=child.base_url + path, body=body, headers=child.headers
             )

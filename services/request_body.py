@@ -1,8 +1,10 @@
 """The request's body: read within a limit, and held against what no engine could do."""
 
 import asyncio
-import json
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic_core import from_json
 
 from services.asgi import Headers, Receive
 from services.errors import RequestError
@@ -52,15 +54,18 @@ def _too_large(limit: int) -> RequestError:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body is.
+    """The JSON object that a body is, read strictly (RFC 8259).
+
+    Engines' own parsers take NaN, halves of surrogate pairs or a thousand lists in each other, and
+    fail on them later, as a server error. Here they are the client's mistake.
 
     Raises:
-        RequestError: 400 for anything else.
+        RequestError: 400 for anything else, with the place.
     """
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        raise RequestError(400, "the request body is no valid JSON") from None
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise RequestError(400, f"the request body is no valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise RequestError(400, "the request body is no JSON object")
     return content
@@ -83,6 +88,20 @@ def check_tokens(content: dict[str, Any], context_length: int) -> None:
             prompt_part = f" and a prompt of {ids} tokens" if ids else ""
             message = f"{name} = {asked}{prompt_part} exceeds the context of {context_length}"
             raise RequestError(400, f"{message} tokens (serving.context_length)", param=name)
+
+
+def check_refused(content: dict[str, Any], refused: Mapping[tuple[str, ...], str]) -> None:
+    """Refuse what an engine is not to be asked (``EngineSpec.refuses``).
+
+    Raises:
+        RequestError: 400 that names the field and the reason.
+    """
+    for path, reason in refused.items():
+        place: object = content
+        for name in path:
+            place = place.get(name) if isinstance(place, dict) else None
+        if place is not None:
+            raise RequestError(400, f"{'.'.join(path)}: {reason}", param=path[0])
 
 
 def _is_id(first: list[object]) -> bool:

@@ -55,7 +55,12 @@ def document(variants: Sequence[str]) -> Document:
     definitions = schemas["$defs"]
     for model in POSTS.values():
         # A name drawn at random would only ever reach the 404.
-        definitions[model.__name__]["properties"]["model"] = {"enum": list(variants)}
+        properties = definitions[model.__name__]["properties"]
+        properties["model"] = {"enum": list(variants)}
+        # What is accepted must be soon done: a few tokens, a few choices.
+        properties["max_tokens"] = {"type": "integer", "minimum": 0, "maximum": 4}
+        properties["n"] = {"type": "integer", "minimum": 1, "maximum": 2}
+        definitions[model.__name__]["required"].append("max_tokens")
     paths: Document = {}
     for prefix in ("", *(f"/{variant}" for variant in variants)):
         for route, model in POSTS.items():

@@ -92,6 +92,13 @@ def not_http(draw: Draw) -> WireCase:
     return draw.harmless("not HTTP", "?", "/…", sent)
 
 
+def unknown_method(draw: Draw) -> WireCase:
+    """A method that the proxy's parser need not know."""
+    path = draw.any_path()
+    method = draw.rng.choice(("FOO", "get", "PROPFIND", "QUERY", "post", "G\xcbT"))
+    return draw.harmless("unknown method", method, path, request(method, path, b"{}"))
+
+
 def upgrade(draw: Draw) -> WireCase:
     """A WebSocket or HTTP/2 hand-shake on any route."""
     path = draw.any_path()
@@ -134,6 +141,7 @@ KINDS: tuple[Callable[[Draw], WireCase], ...] = (
     large_path,
     not_http,
     upgrade,
+    unknown_method,
     leaves,
     not_http,
 )

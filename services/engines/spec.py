@@ -88,7 +88,8 @@ class EngineSpec:
     ``takes_key``; ``engine_builds`` are the ways in which it can compile an engine from an artifact
     ahead of time. ``series`` says under which names (of samples, in its ``metrics_path``) it tells
     what the ENGINE part of the SERIES table (``services/series.py``) asks of every engine, in the
-    same unit; several add up.
+    same unit; several add up. ``refuses`` are fields of a request, as paths, that it is never asked
+    though it knows them, with the reason that the client is told.
     """
 
     name: str
@@ -111,4 +112,5 @@ class EngineSpec:
     takes_key: bool = True
     metrics_path: str = "/metrics"
     series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refuses: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}

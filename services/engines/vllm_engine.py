@@ -63,6 +63,12 @@ _SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+# Its grammars are compiled in the engine's core (``v1/structured_output``), where a faulty one is a
+# RuntimeError and no ValueError, so that the client's mistake would be answered with a 500.
+_REFUSES: Mapping[tuple[str, ...], str] = MappingProxyType(
+    {("structured_outputs", "grammar"): "grammars are not supported; use json, regex or choice"}
+)
+
 
 def _argv(launch: Launch) -> list[str]:
     return [
@@ -133,5 +139,6 @@ VLLM = EngineSpec(
     parse_weights=_parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
     claims=CAPABILITIES,
+    refuses=_REFUSES,
     series=_SERIES,
 )

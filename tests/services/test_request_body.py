@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.errors import RequestError
-from services.request_body import check_tokens, parse_object, read_body
+from services.request_body import check_refused, check_tokens, parse_object, read_body
 
 
 async def endless() -> MutableMapping[str, Any]:
@@ -64,3 +64,34 @@ def test_more_tokens_than_the_context_holds_are_a_400_that_names_the_field(
 )
 def test_what_may_fit_or_is_wrong_otherwise_is_left_to_the_engine(content: dict[str, Any]) -> None:
     check_tokens(content, 512)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"temperature": NaN}',
+        b'{"temperature": -Infinity}',
+        b'{"stop": "\\ud800"}',
+        b'{"stop": "\xff"}',
+        b'{"stop": "\x00"}',
+        b'{"user": ' + b"[" * 300 + b"]" * 300 + b"}",
+        b'{"seed": ' + b"9" * 6000 + b"}",
+        b'\xef\xbb\xbf{"model": "a"}',
+        b'{"model": "a"} {}',
+        '{"model": "a"}'.encode("utf-16"),
+    ],
+)
+def test_what_an_engine_would_stumble_over_later_is_no_valid_json_here(body: bytes) -> None:
+    with pytest.raises(RequestError, match="no valid JSON") as caught:
+        parse_object(body)
+    assert caught.value.status == 400
+
+
+def test_a_field_that_an_engine_is_not_to_be_asked_is_refused_by_name() -> None:
+    refuses = {("structured_outputs", "grammar"): "not here", ("pickle",): "never"}
+    for content in ({"structured_outputs": {"grammar": "root"}}, {"pickle": 0}):
+        with pytest.raises(RequestError, match=r"grammar: not here|pickle: never") as caught:
+            check_refused(content, refuses)
+        assert caught.value.status == 400
+    for content in ({}, {"structured_outputs": "grammar"}, {"structured_outputs": {"json": {}}}):
+        check_refused(content, refuses)

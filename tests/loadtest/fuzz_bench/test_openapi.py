@@ -8,6 +8,7 @@ def test_the_document_has_every_field_of_the_models_and_every_route() -> None:
     assert set(schemas["CompletionBody"]["properties"]) == set(CompletionBody.model_fields)
     assert set(schemas["ChatBody"]["properties"]) == set(ChatBody.model_fields)
     assert schemas["ChatBody"]["properties"]["model"] == {"enum": ["a", "b"]}
+    assert schemas["ChatBody"]["required"] == ["model", "messages", "max_tokens"]
     for prefix in ("", "/a", "/b"):
         assert "post" in found["paths"][f"{prefix}/v1/completions"]
         assert "get" in found["paths"][f"{prefix}/metrics"]
