@@ -89,9 +89,15 @@ def test_what_an_engine_would_stumble_over_later_is_no_valid_json_here(body: byt
 
 def test_a_field_that_an_engine_is_not_to_be_asked_is_refused_by_name() -> None:
     refuses = {("structured_outputs", "grammar"): "not here", ("pickle",): "never"}
-    for content in ({"structured_outputs": {"grammar": "root"}}, {"pickle": 0}):
+    faulty: list[dict[str, Any]] = [{"structured_outputs": {"grammar": "root"}}, {"pickle": 0}]
+    for content in faulty:
         with pytest.raises(RequestError, match=r"grammar: not here|pickle: never") as caught:
             check_refused(content, refuses)
         assert caught.value.status == 400
-    for content in ({}, {"structured_outputs": "grammar"}, {"structured_outputs": {"json": {}}}):
+    fine: list[dict[str, Any]] = [
+        {},
+        {"structured_outputs": 1},
+        {"structured_outputs": {"json": {}}},
+    ]
+    for content in fine:
         check_refused(content, refuses)
