@@ -223,12 +223,8 @@ def _context_parameters(context_length: int, max_sequences: int, threads: int, r
     parameters.n_seq_max = max_sequences
     parameters.n_outputs_max = rows
     parameters.n_threads = parameters.n_threads_batch = threads
-    # A buffer per sequence, and no flash attention. In a shared buffer every token looks at the
-    # cells of all sequences; and the CPU's flash attention accumulates in half precision, so that
-    # a log-probability depends on the batch by several 1e-3 nats. At 16 sequences of 400 tokens
-    # this is also three times faster than llama.cpp's defaults.
+    # A buffer per sequence: in a shared one every token looks at the cells of all sequences.
     parameters.kv_unified = False
-    parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
     parameters.no_perf = True
     return parameters
 

@@ -8,8 +8,9 @@ import llama_cpp
 from services.server.backend import BackendError
 
 # By llama.cpp's names: type, bytes of one value (blocks of 32 with a 16-bit scale). With f32
-# log-probabilities equal a float32 reference within 1e-5 nats whatever else is in the batch; f16
-# halves the cache and moves them by about 1e-3.
+# log-probabilities of 32-bit weights equal a float32 reference within 1e-5 nats whatever else is
+# in the batch; f16 halves the cache and moves them by about 1e-3, which is a tenth of what the
+# rounding of a quantized model's inputs moves them by.
 _TYPES = {
     "f16": (llama_cpp.GGML_TYPE_F16, 2.0),
     "f32": (llama_cpp.GGML_TYPE_F32, 4.0),
@@ -17,6 +18,15 @@ _TYPES = {
     "q4_0": (llama_cpp.GGML_TYPE_Q4_0, 18 / 32),
 }
 _QUANTIZED = frozenset({"q8_0", "q4_0"})
+# Flash attention reads no cell that is masked: with f16 a decode of 16 sequences of 100 tokens of a
+# 23 M model takes 4.4 ms instead of 6.9, at 400 tokens 9.0 instead of 11.4, and a prompt of 400
+# tokens 97 ms instead of 138. It rounds keys and values of f32 to f16, against that type's purpose.
+_FLASH_ATTENTION = {
+    "f16": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "f32": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    "q8_0": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "q4_0": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+}
 _BLOCK = 32
 # llama.cpp rounds a sequence's cells up to this many (llama-context.cpp).
 _CELLS_STEP = 256
@@ -33,10 +43,9 @@ def check_cache_type(name: str) -> None:
 
 
 def set_cache_type(parameters: Any, name: str) -> None:
-    """Set keys and values of a context to one type; blocks of values need flash attention."""
+    """Set keys and values of a context to one type, and the attention that suits it."""
     parameters.type_k = parameters.type_v = _TYPES[name][0]
-    if name in _QUANTIZED:
-        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    parameters.flash_attn_type = _FLASH_ATTENTION[name]
 
 
 def head_size(model: Any) -> int:
