@@ -56,10 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BackendError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    with socket.create_server((options.host, options.port), backlog=_BACKLOG) as listener:
+    with listen(options.host, options.port) as listener:
         _serve(options, backend, template, key, listener)
     backend.close()
     return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket whose connections send at once what is written to them.
+
+    asyncio only does that for sockets that name TCP as their protocol, and Python's do not. With a
+    head and a body in two writes, every answer on a kept-alive connection came 40 ms late.
+    """
+    listener = socket.create_server((host, port), backlog=_BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _serve(
