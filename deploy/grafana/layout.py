@@ -73,7 +73,6 @@ def _variable(many: bool) -> dict[str, Any]:
         "label": "variant",
         "type": "query",
         "datasource": DATA_SOURCE,
-        "definition": query,
         "query": {"query": query, "refId": "variants"},
         "refresh": 2,
         "sort": 1,

@@ -115,7 +115,14 @@ def route_of(path: str, variants: tuple[str, ...]) -> str:
     return bare if bare in ROUTES else "/…"
 
 
-ROUTES = ("/v1/completions", "/v1/chat/completions", "/v1/models", "/healthz", "/metrics")
+ROUTES = (
+    "/v1/completions",
+    "/v1/chat/completions",
+    "/v1/models",
+    "/healthz",
+    "/metrics",
+    "/prometheus/targets",
+)
 
 
 def shown(exchange: Exchange) -> str:

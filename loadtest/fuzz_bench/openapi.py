@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from services.discovery import TARGETS_PATH
 from services.server.protocol import ChatBody, CompletionBody
 
 POSTS: dict[str, type[BaseModel]] = {
@@ -67,6 +68,8 @@ def document(variants: Sequence[str]) -> Document:
             paths[prefix + route] = {"post": _post(model.__name__)}
         for route in GETS:
             paths[prefix + route] = {"get": {"responses": _responses(_content(route))}}
+    targets = {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}}
+    paths[TARGETS_PATH] = {"get": {"responses": _responses(targets)}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Assay", "version": "1"},

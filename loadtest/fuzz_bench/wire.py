@@ -15,6 +15,7 @@ ROUTES = [
     "/v1/models",
     "/healthz",
     "/metrics",
+    "/prometheus/targets",
     "/v1",
     "/",
     "/v1/embeddings",

@@ -91,7 +91,7 @@ def test_every_variable_is_declared(dashboard: Dashboard) -> None:
     text = json.dumps([panel.get("targets") for panel in page["panels"]])
     assert {name for name in re.findall(r"\$(\w+)", text) if not name.startswith("__")} == declared
     [variable] = page["templating"]["list"]
-    assert series_in(variable["definition"]) <= SERIES.keys()
+    assert series_in(variable["query"]["query"]) <= SERIES.keys()
 
 
 @each_dashboard
