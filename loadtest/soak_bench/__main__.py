@@ -24,6 +24,7 @@ from loadtest.soak_bench.assessment import (
     count_figures,
     lasting,
     memory_figures,
+    passing_figure,
     steadiness,
     table,
     together,
@@ -113,6 +114,7 @@ def assess(
     figures = [
         *error_figures(outcomes),
         *after,
+        passing_figure(passing),
         throughput,
         *memory_figures(rows),
         *count_figures(rows),

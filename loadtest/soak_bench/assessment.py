@@ -162,6 +162,22 @@ def count_figures(rows: Sequence[Steadiness]) -> list[Figure]:
     return figures
 
 
+def passing_figure(passing: Sequence[Sequence[Sample]]) -> Figure:
+    """Replicas and what they started must last: one that came or went was restarted."""
+    lost = [group for group in passing if _serves(group[-1].role)]
+    return Figure(
+        name="processes of variants that came or went",
+        value=len(lost),
+        unit="count",
+        limit=0,
+        met=not lost,
+    )
+
+
+def _serves(role: str) -> bool:
+    return role.startswith("ServeReplica") or ": " in role
+
+
 def table(rows: Sequence[Steadiness]) -> str:
     """One line per process, the largest first."""
     width = max(len(row.role) for row in rows) + 2

@@ -6,6 +6,7 @@ from loadtest.soak_bench.assessment import (
     count_figures,
     lasting,
     memory_figures,
+    passing_figure,
     steadiness,
     table,
     together,
@@ -102,3 +103,10 @@ def test_throughput_that_falls_misses_the_limit_and_warm_up_counts_for_nothing()
     assert throughput_figure(slow_start, HOUR_S).met
     assert min(latencies(steady, HOUR_S)["v, TTFT"]) > 99
     assert len(latencies(steady, HOUR_S)["v, end to end"]) == 3600 - 540
+
+
+def test_a_variants_process_that_came_late_misses_the_limit_and_an_idle_worker_does_not() -> None:
+    idle = [s for s in series("IDLE", 2) if s.at_s > 3000]
+    engine = [s for s in series("gguf-q8_0: server", 3) if s.at_s > 3000]
+    assert passing_figure([idle]).met
+    assert not passing_figure([idle, engine]).met
