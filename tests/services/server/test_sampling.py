@@ -47,6 +47,43 @@ def test_top_p_leaves_the_smallest_set_that_reaches_the_mass() -> None:
     assert set(np.flatnonzero(found)) == set(order[:size])
 
 
+def test_top_p_is_taken_of_what_top_k_left() -> None:
+    five = np.argsort(-ROW)[:5]
+    share = np.exp(ROW[five].astype(np.float64))
+    size = int(np.searchsorted((share / share.sum()).cumsum(), 0.7)) + 1
+    found = draws(SamplingParameters(top_k=5, top_p=0.7))
+    assert set(np.flatnonzero(found)) == set(five[:size])
+
+
+def test_of_equal_tokens_top_k_leaves_those_with_the_lowest_ids() -> None:
+    row = np.zeros(50, np.float32)
+    tokens = {choose_token(row, SamplingParameters(top_k=7), (i + 0.5) / 100) for i in range(100)}
+    assert tokens == set(range(7))
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 8])
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.95, 0.999])
+def test_a_nucleus_of_a_large_vocabulary_is_that_of_a_full_sort(scale: float, top_p: float) -> None:
+    row = RNG.standard_normal(30_000).astype(np.float32) * np.float32(scale)
+    falling = np.argsort(-row, kind="stable")
+    mass = np.exp((row - row.max())[falling].astype(np.float64)).cumsum()
+    size = int(np.searchsorted(mass, top_p * mass[-1])) + 1
+    lowest, last = row[falling[size - 1]], np.nextafter(1, 0)
+    drawn = [choose_token(row, SamplingParameters(top_p=top_p), u) for u in RNG.random(300)]
+    assert (row[drawn] >= lowest).all()
+    assert choose_token(row, SamplingParameters(top_p=top_p), last) == falling[:size].max()
+
+
+def test_a_draw_over_blocks_falls_where_the_running_sum_says() -> None:
+    row = RNG.standard_normal(10_000).astype(np.float32)
+    running = np.exp((row - row.max()).astype(np.float64)).cumsum()
+    for uniform in RNG.random(500):
+        token = choose_token(row, SamplingParameters(), float(uniform))
+        wanted = uniform * running[-1]
+        assert running[token] >= wanted * (1 - 1e-5)
+        assert running[token - 1] <= wanted * (1 + 1e-5) or token == 0
+
+
 def test_a_wide_nucleus_is_exact_beyond_the_first_guess() -> None:
     flat = np.zeros(5000, np.float32)
     tokens = {
