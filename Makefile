@@ -8,7 +8,7 @@ OWNED = ASSAY_OWNER_PID=$$PPID
 # A benchmark that serves for itself keeps its service's record apart from `make deploy-all`'s.
 OWN_RUN_DIR = ASSAY_RUN_DIR=$(CURDIR)/.run
 
-.PHONY: help compare deploy-all quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak explore
+.PHONY: help compare deploy-all serve quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -16,6 +16,8 @@ compare: setup   ## everything: quantize, serve, load-test, question, report, ve
 	@$(OWNED) $(CONTROL) -m eval compare $(OPTIONS)
 deploy-all: quantize ## serve every variant in the background; returns when all are ready
 	@$(OWNED) $(CONTROL) -m deploy up $(OPTIONS) $(if $(RAY_ADDRESS),--ray-address $(RAY_ADDRESS))
+serve: quantize  ## the same in the foreground, until Ctrl-C or SIGTERM (for containers)
+	@$(OWNED) $(CONTROL) -m deploy host $(OPTIONS)
 quantize: setup  ## make what is missing of the plan's artifacts
 	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS) $(if $(DRY_RUN),--dry-run)
 explore: setup   ## figures of what every number format keeps of the model: page and pictures

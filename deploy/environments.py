@@ -81,6 +81,7 @@ ENVIRONMENTS = {
             converter=LLAMA_CPP_PYTHON,
         ),
         Environment(name="fuzz", optional=True),
+        Environment(name="compose", optional=True),
         Environment(name="peers", example_server=LLAMA_CPP_PYTHON, upon="llamacpp", optional=True),
     )
 }

@@ -37,7 +37,8 @@ def new_record(plan: Plan, ray_address: str | None = None) -> ServiceRecord:
     started = start_time(os.getpid())
     assert started is not None
     return ServiceRecord(
-        deployment=os.environ[MARK],
+        # Ray and all it starts inherit it; a host started by hand gives itself one.
+        deployment=os.environ.setdefault(MARK, uuid.uuid4().hex),
         host_pid=os.getpid(),
         host_started=started,
         url=plan.serving.url,

@@ -7,7 +7,6 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 
 
-@serve.deployment(ray_actor_options={"num_cpus": 0})
 class Neighbour:
     """Answers anything."""
 
@@ -18,4 +17,5 @@ class Neighbour:
 if __name__ == "__main__":
     ray.init(address=sys.argv[1], log_to_driver=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(sys.argv[2])))
-    serve.run(Neighbour.bind(), name="neighbour", route_prefix="/neighbour")
+    deployment = serve.deployment(Neighbour, ray_actor_options={"num_cpus": 0})
+    serve.run(deployment.bind(), name="neighbour", route_prefix="/neighbour")

@@ -108,3 +108,13 @@ def test_stopping_asks_the_host_and_removes_the_record(folder: Path) -> None:
     stop(record)
     assert host.wait(timeout=10) != 0
     assert read_record() is None
+
+
+def test_a_guest_whose_cluster_is_gone_is_cleared_away_without_it(folder: Path) -> None:
+    host = start("sleep", "300")
+    record = replace(record_of(host.pid, folder), ray_address="127.0.0.1:1")
+    host.kill()
+    host.wait()
+    write_record(record)
+    stop(record)
+    assert read_record() is None

@@ -132,3 +132,23 @@ def test_a_host_that_does_not_stop_is_killed(
         host.stdout.readline()
         module._end(host)
         assert host.returncode == code
+
+
+def test_a_service_on_this_machine_does_not_stand_for_one_on_a_cluster(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = runs(monkeypatch, tmp_path, "wanted")
+    answers(monkeypatch, dict.fromkeys(PLAN.variants, READY))
+    served = up(PLAN, [], print, owned=False, needed=PLAN.variants, ray_address="10.0.0.1:6379")
+    assert served.started
+    assert stopped == [record]
+
+
+def test_a_comparison_uses_what_serves_its_plan_on_a_cluster(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = replace(runs(monkeypatch, tmp_path, "wanted"), ray_address="10.0.0.1:6379")
+    monkeypatch.setattr(module, "read_record", lambda: record)
+    answers(monkeypatch, dict.fromkeys(PLAN.variants, READY))
+    assert not up(PLAN, [], print, owned=True, needed=PLAN.variants).started
+    assert not stopped
