@@ -40,8 +40,9 @@ def title(command: Sequence[str]) -> str:
     if not words:
         return "?"
     if words[0].startswith("ray::"):
-        # An actor's title ends with the method it runs just now.
-        return re.sub(r"\.[a-z_]+$", "", words[0].split(" ")[0])
+        # While an actor runs a method, its title has its own name before and the method behind.
+        idle = re.sub(r"^ray::\w+::.*?:(?=[A-Z])", "ray::", words[0].split(" ")[0])
+        return re.sub(r"\.[a-z_]+$", "", idle)
     if found := re.match(r"from ([\w.]+) import", words[-1]):
         return found[1]
     if "-m" in words[:-1]:

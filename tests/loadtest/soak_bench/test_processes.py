@@ -19,6 +19,13 @@ REPLICA = ["ray::ServeReplica:gguf-q8_0:gguf-q8_0", ""]
     [
         (["ray::ServeReplica:auto-4.5-vllm:auto-4.5-vllm", ""], "auto-4.5-vllm"),
         (["ray::ServeController.listen_for_change"], "ray::ServeController"),
+        (
+            [
+                "ray::SERVE_REPLICA::gguf-q8_0#gguf-q8_0#42u:ServeReplica:gguf-q8_0:gguf-q8_0.__init__"
+            ],
+            "ray::ServeReplica:gguf-q8_0:gguf-q8_0",
+        ),
+        (["ray::SERVE_CONTROLLER_ACTOR:ServeController"], "ServeController"),
         (["/x/bin/python", "-m", "vllm.entrypoints.openai.api_server", "--port", "1"], "vllm."),
         (["/x/bin/python", "-u", "/ray/log_monitor.py", "--session-dir=/tmp"], "log_monitor.py"),
         (["/ray/gcs/gcs_server", "--log_dir=/tmp"], "gcs_server"),
