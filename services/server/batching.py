@@ -24,8 +24,8 @@ class Segment:
 def compose(running: Running[Sequence], capacity: Capacity) -> tuple[Batch, list[Segment]]:
     """The next token of every sequence that decodes, then prompts as far as there is room.
 
-    Prompts are served in the order given and their ``prefilled`` is advanced. Decoding sequences
-    stand in slot order, as only consecutive numbers are computed together.
+    Prompts share the room left (``share_room``) and their ``prefilled`` is advanced. Decoding
+    sequences stand in slot order, as only consecutive numbers are computed together.
     """
     batch = Batch()
     segments = []
@@ -37,13 +37,33 @@ def compose(running: Running[Sequence], capacity: Capacity) -> tuple[Batch, list
     limit = capacity.batch_tokens
     if segments:
         limit = min(limit, len(batch) + _PREFILL_BESIDE_DECODE)
-    for sequence in running:
-        if sequence.is_prefilling and len(batch) < limit:
+    prompts = [sequence for sequence in running if sequence.is_prefilling]
+    left = [len(sequence.request.prompt) - sequence.prefilled for sequence in prompts]
+    for sequence, room in zip(prompts, share_room(left, limit - len(batch)), strict=True):
+        if room:
             rows_left = capacity.logits_rows - batch.rows
-            segment = _add_prompt(batch, sequence, limit - len(batch), rows_left)
+            segment = _add_prompt(batch, sequence, room, rows_left)
             if segment.tokens:
                 segments.append(segment)
     return batch, segments
+
+
+def share_room(wanted: Running[int], room: int) -> list[int]:
+    """How many tokens of a step each prompt gets, which wants so many yet; oldest first.
+
+    Half belongs to the oldest, so that it goes on whatever comes after it. The other half goes to
+    the shortest, so that a short prompt need not wait for a long one. What they leave is the
+    oldest's again.
+    """
+    shares = [0] * len(wanted)
+    if not wanted:
+        return shares
+    shares[0] = min(wanted[0], max(room // 2, room - sum(wanted[1:])))
+    room -= shares[0]
+    for place in sorted(range(1, len(wanted)), key=lambda place: wanted[place]):
+        shares[place] = min(wanted[place], room)
+        room -= shares[place]
+    return shares
 
 
 def _add_prompt(batch: Batch, sequence: Sequence, room: int, rows_left: int) -> Segment:

@@ -6,7 +6,6 @@ that are still being read, so that a long prompt delays the others by a bounded 
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -17,6 +16,7 @@ from services.server.errors import EngineFailed, QueueFull
 from services.server.sampling import Logits, TokenScores, score_tokens
 from services.server.sequence import Chunk, Sequence
 from services.server.slots import Slot, plan_reuse
+from services.server.waiting import WaitingLine
 
 Delivery = list[tuple[Callable[[Chunk], None], Chunk]]
 
@@ -54,8 +54,10 @@ class Scheduler:
         self._deliver = deliver
         self._died = died
         self._max_waiting = max_waiting
-        self._commands: SimpleQueue[Sequence | None] = SimpleQueue()
-        self._waiting: deque[Sequence] = deque()
+        # The sequences of a request, or None to wake up; counted on both ends.
+        self._commands: SimpleQueue[list[Sequence] | None] = SimpleQueue()
+        self._submitted = self._received = 0
+        self._waiting = WaitingLine()
         self._running: list[Sequence] = []
         self._slots = [Slot(number) for number in range(backend.capacity.max_sequences)]
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -65,7 +67,7 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """Sequences that have no slot yet."""
-        return len(self._waiting) + self._commands.qsize()
+        return len(self._waiting) + self._submitted - self._received
 
     @property
     def alive(self) -> bool:
@@ -87,8 +89,8 @@ class Scheduler:
             raise EngineFailed("the engine has stopped")
         if self.waiting and self.waiting + len(sequences) > self._max_waiting:
             raise QueueFull(f"{self.waiting} sequences wait already; try again")
-        for sequence in sequences:
-            self._commands.put(sequence)
+        self._submitted += len(sequences)
+        self._commands.put(sequences)
 
     def stop(self) -> None:
         """Stop after the current step and wait for it; unfinished sequences get an error."""
@@ -106,9 +108,7 @@ class Scheduler:
                     self._step()
         finally:
             while not self._commands.empty():
-                command = self._commands.get()
-                if command is not None:
-                    self._waiting.append(command)
+                self._take_in(self._commands.get())
             self._fail([*self._running, *self._waiting], "the engine has stopped")
             if not self._stopping:
                 self._died()
@@ -117,21 +117,23 @@ class Scheduler:
         """Take in new sequences; sleeps only when there is nothing to do."""
         idle = not self._running and not self._waiting
         while idle or not self._commands.empty():
-            command = self._commands.get()
+            self._take_in(self._commands.get())
             idle = False
-            if command is not None:
-                self._waiting.append(command)
+
+    def _take_in(self, command: list[Sequence] | None) -> None:
+        if command is not None:
+            self._waiting.add(command)
+            self._received += len(command)
 
     def _drop_cancelled(self) -> None:
         if any(sequence.cancelled for sequence in self._running):
             for sequence in [item for item in self._running if item.cancelled]:
                 self._release(sequence)
-        if any(sequence.cancelled for sequence in self._waiting):
-            self._waiting = deque(item for item in self._waiting if not item.cancelled)
+        self._waiting.drop_cancelled()
 
     def _admit(self) -> None:
         while self._waiting and len(self._running) < len(self._slots):
-            sequence = self._waiting.popleft()
+            sequence = self._waiting.take()
             request = sequence.request
             reuse = plan_reuse(self._slots, request.prompt, request.prompt_logprobs)
             slot = reuse.slot

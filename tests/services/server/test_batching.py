@@ -1,5 +1,7 @@
+import pytest
+
 from services.server.backend import Capacity
-from services.server.batching import compose
+from services.server.batching import compose, share_room
 from services.server.sampling import SamplingParameters
 from services.server.sequence import GenerationRequest, Sequence
 
@@ -68,3 +70,27 @@ def test_a_prompt_waits_with_its_last_token_when_no_row_is_left() -> None:
 def test_a_prompt_that_is_only_scored_wants_no_logits_of_its_last_token() -> None:
     batch, _ = compose([sequence(0, 4, scored=True, max_tokens=0)], CAPACITY)
     assert batch.wants_logits == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shares"),
+    [
+        ([], []),
+        ([1000], [128]),
+        ([20, 30], [20, 30]),
+        ([1000, 30], [98, 30]),
+        ([1000, 900, 30], [64, 34, 30]),
+        ([32, 32, 32, 32, 32], [32, 32, 32, 32, 0]),
+        ([40, 500], [40, 88]),
+    ],
+)
+def test_half_a_step_is_the_oldest_prompts_and_the_rest_goes_to_the_shortest(
+    wanted: list[int], shares: list[int]
+) -> None:
+    assert share_room(wanted, 128) == shares
+
+
+def test_a_short_prompt_is_read_at_once_beside_a_long_one() -> None:
+    long, short = sequence(0, 3000), sequence(1, 20)
+    compose([long, short, decoding(2)], CAPACITY)
+    assert (long.prefilled, short.prefilled) == (108, 20)
