@@ -13,7 +13,7 @@ import aiohttp
 
 from services.child import EngineChild
 from services.engine_log import PERIOD_S
-from services.life_cycle import MOST_MISSES, Watch, owes_completion
+from services.life_cycle import MOST_MISSES, Watch, is_idle
 
 PROBE_PERIOD_S = 1.0
 MEMORY_PERIOD_S = 1.0
@@ -34,34 +34,44 @@ async def until_hung(
     timeout_s: float,
     open_requests: Callable[[], int],
 ) -> str:
-    """Probe the engine until it has not answered for about ``timeout_s``; returns the reason.
+    """Probe the engine until it has not answered for ``timeout_s``; returns the reason.
 
-    A probe may take a third of that. Health is asked for first; an engine that holds requests and
-    does nothing must complete a token as well, as its HTTP server may outlive what is behind it.
+    A probe may take a third of that; the first is sent up to ``PROBE_PERIOD_S`` late, and an engine
+    that computes gets longer (``life_cycle``). Health is asked for first; an engine that holds
+    requests and does nothing must complete a token as well: its HTTP server may outlive the rest.
     """
     watch, probe_s = Watch(), timeout_s / MOST_MISSES
-    cpu_s, at_s = child.cpu_s(), time.monotonic()
+    clock = _CpuClock(child)
     while not watch.hung:
-        await asyncio.sleep(min(PROBE_PERIOD_S, probe_s))
-        cpu_before_s, before_s = cpu_s, at_s
-        cpu_s, at_s = child.cpu_s(), time.monotonic()
+        if not watch.misses:
+            await asyncio.sleep(min(PROBE_PERIOD_S, probe_s))
         asked_s = time.monotonic()
         try:
             async with asyncio.timeout(probe_s):
                 answered = await _is_healthy(child, session)
-                if answered and owes_completion(
-                    open_requests=open_requests(),
-                    cpu_s=cpu_s - cpu_before_s,
-                    elapsed_s=at_s - before_s,
-                ):
+                if answered and open_requests() and clock.is_idle():
                     answered = await _completes(child, session)
         except (aiohttp.ClientError, TimeoutError):
             answered = False
-        watch = watch.after(answered)
         if not answered:
             # One that refuses at once gets as long as one that keeps silent.
             await asyncio.sleep(max(0.0, asked_s + probe_s - time.monotonic()))
-    return f"{child.spec.title} runs but has not answered for {timeout_s:.0f} s"
+        watch = watch.after(answered=answered, idle=clock.is_idle())
+    return f"{child.spec.title} runs but has not answered for {probe_s * watch.misses:.0f} s"
+
+
+class _CpuClock:
+    """Whether an engine computed since it was last asked."""
+
+    def __init__(self, child: EngineChild) -> None:
+        self._child = child
+        self._cpu_s, self._at_s = child.cpu_s(), time.monotonic()
+
+    def is_idle(self) -> bool:
+        cpu_s, at_s = self._child.cpu_s(), time.monotonic()
+        idle = is_idle(cpu_s=cpu_s - self._cpu_s, elapsed_s=at_s - self._at_s)
+        self._cpu_s, self._at_s = cpu_s, at_s
+        return idle
 
 
 async def _is_healthy(child: EngineChild, session: aiohttp.ClientSession) -> bool:

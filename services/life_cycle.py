@@ -13,9 +13,11 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 # A start that failed is tried once more: another program may have taken its port.
 MOST_FAILED_STARTS = 2
-# Probes in a row that must go unanswered: one may be lost to a machine that slept.
+# Probes in a row that must go unanswered: one may be lost to a machine that slept. An engine that
+# computes meanwhile may only be busy (a thousand requests at once), and gets four times as long.
 MOST_MISSES = 3
-# Below this share of a core an engine does not compute, and owes a tiny completion at once.
+MOST_BUSY_MISSES = 12
+# Below this share of a core an engine does not compute.
 IDLE_CPU_SHARE = 0.02
 
 
@@ -71,21 +73,24 @@ class Watch:
     """
 
     misses: int = 0
+    idle_misses: int = 0
 
-    def after(self, answered: bool) -> "Watch":
-        """What is known after one more probe."""
-        return Watch(misses=0 if answered else self.misses + 1)
+    def after(self, *, answered: bool, idle: bool) -> "Watch":
+        """What is known after one more probe, during which the engine did compute or not."""
+        if answered:
+            return Watch()
+        return Watch(misses=self.misses + 1, idle_misses=self.idle_misses + idle)
 
     @property
     def hung(self) -> bool:
         """Whether the engine is to be replaced."""
-        return self.misses >= MOST_MISSES
+        return self.idle_misses >= MOST_MISSES or self.misses >= MOST_BUSY_MISSES
 
 
-def owes_completion(*, open_requests: int, cpu_s: float, elapsed_s: float) -> bool:
-    """Whether health alone proves nothing, so that the engine is asked for a token as well.
+def is_idle(*, cpu_s: float, elapsed_s: float) -> bool:
+    """Whether an engine whose processes used ``cpu_s`` of ``elapsed_s`` does as good as nothing.
 
-    It holds requests, but its processes have used ``cpu_s`` of ``elapsed_s``, as good as nothing:
-    a client may be slow to read, or the engine behind the HTTP server has stopped.
+    If it holds requests all the same, a client may be slow to read, or what stands behind the
+    engine's HTTP server has stopped: its health proves nothing then.
     """
-    return open_requests > 0 and cpu_s < IDLE_CPU_SHARE * elapsed_s
+    return cpu_s < IDLE_CPU_SHARE * elapsed_s

@@ -17,9 +17,9 @@ from loadtest.fault_bench.clients import open_session
 from loadtest.fault_bench.disk_faults import fill_artifacts, fill_results
 from loadtest.fault_bench.end_faults import end_service
 from loadtest.fault_bench.engine_faults import fill_log, hang_engine, kill_engine
-from loadtest.fault_bench.recovery import ready
+from loadtest.fault_bench.recovery import at_most, ready
 from loadtest.fault_bench.serving_faults import kill_haproxy, kill_replica
-from loadtest.fault_bench.stage import Stage
+from loadtest.fault_bench.stage import FaultError, Stage
 from loadtest.own_service import OwnService, own_service
 from quantize.bench_figures import BENCH_DIR, Figure, write_figures
 
@@ -63,7 +63,11 @@ async def try_faults(service: OwnService, names: Sequence[str]) -> list[Figure]:
                 await ready(stage, variant)
             _say(f"{name}:")
             began_s = time.monotonic()
-            found = await FAULTS[name](stage)
+            try:
+                found = await FAULTS[name](stage)
+            except FaultError as error:
+                _say(f"  {error}")
+                found = [at_most(f"{name}: could not be tried", 1, "count", 0)]
             _tell(found)
             _say(f"  ({time.monotonic() - began_s:.0f} s)")
             figures += found

@@ -13,7 +13,7 @@ import psutil
 from loadtest.fault_bench.clients import Client
 from loadtest.fault_bench.recovery import at_most, begun, ready
 from loadtest.fault_bench.serving_faults import WORKING, idle_after
-from loadtest.fault_bench.stage import Stage
+from loadtest.fault_bench.stage import FaultError, Stage
 from quantize.bench_figures import Figure
 
 ROUNDS = 10
@@ -42,9 +42,16 @@ class Usage:
 
 
 def usage(process: psutil.Process) -> Usage:
-    """What a process holds now (memory as PSS)."""
-    memory = process.memory_full_info().pss / MIB
-    return Usage(descriptors=process.num_fds(), memory_mib=memory)
+    """What a process holds now (memory as PSS).
+
+    Raises:
+        FaultError: it is gone.
+    """
+    try:
+        memory = process.memory_full_info().pss / MIB
+        return Usage(descriptors=process.num_fds(), memory_mib=memory)
+    except psutil.Error as error:
+        raise FaultError(f"a process ended that should have stayed: {error}") from None
 
 
 async def leave(stage: Stage) -> list[Figure]:

@@ -17,7 +17,7 @@ from loadtest.fault_bench.recovery import (
     recovery_figures,
     strike,
 )
-from loadtest.fault_bench.stage import Stage
+from loadtest.fault_bench.stage import FaultError, Stage
 from quantize.bench_figures import Figure
 
 STREAMS = 16
@@ -93,7 +93,10 @@ async def idle_after(stage: Stage, timeout_s: float = 30) -> float:
     """Seconds until the victim's engine holds no sequence and its relay no request."""
     since_s = time.monotonic()
     while time.monotonic() - since_s < timeout_s:
-        running = await stage.metric(WORKING)
+        try:
+            running = await stage.metric(WORKING)
+        except FaultError:
+            continue  # It is too busy to tell.
         if not running and not (await stage.health()).get("in_flight"):
             break
         await asyncio.sleep(POLL_S / 2)

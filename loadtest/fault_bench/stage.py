@@ -71,10 +71,13 @@ class Stage:
         return content if isinstance(content, dict) else {}
 
     async def metric(self, pattern: str) -> float:
-        """The sum of the victim's series whose name matches; raises FaultError without any."""
+        """The sum of the victim's series whose name matches; raises FaultError where there are none."""
         url = f"{self.service.url}/{self.victim}/metrics"
-        async with asyncio.timeout(10), self.session.get(url) as answer:
-            text = await answer.text()
+        try:
+            async with asyncio.timeout(10), self.session.get(url) as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise FaultError(f"{url}: {error!r}") from None
         lines = [line for line in text.splitlines() if re.match(rf"\w*{pattern}(\{{| )", line)]
         if not lines:
             raise FaultError(f"{url} has no series *{pattern}")

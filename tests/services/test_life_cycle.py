@@ -1,6 +1,6 @@
 """When an engine is started again, given up, and taken for hung."""
 
-from services.life_cycle import End, RestartPolicy, Watch, owes_completion
+from services.life_cycle import End, RestartPolicy, Watch, is_idle
 
 POLICY = RestartPolicy(crashes=4, window_s=600)
 
@@ -44,15 +44,24 @@ def test_no_pause_is_longer_than_half_a_minute() -> None:
     assert patient.pause_s(crashes(*range(50)), now_s=50) == 30.0
 
 
-def test_an_engine_has_hung_after_three_misses_in_a_row() -> None:
-    watch = Watch()
-    for answered in (False, False, True, False, False):
-        watch = watch.after(answered)
-        assert not watch.hung
-    assert watch.after(False).hung
+def after(watch: Watch, *answers: bool, idle: bool) -> Watch:
+    for answered in answers:
+        watch = watch.after(answered=answered, idle=idle)
+    return watch
 
 
-def test_only_an_idle_engine_with_open_requests_owes_a_token() -> None:
-    assert owes_completion(open_requests=1, cpu_s=0.0, elapsed_s=1.0)
-    assert not owes_completion(open_requests=0, cpu_s=0.0, elapsed_s=1.0)
-    assert not owes_completion(open_requests=1, cpu_s=0.5, elapsed_s=1.0)
+def test_an_idle_engine_has_hung_after_three_misses_in_a_row() -> None:
+    watch = after(Watch(), False, False, True, False, False, idle=True)
+    assert not watch.hung
+    assert after(watch, False, idle=True).hung
+
+
+def test_an_engine_that_computes_gets_four_times_as_long() -> None:
+    watch = after(Watch(), *[False] * 11, idle=False)
+    assert not watch.hung
+    assert after(watch, False, idle=False).hung
+
+
+def test_an_engine_that_uses_next_to_no_cpu_is_idle() -> None:
+    assert is_idle(cpu_s=0.0, elapsed_s=1.0)
+    assert not is_idle(cpu_s=0.5, elapsed_s=1.0)
