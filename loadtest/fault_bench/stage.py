@@ -71,7 +71,11 @@ class Stage:
         return content if isinstance(content, dict) else {}
 
     async def metric(self, pattern: str) -> float:
-        """The sum of the victim's series whose name matches; raises FaultError where there are none."""
+        """The sum of the victim's series whose name matches.
+
+        Raises:
+            FaultError: there are none, or nobody answers.
+        """
         url = f"{self.service.url}/{self.victim}/metrics"
         try:
             async with asyncio.timeout(10), self.session.get(url) as answer:
