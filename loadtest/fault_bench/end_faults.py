@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.service import processes_of, stop
+from deploy.service import RUN_DIR, processes_of, stop
 from loadtest.fault_bench.recovery import at_most
 from loadtest.own_service import OwnService
 from quantize.bench_figures import Figure
@@ -30,7 +30,8 @@ def files_of(processes: Iterable[psutil.Process]) -> set[Path]:
             continue
         matches = (_SHARED.search(line) for line in (*mapped, *links))
         found |= {Path(match[1]) for match in matches if match}
-    return found
+    # The logs of a service stay, wherever its run directory is.
+    return {path for path in found if not path.is_relative_to(RUN_DIR)}
 
 
 def end_service(service: OwnService, *, kill: bool) -> list[Figure]:
@@ -52,6 +53,8 @@ def end_service(service: OwnService, *, kill: bool) -> list[Figure]:
     left = processes_of(record.deployment, record.ray_folder)
     kept = [path for path in files if path.exists()]
     folders = [path for path in (folder, folder.with_suffix(".swept")) if path.exists()]
+    for path in (*kept, *folders):
+        print(f"  left: {path}", flush=True)
     limit_s = SWEEP_LIMIT_S if kill else STOP_LIMIT_S
     return [
         at_most(f"{fault}: gone after", took_s, "s", limit_s),

@@ -35,8 +35,8 @@ class SmallDisk:
     @property
     def kind(self) -> str:
         """What stands for the full disk, in words."""
-        mebibytes = self.size_bytes / 2**20
-        return f"tmpfs of {mebibytes:g} MiB" if self.mounted else f"{mebibytes:g} MiB a file"
+        kibibytes = f"{self.size_bytes // 1024:,} KiB"
+        return f"file system of {kibibytes}" if self.mounted else f"{kibibytes} a file"
 
 
 def _mount(*arguments: str) -> bool:
