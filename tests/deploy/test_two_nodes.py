@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -75,13 +76,20 @@ class Cluster:
 
 
 def start_node(host: Host, env: dict[str, str], *words: str) -> None:
+    """Start Ray on a host, again where a busy machine was too slow for it."""
     options = ("--num-cpus=4", "--object-store-memory=80000000", "--disable-usage-stats")
+    said = ""
     for _attempt in range(ATTEMPTS):
-        said = host.run(RAY, "start", *words, *options, env=env, timeout_s=200)
-        if said.returncode == 0:
-            return
+        try:
+            done = host.run(RAY, "start", *words, *options, env=env, timeout_s=150)
+        except subprocess.TimeoutExpired as late:
+            said = str(late)
+        else:
+            if done.returncode == 0:
+                return
+            said = done.stdout
         host.kill()
-    pytest.fail(f"Ray did not start on {host.address}: {said.stdout}")
+    pytest.fail(f"Ray did not start on {host.address}: {said}")
 
 
 @pytest.fixture(scope="module")
