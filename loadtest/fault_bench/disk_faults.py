@@ -10,22 +10,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.artifacts import artifact_of, quantize_command, source_model
 from deploy.environments import ROOT
 from loadtest.fault_bench.recovery import at_most, ready
-from loadtest.fault_bench.small_disk import SmallDisk, small_disk
+from loadtest.fault_bench.small_disk import small_disk
 from loadtest.fault_bench.stage import FaultError, Stage
 from loadtest.run_directory import run_directory
 from quantize.bench_figures import Figure
 
-# Half of the finished artifact.
-ARTIFACTS_BYTES = 24 * 2**20
+# Half of the finished artifact; and more than what making it needs.
+SMALL_BYTES = 24 * 2**20
+FILLED_BYTES = 160 * 2**20
+# The words by which messages name the cause.
+CAUSES = ("no space", "disk is full", "are free", "too large", "written")
 RESULTS_BYTES = 8 * 2**10
 RECIPE = "gguf-bf16"
 COMMAND_TIMEOUT_S = 240
+FILL_TIMEOUT_S = 60.0
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -46,9 +51,7 @@ def _failure_figures(
     """How a command failed: as one that says so, and without leaving a finished result."""
     told = f"{done.stdout}\n{done.stderr}"
     lines = [line for line in told.splitlines() if line.startswith(f"{name}: ")]
-    named = any(
-        word in line.lower() for line in lines for word in ("no space", "too large", "are free")
-    )
+    named = any(word in line.lower() for line in lines for word in CAUSES)
     unlike = 0 if done.returncode in {1, 2} else 1
     return [
         at_most(f"{fault}: exit code that is no failure's", unlike, "count", 0),
@@ -59,30 +62,49 @@ def _failure_figures(
 
 
 async def fill_artifacts(stage: Stage) -> list[Figure]:
-    """Make an artifact where there is no room for it.
+    """Make an artifact where there is no room for it, where the room goes meanwhile, and with room.
 
-    The command looks for room before it begins; what it does when it runs out of it all the same
-    is tried with a limit that it cannot foresee. In the end there is room.
+    The command looks for room before it begins; so the second disk is filled by others when the
+    tool has been started (where mounting is not allowed, its files are limited, unforeseen too).
     """
     figures = []
-    model = source_model(stage.service.plan)
     command = quantize_command(stage.service.plan, [RECIPE])
     place = command.index("--artifacts") + 1
     with tempfile.TemporaryDirectory(prefix="assay-full-") as scratch:
-        with small_disk(Path(scratch) / "small", ARTIFACTS_BYTES) as small:
-            limited = SmallDisk(folder=Path(scratch), size_bytes=ARTIFACTS_BYTES, mounted=False)
-            for disk in (small, limited):
+        for name, size_bytes in (("too small", SMALL_BYTES), ("filled meanwhile", FILLED_BYTES)):
+            with small_disk(Path(scratch) / name, size_bytes) as disk:
                 command[place] = str(disk.folder / "artifacts")
-                done = await asyncio.to_thread(_run, disk.command(command))
+                running = asyncio.to_thread(_run, disk.command(command))
+                if disk.mounted and size_bytes == FILLED_BYTES:
+                    until_s = time.monotonic() + FILL_TIMEOUT_S
+                    filling = asyncio.to_thread(_fill, disk.folder, until_s)
+                    done, _ = await asyncio.gather(running, filling)
+                else:
+                    done = await running
                 finished = len(list(disk.folder.rglob("manifest.json")))
-                fault = f"artifacts' disk full ({disk.kind})"
-                figures += _failure_figures(fault, done, "quantize", finished)
+            fault = f"artifacts' disk {name} ({disk.kind})"
+            figures += _failure_figures(fault, done, "quantize", finished)
+        command[place] = str(Path(scratch) / "artifacts")
         again = await asyncio.to_thread(_run, command)
-        made = artifact_of(model, RECIPE)
+        made = artifact_of(source_model(stage.service.plan), RECIPE)
         manifest = Path(command[place]) / made.parent.name / made.name / "manifest.json"
         missing = int(again.returncode != 0 or not manifest.is_file())
     fault = "artifacts' disk full: not made once there is room"
     return [*figures, at_most(fault, missing, "count", 0)]
+
+
+def _fill(folder: Path, until_s: float) -> None:
+    """Take all room of a disk when a tool's log has appeared on it; gives up when it is late."""
+    while not list(folder.rglob("*.log")):
+        if time.monotonic() > until_s:
+            return
+        time.sleep(0.02)
+    with (folder / "others").open("wb", buffering=0) as stream:
+        try:
+            while stream.write(bytes(1 << 16)):
+                pass
+        except OSError:
+            return
 
 
 async def fill_results(stage: Stage) -> list[Figure]:
