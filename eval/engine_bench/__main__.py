@@ -34,20 +34,23 @@ RANDOM_MODEL = ARTIFACTS_DIR / "random-0.5b"
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is asked of a model in one cell; requests by concurrency."""
+    """How much is asked of a model: rounds, and in each cell requests by concurrency."""
 
+    rounds: int
     prompt_tokens: int
     output_tokens: int
     requests: dict[int, int]
 
 
 SIZES = {
-    REFERENCE: Size(prompt_tokens=32, output_tokens=64, requests={1: 24, 8: 64, 16: 96}),
-    "random-0.5b": Size(prompt_tokens=16, output_tokens=32, requests={1: 3, 8: 16, 16: 32}),
+    REFERENCE: Size(rounds=5, prompt_tokens=32, output_tokens=64, requests={1: 16, 8: 40, 16: 64}),
+    "random-0.5b": Size(
+        rounds=3, prompt_tokens=16, output_tokens=32, requests={1: 2, 8: 8, 16: 16}
+    ),
 }
 
 
-def run(models: Sequence[str], rounds: int, threads: int) -> bool:
+def run(models: Sequence[str], threads: int) -> bool:
     """Make the files, measure, print, write; returns whether every limit is met."""
     set_up([PEERS])
     figures: list[Figure] = []
@@ -61,7 +64,7 @@ def run(models: Sequence[str], rounds: int, threads: int) -> bool:
             make(bench)
             _, scores = compare(bench)
             figures += scores
-        workload = _workload(name, bench.artifact(VARIANT), rounds, threads)
+        workload = _workload(name, bench.artifact(VARIANT), threads)
         texts = read_texts(calibration_plan(BUNDLED, 1, 1).path)
         prompts = TextPrompts(model.folder, texts, workload.prompt_tokens)
         with serving(specs, workload) as children:
@@ -72,7 +75,7 @@ def run(models: Sequence[str], rounds: int, threads: int) -> bool:
     _print(figures, found, servers)
     path = BENCH_DIR / "engines.json"
     kept = [{**asdict(row), "cell": row.cell.name} for row in found]
-    write_figures(path, figures, threads=threads, rounds=kept)
+    write_figures(path, figures, threads=threads, rows=kept)
     print(f"written to {path}")
     return all(item.met is not False for item in figures)
 
@@ -109,7 +112,7 @@ def _bench(model: SourceModel, threads: int, scratch: Path) -> Bench:
     )
 
 
-def _workload(name: str, artifact: Path, rounds: int, threads: int) -> Workload:
+def _workload(name: str, artifact: Path, threads: int) -> Workload:
     size = SIZES[name]
     cells = tuple(
         Cell(concurrency=concurrency, requests=requests, stream=stream, sampled=sampled)
@@ -121,7 +124,7 @@ def _workload(name: str, artifact: Path, rounds: int, threads: int) -> Workload:
         artifact=artifact,
         prompt_tokens=size.prompt_tokens,
         output_tokens=size.output_tokens,
-        rounds=rounds,
+        rounds=size.rounds,
         cells=cells,
         threads=threads,
     )
@@ -139,7 +142,6 @@ def main() -> None:
     """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m eval.engine_bench", description=__doc__)
     parser.add_argument("--models", default=",".join(SIZES), help="names, separated by commas")
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     models = [name.strip() for name in arguments.models.split(",")]
@@ -147,7 +149,7 @@ def main() -> None:
     def command() -> None:
         if unknown := set(models) - set(SIZES):
             raise ValueError(f"models: {', '.join(unknown)} unknown (valid: {', '.join(SIZES)})")
-        if not run(models, arguments.rounds, arguments.threads):
+        if not run(models, arguments.threads):
             sys.exit(1)
 
     run_command("bench-engines", command)
