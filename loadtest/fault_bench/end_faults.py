@@ -39,12 +39,14 @@ def end_service(service: OwnService, *, kill: bool) -> list[Figure]:
     record = service.record
     fault = "host killed" if kill else "service stopped"
     files = files_of(processes_of(record.deployment, record.ray_folder))
-    folder = Path(record.ray_folder)
+    # The sweeper deletes the folder under another name.
+    folders = [Path(record.ray_folder), Path(f"{record.ray_folder}.swept")]
     began_s = time.monotonic()
     if kill:
         os.kill(record.host_pid, signal.SIGKILL)
         while time.monotonic() - began_s < SWEEP_LIMIT_S * 2:
-            if not processes_of(record.deployment, record.ray_folder) and not folder.exists():
+            running = processes_of(record.deployment, record.ray_folder)
+            if not running and not any(path.exists() for path in folders):
                 break
             time.sleep(0.1)
     else:
@@ -52,13 +54,13 @@ def end_service(service: OwnService, *, kill: bool) -> list[Figure]:
     took_s = time.monotonic() - began_s
     left = processes_of(record.deployment, record.ray_folder)
     kept = [path for path in files if path.exists()]
-    folders = [path for path in (folder, folder.with_suffix(".swept")) if path.exists()]
-    for path in (*kept, *folders):
+    kept_folders = [path for path in folders if path.exists()]
+    for path in (*kept, *kept_folders):
         print(f"  left: {path}", flush=True)
     limit_s = SWEEP_LIMIT_S if kill else STOP_LIMIT_S
     return [
         at_most(f"{fault}: gone after", took_s, "s", limit_s),
         at_most(f"{fault}: processes left", len(left), "count", 0),
         at_most(f"{fault}: files left in /dev/shm and /tmp", len(kept), "count", 0),
-        at_most(f"{fault}: folders left", len(folders), "count", 0),
+        at_most(f"{fault}: folders left", len(kept_folders), "count", 0),
     ]
