@@ -8,7 +8,7 @@ OWNED = ASSAY_OWNER_PID=$$PPID
 # A benchmark that serves for itself keeps its service's record apart from `make deploy-all`'s.
 OWN_RUN_DIR = ASSAY_RUN_DIR=$(CURDIR)/.run
 
-.PHONY: help compare deploy-all serve quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak explore
+.PHONY: help compare deploy-all serve quantize loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving explore
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -60,3 +60,5 @@ bench-faults: setup ## kill, hang, fill and leave a service of its own: what do 
 	@$(OWNED) $(OWN_RUN_DIR)/faults $(CONTROL) -m loadtest.fault_bench $(if $(FAULTS),--faults $(FAULTS))
 bench-soak: setup ## MINUTES=60 of mixed load on a service of its own: is memory flat, is every answer right?
 	@$(OWNED) $(OWN_RUN_DIR)/soak $(CONTROL) -m loadtest.soak_bench $(if $(PLAN),--plan $(PLAN)) $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(MINUTES),--minutes $(MINUTES))
+bench-serving: setup ## what Ray Serve adds to an engine asked directly, side by side (PROFILE=1: where the time goes)
+	@$(OWNED) $(OWN_RUN_DIR)/serving $(CONTROL) -m loadtest.serving_bench $(if $(PLAN),--plan $(PLAN)) $(if $(PROFILE),--profile)
