@@ -19,7 +19,7 @@ from deploy.environments import python_of
 from eval.engine_bench.answer import AnswerError, count_tokens, tokens_per_second
 from eval.engine_bench.client import ClientError, closed_loop, post
 from quantize.artifact_check import check_artifact
-from services.child import EngineChild
+from services.child import EngineChild, EngineError
 from services.engine_log import EngineLog
 from services.engines.spec import EngineSpec, Launch
 
@@ -186,9 +186,15 @@ def _launch(spec: EngineSpec, workload: Workload, folder: Path) -> Launch:
 
 
 async def _start(child: EngineChild) -> None:
-    child.spawn()
+    """Start it, and once more on another port: somebody may have taken the first one meanwhile."""
     async with aiohttp.ClientSession() as session:
-        await child.wait_ready(session, _START_TIMEOUT_S)
+        try:
+            child.spawn()
+            await child.wait_ready(session, _START_TIMEOUT_S)
+        except EngineError:
+            child.stop()
+            child.spawn()
+            await child.wait_ready(session, _START_TIMEOUT_S)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from services.server.sequence import Sequence
 
 # Prompt tokens per step while others wait for their next token: a few decode steps' worth.
 _PREFILL_BESIDE_DECODE = 128
+# Prompt tokens that are not worth a pass of their own.
+_FEW_MORE = 8
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def compose(running: Running[Sequence], capacity: Capacity) -> tuple[Batch, list
         limit = min(limit, len(batch) + _PREFILL_BESIDE_DECODE)
     prompts = [sequence for sequence in running if sequence.is_prefilling]
     left = [len(sequence.request.prompt) - sequence.prefilled for sequence in prompts]
-    for sequence, room in zip(prompts, share_room(left, limit - len(batch)), strict=True):
+    shares = levelled(share_room(left, limit - len(batch)))
+    for sequence, room in zip(prompts, shares, strict=True):
         if room:
             rows_left = capacity.logits_rows - batch.rows
             segment = _add_prompt(batch, sequence, room, rows_left)
@@ -64,6 +67,17 @@ def share_room(wanted: Running[int], room: int) -> list[int]:
         shares[place] = min(wanted[place], room)
         room -= shares[place]
     return shares
+
+
+def levelled(shares: Running[int]) -> list[int]:
+    """The shares, with those that are a little larger than the least cut down to it.
+
+    Sequences with caches of their own are computed together as far as they have equally many
+    tokens; what one has more is another pass over the model. A few tokens wait for the next step,
+    where the others have their next tokens to decode.
+    """
+    least = min((share for share in shares if share), default=0)
+    return [least if least < share <= least + _FEW_MORE else share for share in shares]
 
 
 def _add_prompt(batch: Batch, sequence: Sequence, room: int, rows_left: int) -> Segment:

@@ -1,7 +1,7 @@
 import pytest
 
 from services.server.backend import Capacity
-from services.server.batching import compose, share_room
+from services.server.batching import compose, levelled, share_room
 from services.server.sampling import SamplingParameters
 from services.server.sequence import GenerationRequest, Sequence
 
@@ -60,7 +60,7 @@ def test_a_scored_prompt_never_asks_for_more_rows_than_there_are() -> None:
 
 
 def test_a_prompt_waits_with_its_last_token_when_no_row_is_left() -> None:
-    first, second = sequence(0, 8, scored=True), sequence(1, 3)
+    first, second = sequence(0, 20, scored=True), sequence(1, 3)
     batch, segments = compose([first, second], CAPACITY)
     assert batch.rows == 8
     assert second.prefilled == 2
@@ -94,3 +94,14 @@ def test_a_short_prompt_is_read_at_once_beside_a_long_one() -> None:
     long, short = sequence(0, 3000), sequence(1, 20)
     compose([long, short, decoding(2)], CAPACITY)
     assert (long.prefilled, short.prefilled) == (108, 20)
+
+
+def test_prompts_of_nearly_one_length_are_read_in_one_pass_and_their_last_tokens_later() -> None:
+    assert levelled([15, 17, 0, 23, 24]) == [15, 15, 0, 15, 24]
+    assert levelled([]) == []
+    first, second = sequence(0, 15), sequence(1, 17)
+    batch, _ = compose([first, second], CAPACITY)
+    assert len(batch) == 30
+    first.generated.append(7)
+    batch, _ = compose([first, second], CAPACITY)
+    assert batch.sequences == [0, 1, 1]
