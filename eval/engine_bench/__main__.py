@@ -10,7 +10,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR
@@ -63,7 +63,7 @@ def run(models: Sequence[str], threads: int) -> bool:
             bench = _bench(model, threads, Path(scratch))
             make(bench)
             _, scores = compare(bench)
-            figures += scores
+            figures += [replace(item, name=f"{name} {item.name}") for item in scores]
         workload = _workload(name, bench.artifact(VARIANT), threads)
         texts = read_texts(calibration_plan(BUNDLED, 1, 1).path)
         prompts = TextPrompts(model.folder, texts, workload.prompt_tokens)
