@@ -60,6 +60,8 @@ RAY_VARIABLES: Mapping[str, str] = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Serve starts a proxy anew that failed three checks; by default, that takes half a minute.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    # It kills one that is not ready in time, which a busy machine can miss in its 5 s.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
 }
 
 
@@ -89,13 +91,15 @@ def start_cluster(record: ServiceRecord, serving: Serving) -> None:
                 log_to_driver=False,
                 logging_level="warning",
             )
-            break
+            serve.start(http_options=HTTPOptions(host=bind_host(serving), port=serving.port))
+            return
         except Exception as error:  # noqa: BLE001 (Ray raises a bare Exception for a slow start)
             if attempt == RAY_ATTEMPTS:
                 raise DeployError(f"Ray did not start: {error}") from None
             print(f"host: Ray did not start ({error}); trying again", flush=True)
+            if ray.is_initialized():
+                serve.shutdown()
             ray.shutdown()
-    serve.start(http_options=HTTPOptions(host=bind_host(serving), port=serving.port))
 
 
 def own_targets(plan: Plan) -> list[RunTarget]:

@@ -21,7 +21,7 @@ from deploy.lock import hold
 from deploy.plan import DEFAULT_PLAN, Plan
 from deploy.service import RUN_DIR
 from loadtest.locust_process import ROOT, LoadTestError
-from loadtest.null_server import TPOT_S, TTFT_S
+from loadtest.null_server import TPOT_S
 from loadtest.own_service import own_plan
 from loadtest.serving_bench.client import Block, Outcome
 from loadtest.serving_bench.cpu_use import busiest, cpu_s, microseconds_per_token, sampler
@@ -34,7 +34,7 @@ from loadtest.serving_bench.figures import (
     figures_of,
     table,
 )
-from loadtest.serving_bench.null_engine import NAME
+from loadtest.serving_bench.null_engine import NAME, TTFT_S
 from loadtest.serving_bench.service import BenchService, bench_service
 from quantize.bench_figures import BENCH_DIR, Figure, write_figures
 from services.child import free_port
