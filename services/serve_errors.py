@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from services.asgi import Message, Receive, Scope, Send, send_error
+from services.asgi import Message, Receive, Scope, Send, header, request_id, send_response
 from services.errors import RequestError
 from services.front import HEALTH
 from services.keys import Keyring
@@ -46,24 +46,42 @@ class ServeErrors:
         """Refuse what brings no key, and pass everything else through."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)  # type: ignore[no-any-return]
-        path = scope["path"]
+        path, identity = scope["path"], _identify(scope)
         if path != SERVE_HEALTH and not path.endswith(HEALTH):
             try:
                 self._keyring.check(scope["headers"])
             except RequestError as error:
-                return await send_error(send, error)
+                return await _refuse(send, error, identity)
         if path == SERVE_ROUTES:
-            return await send_error(send, RequestError(404, _MESSAGES[404][1]))
+            return await _refuse(send, RequestError(404, _MESSAGES[404][1]), identity)
         if path == SERVE_HEALTH:
             return await self._app(scope, receive, send)  # type: ignore[no-any-return]
-        return await self._app(scope, receive, _Translation(send).send)  # type: ignore[no-any-return]
+        translation = _Translation(send, identity)
+        return await self._app(scope, receive, translation.send)  # type: ignore[no-any-return]
+
+
+def _identify(scope: Scope) -> bytes:
+    """The request's id; one without gets it here, and Serve's own middleware behind us finds it."""
+    given = header(scope["headers"], b"x-request-id")
+    identity = (given or request_id(scope)).encode("latin-1")
+    if given is None:
+        scope["headers"] = [*scope["headers"], (b"x-request-id", identity)]
+    return identity
+
+
+async def _refuse(send: Send, error: RequestError, identity: bytes) -> None:
+    body = error.body()
+    length = (b"content-length", str(len(body)).encode())
+    headers = [*error.headers(), length, (b"x-request-id", identity)]
+    await send_response(send, error.status, headers, body)
 
 
 class _Translation:
     """Passes an answer on, but for a plain-text error: that one is told anew."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, identity: bytes) -> None:
         self._send = send
+        self._identity = identity
         self._error: RequestError | None = None
 
     async def send(self, message: Message) -> None:
@@ -73,7 +91,7 @@ class _Translation:
         if self._error is None:
             await self._send(message)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            await send_error(self._send, self._error)
+            await _refuse(self._send, self._error, self._identity)
 
 
 def _plain_error(start: Message) -> RequestError | None:

@@ -73,6 +73,26 @@ async def test_serves_own_routes_are_behind_the_keys_but_for_health(key: str | N
     assert (await ask(app, "/-/routes"))[0] == 404
 
 
+@pytest.mark.parametrize("given", [[], [(b"x-request-id", b"abc-1")]])
+@pytest.mark.parametrize("key", [KEY, "another"])
+async def test_an_error_has_the_id_that_serve_finds_behind_it(
+    given: list[tuple[bytes, bytes]], key: str
+) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {key}".encode()), *given]
+    scope: Message = {"type": "http", "path": "/x", "headers": headers}
+    ring = Keyring(digests=(digest_of(KEY),))
+    app = server(500, b"text/plain", b"Traceback")
+    await ServeErrors(app, keyring=ring)(scope, None, send)  # type: ignore[arg-type]
+    told = [value for name, value in sent[0]["headers"] if name == b"x-request-id"]
+    assert told == [value for name, value in scope["headers"] if name == b"x-request-id"]
+    assert told == [b"abc-1"] if given else told[0].startswith(b"req-")
+
+
 def test_serve_finds_the_middleware_with_the_keys_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
