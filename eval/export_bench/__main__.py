@@ -69,11 +69,11 @@ def tool_figures(scores: Scores) -> list[Figure]:
 
 def print_table(figures: Sequence[Figure]) -> None:
     """One line per figure: the difference, its limit, and what bfloat16 alone moves."""
-    print(f"{'mean difference of a token, nats':<64}{'value':>10}{'limit':>10}{'bf16':>10}")
+    print(f"{'mean difference of a token, nats':<68}{'value':>10}{'limit':>10}{'bf16':>10}")
     for figure in figures:
         mark = "" if figure.met else "  !"
         print(
-            f"{figure.name:<64}{figure.value:>10.5f}{figure.limit or 0:>10.5f}"
+            f"{figure.name:<68}{figure.value:>10.5f}{figure.limit or 0:>10.5f}"
             f"{figure.against or 0:>10.5f}{mark}"
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from quantize.checkpoint.schemes import InputKind
+from quantize.checkpoint.input_kinds import InputKind
 from quantize.number_formats.block_scaled import (
     ScaleRule,
     round_mxfp4,

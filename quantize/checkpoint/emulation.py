@@ -6,8 +6,8 @@ float32: so nothing but the format's own rounding is in the result. The price is
 weight. ``dtype`` bfloat16 is there to be held against tools whose own emulation rounds to it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from quantize.checkpoint.activations import CacheRounding, InputRounding
 from quantize.checkpoint.decode import SafetensorsArtifact
 from quantize.checkpoint.experts import split_experts
 from quantize.checkpoint.gguf_weights import gguf_weights
+from quantize.checkpoint.input_kinds import InputKind
 from quantize.checkpoint.schemes import CheckpointError
 from quantize.weight_measures import GGUF_NAME
 
@@ -44,13 +45,14 @@ def load_emulated(
     attention: str | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    round_inputs: bool = True,
+    kept_inputs: Collection[InputKind] = (),
 ) -> EmulatedModel:
     """Build an artifact's model; blocks while every tensor is read and decoded.
 
     ``attention`` names the attention function of a caller that keeps the cache itself, and rounds
-    it; by default the model does so in its own forward pass. Without ``round_inputs`` only the
-    weights are as stored, which is what an engine computes that lacks the format's arithmetic.
+    it; by default the model does so in its own forward pass. Inputs that are to be rounded in one
+    of the ways of ``kept_inputs`` are left as they are, as an engine leaves them that lacks a
+    format's arithmetic and only shrinks its weights.
 
     Raises:
         CheckpointError: the artifact holds something that is not understood, lacks a weight of
@@ -60,8 +62,7 @@ def load_emulated(
     stored = SafetensorsArtifact(artifact)
     model = _empty_model(artifact, attention or rounded_attention.register(), dtype)
     _fill(model, stored.weights(), torch.device(device), dtype)
-    if round_inputs:
-        _round_inputs(model, stored.input_roundings)
+    _round_inputs(model, stored.input_roundings, kept_inputs)
     if attention is None:
         rounded_attention.attach(model, stored.cache_roundings)
     return EmulatedModel(
@@ -148,8 +149,16 @@ def _fill(
     model.to(device)
 
 
-def _round_inputs(model: PreTrainedModel, roundings: Mapping[str, InputRounding]) -> None:
+def _round_inputs(
+    model: PreTrainedModel,
+    roundings: Mapping[str, InputRounding],
+    kept: Collection[InputKind],
+) -> None:
     for name, rounding in roundings.items():
+        if rounding.kind in kept:
+            rounding = replace(rounding, kind="none")
+        if not rounding.changes_inputs:
+            continue
         module = model.get_submodule(name)
         assert isinstance(module, nn.Linear), name
         placed = rounding.to(module.weight.device)

@@ -13,13 +13,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from quantize.checkpoint.input_kinds import InputKind
 from quantize.number_formats.integer_groups import GptqFormat
-
-InputKind = Literal[
-    "none", "fp8", "fp8-token", "int8", "int8-token", "nvfp4", "mxfp4", "mxfp8", "unknown"
-]
 
 
 class CheckpointError(ValueError):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from quantize.checkpoint.input_kinds import InputKind
+
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -12,13 +14,13 @@ class _File(BaseModel):
 class ArtifactToScore(_File):
     """An artifact; ``proof`` is what its tool's model in memory said (safetensors), if it did.
 
-    ``keep_inputs`` asks as well for what its weights give with inputs that nothing rounds.
+    ``kept_inputs`` asks as well for what it gives when inputs are not rounded in those ways.
     """
 
     recipe: str
     artifact: Path
     proof: Path | None = None
-    keep_inputs: bool = False
+    kept_inputs: tuple[InputKind, ...] = ()
 
 
 class ScoreRequest(_File):
@@ -47,17 +49,24 @@ class Distance(_File):
     reference_rms: float
 
 
+class KeptScored(_File):
+    """``Scored``'s values where some inputs are left as they are."""
+
+    logprobs: list[list[float]]
+    bf16_rounding: Distance
+
+
 class Scored(_File):
     """``logprobs`` ``(sequences, tokens - 1)`` of the decoded artifact in float32, in nats.
 
-    ``inputs_kept`` are the same with the inputs of its layers left as they are, where asked for.
+    ``inputs_kept`` is the same artifact with inputs left as they are, where that was asked for.
     ``to_tool`` is its distance to the tool's own model in memory, ``bf16_rounding`` to itself
     computed in bfloat16: the yardstick. A value next to the border of two codes falls to either
     side by the last bit of what came before, so no two ways of computing agree better than that.
     """
 
     logprobs: list[list[float]]
-    inputs_kept: list[list[float]] | None = None
+    inputs_kept: KeptScored | None = None
     to_tool: Distance | None
     bf16_rounding: Distance
 

@@ -16,7 +16,14 @@ from torch import Tensor
 from quantize.calibration import CalibrationPlan
 from quantize.calibration_tokens import calibration_tokens
 from quantize.checkpoint.emulation import load_any, load_emulated
-from quantize.checkpoint.score_files import ArtifactToScore, Distance, Scored, ScoreRequest, Scores
+from quantize.checkpoint.score_files import (
+    ArtifactToScore,
+    Distance,
+    KeptScored,
+    Scored,
+    ScoreRequest,
+    Scores,
+)
 
 
 def token_scores(logits: Tensor, ids: Tensor) -> Tensor:
@@ -65,16 +72,24 @@ def _score(item: ArtifactToScore, config: Path, ids: Tensor) -> Scored:
         proof = load_file(item.proof)
         to_tool = distance(logits_of(exact, proof["ids"]), proof["logits"], proof["ids"])
     del exact
-    kept = None
-    if item.keep_inputs:
-        plain = load_emulated(item.artifact, round_inputs=False).model
-        kept = token_scores(logits_of(plain, ids), ids).tolist()
-        del plain
     rounded = logits_of(load_any(item.artifact, config, torch.bfloat16), ids)
     return Scored(
         logprobs=token_scores(logits, ids).tolist(),
-        inputs_kept=kept,
+        inputs_kept=_score_kept(item, ids) if item.kept_inputs else None,
         to_tool=to_tool,
+        bf16_rounding=distance(rounded, logits, ids),
+    )
+
+
+def _score_kept(item: ArtifactToScore, ids: Tensor) -> KeptScored:
+    logits, rounded = (
+        logits_of(
+            load_emulated(item.artifact, dtype=dtype, kept_inputs=item.kept_inputs).model, ids
+        )
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    return KeptScored(
+        logprobs=token_scores(logits, ids).tolist(),
         bf16_rounding=distance(rounded, logits, ids),
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from quantize.artifact_check import check_artifact
+from quantize.checkpoint.input_kinds import InputKind
 from quantize.checkpoint.score_files import ArtifactToScore, ScoreRequest, Scores
 from quantize.end_tokens import end_tokens
 from quantize.tool_process import ROOT, environment_python
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.engine
 
 RECIPES = ("bf16", "fp8-kv", "nvfp4", "gguf-bf16")
 SERVED = "nvfp4"
+KEPT: dict[str, tuple[InputKind, ...]] = {"nvfp4": ("nvfp4",), "fp8-kv": ("nvfp4",)}
 SERVER_NATS = 1e-4
 GGUF_NATS = 1e-5
 START_TIMEOUT_S = 400
@@ -63,7 +65,7 @@ def scores(artifacts: dict[str, Path], text: Path, tmp_path_factory: pytest.Temp
         sequence_length=64,
         artifacts=tuple(
             ArtifactToScore(
-                recipe=name, artifact=artifacts[name].resolve(), keep_inputs=name == SERVED
+                recipe=name, artifact=artifacts[name].resolve(), kept_inputs=KEPT.get(name, ())
             )
             for name in RECIPES
         ),
@@ -151,5 +153,8 @@ def test_rounding_moves_the_scores_by_what_the_formats_cost(scores: Scores) -> N
 def test_kept_inputs_cost_less_than_rounded_ones(scores: Scores) -> None:
     exact, nvfp4 = np.array(scores.scored["bf16"].logprobs), scores.scored["nvfp4"]
     assert nvfp4.inputs_kept is not None
-    weights_alone = float(np.abs(np.array(nvfp4.inputs_kept) - exact).mean())
+    weights_alone = float(np.abs(np.array(nvfp4.inputs_kept.logprobs) - exact).mean())
+    untouched = scores.scored["fp8-kv"]
+    assert untouched.inputs_kept is not None
+    assert untouched.inputs_kept.logprobs == untouched.logprobs
     assert 1e-3 < weights_alone < float(np.abs(np.array(nvfp4.logprobs) - exact).mean())
