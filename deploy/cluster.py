@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,24 +24,20 @@ from ray.serve.exceptions import RayServeException
 
 from deploy.api_keys import forget_keys, require_keys
 from deploy.cluster_check import application_name
-from deploy.existing_cluster import (
-    check_cluster,
-    connect,
-    runtime_env,
-    start_serve,
-    withdraw,
-)
+from deploy.existing_cluster import check_cluster, connect, runtime_env, start_serve, withdraw
 from deploy.ingress import LOOPBACK, NO_HAPROXY, SWITCH, bind_host, ingress_variables
 from deploy.lifeline import terminate_as_interrupt
 from deploy.placement import demands
 from deploy.plan import Plan, Serving
-from deploy.serve_app import (
-    GATEWAY,
-    gateway_application,
-    open_limit,
-    variant_application,
+from deploy.serve_app import GATEWAY, gateway_application, open_limit, variant_application
+from deploy.service import (
+    MARK,
+    DeployError,
+    ServiceRecord,
+    kill_processes,
+    remove_record,
+    write_record,
 )
-from deploy.service import MARK, DeployError, ServiceRecord, remove_record, write_record
 from deploy.settings import GATEWAY_ROUTE, gateway_settings, replica_settings, route_of
 from services.keys import digest_of
 
@@ -97,9 +94,19 @@ def start_cluster(record: ServiceRecord, serving: Serving) -> None:
             if attempt == RAY_ATTEMPTS:
                 raise DeployError(f"Ray did not start: {error}") from None
             print(f"host: Ray did not start ({error}); trying again", flush=True)
-            if ray.is_initialized():
-                serve.shutdown()
-            ray.shutdown()
+            _clear_attempt(record)
+
+
+def _clear_attempt(record: ServiceRecord) -> None:
+    """End what a start that failed has left.
+
+    Ray forgets a node that was too slow to start: its processes would stay beside the next one's.
+    """
+    if ray.is_initialized():
+        with suppress(RayError, RayServeException, TimeoutError):
+            serve.shutdown()
+    ray.shutdown()
+    kill_processes(record.deployment, record.ray_folder)
 
 
 def own_targets(plan: Plan) -> list[RunTarget]:

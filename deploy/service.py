@@ -126,6 +126,13 @@ def processes_of(deployment: str, ray_folder: str) -> list[psutil.Process]:
 
 def sweep(deployment: str, ray_folder: str) -> int:
     """Kill every process of a deployment whose host is gone; returns how many there were."""
+    count = kill_processes(deployment, ray_folder)
+    _remove(ray_folder)
+    return count
+
+
+def kill_processes(deployment: str, ray_folder: str) -> int:
+    """Kill every process of a deployment but this one; returns how many there were."""
     count = 0
     while processes := processes_of(deployment, ray_folder):
         for process in processes:
@@ -135,7 +142,6 @@ def sweep(deployment: str, ray_folder: str) -> int:
                 continue
         psutil.wait_procs(processes, timeout=5)
         count += len(processes)
-    _remove(ray_folder)
     return count
 
 
