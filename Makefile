@@ -37,7 +37,7 @@ prometheus: $(READY) ## watch what runs with Debian's Prometheus, at http://127.
 $(READY):
 	@echo "nothing is installed yet: run \`make setup\` first" >&2; exit 2
 setup:           ## make the environments under .venvs/
-	@$(OWNED) $(PYTHON) -m deploy.environments $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
+	@$(OWNED) $(PYTHON) -m deploy.installer $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
 test: setup      ## the whole test suite, with real engines
 	@$(CONTROL) -m pytest
 test-fast: setup ## the tests that start no engine

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR
 from deploy.command_line import run_command
-from deploy.environments import set_up
+from deploy.installer import set_up
 from eval.engine_bench.client_pace import client_figure
 from eval.engine_bench.figures import Row, figure, rows, table
 from eval.engine_bench.measure import Cell, Workload, measure, serving

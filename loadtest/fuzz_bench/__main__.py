@@ -18,8 +18,8 @@ from pathlib import Path
 import aiohttp
 
 from deploy.command_line import run_command
-from deploy.environments import set_up
 from deploy.health import health
+from deploy.installer import set_up
 from deploy.service import processes_of
 from loadtest.fuzz_bench.campaign import (
     Finding,

@@ -30,7 +30,7 @@ def ours(services: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.engine
 def test_it_keeps_the_compose_specification() -> None:
     if not is_finished(ENVIRONMENTS["compose"]):
-        pytest.skip("the environment `compose` is not made (python -m deploy.environments compose)")
+        pytest.skip("the environment `compose` is not made (python -m deploy.installer compose)")
     check = [str(python_of("compose")), str(ROOT / "tests" / "deploy" / "check_compose.py")]
     done = subprocess.run([*check, str(COMPOSE)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

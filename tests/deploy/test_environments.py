@@ -1,7 +1,6 @@
-"""The installer: what it recognises, what it refuses, what it passes on from pip to uv."""
+"""The environments: their pins, what makes one finished, and pip's settings said again to uv."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from deploy.environments import (
     DEFAULT,
     ENVIRONMENTS,
     PINS,
-    SetupError,
-    check_system,
     is_finished,
 )
 from deploy.pip_configuration import parse_pip_config, torch_backend, uv_settings
@@ -69,21 +66,6 @@ def test_an_environment_upon_another_is_made_anew_when_that_one_is(
 def test_set_up_makes_no_optional_environment_by_itself() -> None:
     assert "llamacpp" in environments.DEFAULT
     assert "peers" not in environments.DEFAULT
-
-
-def test_a_missing_compiler_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    with pytest.raises(SetupError, match="build-essential"):
-        check_system([ENVIRONMENTS["llamacpp"]])
-
-
-def test_too_little_disk_is_refused_before_anything_is_installed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(environments, "FREE_GIB", 10**9)
-    with pytest.raises(SetupError, match="GiB free"):
-        check_system([ENVIRONMENTS["control"]])
-    check_system([])
 
 
 def test_pips_settings_are_said_again_to_uv() -> None:
