@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from deploy.api_keys import forget_keys
 from deploy.artifacts import make_artifacts
 from deploy.lock import hold
 from deploy.plan import Plan, load_plan, plan_path
@@ -35,18 +36,25 @@ class OwnService:
 def own_plan(name_or_path: str, variants: Sequence[str] | None, port: int) -> Plan:
     """A plan on another port, kept as a file for the host process; ``variants`` None: all.
 
+    It listens on loopback without keys, whatever the plan and the user's environment say: a
+    benchmark's clients send none.
+
     Raises:
         PlanError: there is no such plan, or it cannot be used.
     """
     content = yaml.safe_load(plan_path(name_or_path).read_text())
-    content.setdefault("serving", {})["port"] = port
+    serving = {**(content.get("serving") or {}), "host": "127.0.0.1", "port": port}
+    serving.pop("api_keys_file", None)
+    content["serving"] = serving
     if variants is not None:
         content |= {"variants": list(variants), "baseline": variants[0]}
     RUN_DIR.mkdir(parents=True, exist_ok=True)
     temporary = (RUN_DIR / "plan.yaml").with_suffix(".partial")
     temporary.write_text(yaml.safe_dump(content, sort_keys=False))
     temporary.replace(RUN_DIR / "plan.yaml")
-    return load_plan(str(RUN_DIR / "plan.yaml"))
+    plan = load_plan(str(RUN_DIR / "plan.yaml"))
+    forget_keys(plan.serving)
+    return plan
 
 
 @contextmanager

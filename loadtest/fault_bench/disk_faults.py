@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deploy.artifacts import artifact_of, quantize_command, source_model
 from deploy.environments import ROOT
+from deploy.service import RUN_DIR
 from loadtest.fault_bench.recovery import at_most, ready
 from loadtest.fault_bench.small_disk import small_disk
 from loadtest.fault_bench.stage import FaultError, Stage
@@ -117,7 +118,7 @@ async def fill_results(stage: Stage) -> list[Figure]:
     folder = run_directory(plan)
     if folder.exists():
         raise FaultError(f"{folder} exists: it would be hidden; move it away")
-    plan_file = Path(os.environ["ASSAY_RUN_DIR"]) / "plan.yaml"
+    plan_file = RUN_DIR / "plan.yaml"
     command = [sys.executable, "-m", "loadtest", "--plan", str(plan_file)]
     command += ["--variants", stage.neighbour]
     try:

@@ -6,7 +6,6 @@ that is measured beyond it was added; vLLM shows what that means for a real one.
 """
 
 import argparse
-import os
 import random
 import subprocess
 import sys
@@ -55,7 +54,6 @@ class Bench:
     """One service under measurement."""
 
     service: BenchService
-    key: str | None
     say: Say
 
     def block(self, engine: str, way: str, concurrency: int, number: int) -> Block:
@@ -67,7 +65,7 @@ class Bench:
         return Block(
             port=child.port if direct else self.service.port,
             path=f"{prefix}/v1/completions",
-            key=child.key if direct else self.key,
+            key=child.key if direct else None,
             model=engine,
             concurrency=concurrency,
             warmup_s=WARMUP_S,
@@ -132,15 +130,21 @@ def run_client(block: Block) -> Outcome:
     Raises:
         LoadTestError: it failed, or a request did.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "loadtest.serving_bench.client"],
-        input=block.model_dump_json(),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-        timeout=block.duration_s + 300,
-    )
+    timeout_s = block.duration_s + 300
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "loadtest.serving_bench.client"],
+            input=block.model_dump_json(),
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise LoadTestError(
+            f"{block.model} at c={block.concurrency}: not answered within {timeout_s:.0f} s"
+        ) from None
     if done.returncode:
         raise LoadTestError(f"the client failed: {done.stderr[-500:]}")
     outcome = Outcome.model_validate_json(done.stdout)
@@ -154,7 +158,7 @@ def measure(
     service: BenchService, engines: Sequence[str], rounds: int, profile: bool, say: Say
 ) -> tuple[list[Figure], list[Measured]]:
     """Every level of every engine; a missed limit is followed by a profile."""
-    bench = Bench(service=service, key=None, say=say)
+    bench = Bench(service=service, say=say)
     figures: list[Figure] = []
     measured: list[Measured] = []
     for engine, concurrency in _levels(engines):
@@ -184,9 +188,6 @@ def bench_plan(name_or_path: str, engines: Sequence[str]) -> Plan:
 
 def _bench(arguments: argparse.Namespace) -> None:
     engines = [name for name in arguments.engines.split(",") if name]
-    # The benchmark's own service listens on loopback, without keys.
-    for name in ("ASSAY_API_KEYS", "ASSAY_API_KEY"):
-        os.environ.pop(name, None)
 
     def say(line: str) -> None:
         print(line, flush=True)

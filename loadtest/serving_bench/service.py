@@ -53,13 +53,14 @@ class BenchService:
         }
         found["engines"] = list(engines.values())
         for process in processes_of(self.record.deployment, self.record.ray_folder):
-            name = process.name()
             if process.pid in engines:
                 continue
-            role = "HAProxy" if name.startswith("haproxy") else "Ray"
-            found["replicas" if "ServeReplica" in " ".join(process.cmdline()) else role].append(
-                process
-            )
+            try:
+                role = "HAProxy" if process.name().startswith("haproxy") else "Ray"
+                role = "replicas" if "ServeReplica" in " ".join(process.cmdline()) else role
+            except psutil.Error:
+                continue  # One of Ray's idle workers, which come and go.
+            found[role].append(process)
         return found
 
 
