@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loadtest.completion import DONE
+from loadtest.completion import DONE, is_openai_error
 
 Ending = Literal["finished", "error", "broken", "hung"]
 
@@ -23,15 +23,6 @@ class Outcome:
     detail: str
     sent_s: float
     end_s: float
-
-
-def is_openai_error(body: bytes) -> bool:
-    """Whether a body (or an event's data) is OpenAI's error JSON with a message and a type."""
-    try:
-        error = json.loads(body)["error"]
-        return isinstance(error["message"], str) and isinstance(error["type"], str)
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def whole_ending(status: int, body: bytes) -> tuple[Ending, str]:

@@ -12,10 +12,12 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
+import psutil
 
 from deploy.command_line import run_command
 from deploy.health import health
@@ -28,7 +30,7 @@ from loadtest.fuzz_bench.campaign import (
     fuzz_schema,
     fuzz_sockets,
 )
-from loadtest.fuzz_bench.mutations import CHAT, COMPLETIONS, valid_bodies
+from loadtest.fuzz_bench.mutations import CHAT, COMPLETIONS, Body, valid_bodies
 from loadtest.own_service import OwnService, own_service
 from quantize.bench_figures import BENCH_DIR, Figure, write_figures
 
@@ -39,8 +41,6 @@ LEAST_REQUESTS = 10_000
 BODIES_SHARE, SOCKETS_SHARE = 0.8, 0.2
 EXAMPLES = 120
 SHOWN = 60
-# Processes of the deployment that must be the same before and after.
-LASTING = ("replica", "engine")
 
 
 def _say(line: str) -> None:
@@ -48,26 +48,42 @@ def _say(line: str) -> None:
 
 
 def lasting_processes(service: OwnService) -> set[tuple[int, float]]:
-    """Pids and births of the deployment's processes."""
-    record = service.record
-    return {
-        (process.pid, process.create_time())
-        for process in processes_of(record.deployment, record.ray_folder)
-    }
+    """Pids and births of the deployment's processes, without idle workers: those come and go."""
+    found = set()
+    for process in processes_of(service.record.deployment, service.record.ray_folder):
+        with suppress(psutil.Error):
+            if process.cmdline()[:1] != ["ray::IDLE"]:
+                found.add((process.pid, process.create_time()))
+    return found
 
 
 async def good_answers(url: str, variants: Sequence[str]) -> list[str]:
     """What is wrong with the answers to good requests, on every route; empty: nothing."""
-    wrong = []
+    asked = [
+        (prefix + route, body)
+        for variant in variants
+        for route in (COMPLETIONS, CHAT)
+        for prefix in ("", f"/{variant}")
+        for body in valid_bodies(variant, route)
+    ]
     async with aiohttp.ClientSession() as session:
-        for variant in variants:
-            for route in (COMPLETIONS, CHAT):
-                for prefix in ("", f"/{variant}"):
-                    for body in valid_bodies(variant, route):
-                        async with session.post(url + prefix + route, json=body) as answer:
-                            if answer.status != 200 or not (await answer.json())["choices"]:
-                                wrong.append(f"{prefix}{route}: {answer.status} for {body}")
-    return wrong
+        faults = [await _good_fault(session, url + path, body) for path, body in asked]
+    return [
+        f"{path}: {fault} for {body}"
+        for (path, body), fault in zip(asked, faults, strict=True)
+        if fault is not None
+    ]
+
+
+async def _good_fault(session: aiohttp.ClientSession, url: str, body: Body) -> str | None:
+    """What is wrong with the answer to a good request; None: nothing."""
+    try:
+        async with session.post(url, json=body) as answer:
+            if answer.status != 200:
+                return str(answer.status)
+            return None if (await answer.json()).get("choices") else "no choices"
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        return repr(error)
 
 
 def campaign(service: OwnService, requests: int, seed: int) -> Tally:
@@ -149,7 +165,9 @@ def _bench(arguments: argparse.Namespace) -> bool:
         tally = campaign(service, arguments.requests, arguments.seed)
         wrong = asyncio.run(good_answers(service.url, variants))
         gone = before - lasting_processes(service)
-        restarts = sum(state["restarts"] for state in health(service.url).values())
+        states = health(service.url)
+        # A variant that says nothing any more counts as restarted, too.
+        restarts = sum(states.get(name, {}).get("restarts", 1) for name in variants)
     figures = figures_of(tally, restarts, len(gone), wrong, LEAST_REQUESTS)
     _say(f"\n{counts_table(tally)}\n")
     told(tally.findings, _say)

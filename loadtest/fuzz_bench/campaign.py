@@ -6,7 +6,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ from loadtest.fuzz_bench.wire import Draw
 
 CONCURRENCY = 6
 # A stuck schemathesis must not hold the benchmark for ever.
-SCHEMATHESIS_TIMEOUT_S = 3600
+SCHEMATHESIS_TIMEOUT_S = 3600.0
 _SHOWN_BYTES = 2000
 
 
@@ -165,38 +165,21 @@ def fuzz_schema(url: str, tally: Tally, examples: int, seed: int, folder: Path) 
     schema, rows, log = folder / "openapi.json", folder / "rows.jsonl", folder / "schemathesis.log"
     schema.write_text(json.dumps(document(tally.variants)))
     rows.touch()
-    program = str(python_of("fuzz").parent / "schemathesis")
-    command = [
-        *(program, "run", str(schema), "--url", url, "--seed", str(seed), "--workers", "2"),
-        *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
-        *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples)),
-        *("--request-timeout", str(ANSWER_TIMEOUT_S), "--continue-on-failure", "--no-shrink"),
-        *("--suppress-health-check", "all", "--warnings", "off", "--no-color"),
-    ]
     variables = {
         **os.environ,
         "SCHEMATHESIS_HOOKS": "loadtest.fuzz_bench.schemathesis_hooks",
         "ASSAY_FUZZ_ROWS": str(rows),
         "PYTHONPATH": str(ROOT),
     }
-    with log.open("wb") as stream:
-        done = subprocess.run(
-            guarded(command),
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=variables,
-            start_new_session=True,
-            timeout=SCHEMATHESIS_TIMEOUT_S,
-            check=False,
-        )
+    command = _schemathesis(schema, url, examples, seed)
+    fault = run_to_end(command, variables, log, SCHEMATHESIS_TIMEOUT_S)
     for line in rows.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         tally.count("schemathesis", row["path"], row["status"])
         if row["faults"]:
             tally.findings.append(Finding(source="schemathesis", **row))
     words = log.read_text(errors="replace")
-    if done.returncode:
+    if fault is not None:
         tally.findings.append(
             Finding(
                 source="schemathesis",
@@ -204,9 +187,47 @@ def fuzz_schema(url: str, tally: Tally, examples: int, seed: int, folder: Path) 
                 method="?",
                 path="/…",
                 status=0,
-                faults=[f"exit code {done.returncode}"],
+                faults=[fault],
                 asked="",
                 answered=words[-6000:],
             )
         )
     return words.strip().splitlines()[-1] if words.strip() else "no output"
+
+
+def _schemathesis(schema: Path, url: str, examples: int, seed: int) -> list[str]:
+    program = str(python_of("fuzz").parent / "schemathesis")
+    return [
+        *(program, "run", str(schema), "--url", url, "--seed", str(seed), "--workers", "2"),
+        *("--checks", "not_a_server_error,status_code_conformance,content_type_conformance"),
+        *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples)),
+        *("--request-timeout", str(ANSWER_TIMEOUT_S), "--continue-on-failure", "--no-shrink"),
+        *("--suppress-health-check", "all", "--warnings", "off", "--no-color"),
+    ]
+
+
+def run_to_end(
+    command: Sequence[str], variables: Mapping[str, str], log: Path, timeout_s: float
+) -> str | None:
+    """Run a tool to its end, or for so long; returns why it failed, None where it did not.
+
+    It runs in its log's folder. Nothing of it is left, whatever ends the wait.
+    """
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            guarded(command),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+            env=variables,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return f"no end after {timeout_s:.0f} s"
+        finally:
+            # Its guard ends the whole process group, and could not if it were killed itself.
+            process.terminate()
+            process.wait()
+    return f"exit code {code}" if code else None

@@ -1,12 +1,14 @@
 """One fuzzed request with its answer, and what must never be true of an answer.
 
-Standard library alone: schemathesis's environment imports this too.
+Nothing beyond the standard library: schemathesis's environment imports this too.
 """
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from loadtest.completion import is_openai_error
 
 TRACEBACK = re.compile(rb"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+")
 # The server's fault wherever it is told, in a stream as well.
@@ -63,15 +65,6 @@ def _content_faults(exchange: Exchange) -> list[str]:
     return []
 
 
-def is_openai_error(body: bytes) -> bool:
-    """Whether a body is OpenAI's error JSON: an object with a message and a type."""
-    try:
-        error = json.loads(body)["error"]
-        return all(isinstance(error[key], str) for key in ("message", "type"))
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
@@ -95,7 +88,11 @@ def _stream_faults(body: bytes) -> list[str]:
         for event in events
         if event != b"[DONE]" and not _is_strict_json(event)
     ]
-    told = [json.loads(event)["error"] for event in events if event.startswith(b'{"error"')]
+    told = [
+        json.loads(event)["error"]
+        for event in events
+        if event.startswith(b'{"error"') and _is_strict_json(event)
+    ]
     for error in told:
         code = error.get("code") if isinstance(error, dict) else None
         if not isinstance(code, int) or code >= FIRST_SERVER_ERROR:

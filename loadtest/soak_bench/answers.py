@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from loadtest.completion import DONE, error_message
+from loadtest.completion import DONE, error_message, is_openai_error
 from loadtest.soak_bench.mix import PlannedRequest
 from loadtest.sse import SseParser
 
@@ -63,7 +63,7 @@ class Answer:
         if not self.request_id:
             return "the answer has no x-request-id"
         if self.status != 200:
-            return None if _is_openai_error(self._body()) else f"no OpenAI error: {self._told()}"
+            return None if is_openai_error(self._body()) else f"no OpenAI error: {self._told()}"
         if self._stream and (not self._events or self._events[-1] != DONE):
             return f"the stream does not end with [DONE]: {self._told()}"
         return self._miscount(request)
@@ -87,12 +87,3 @@ class Answer:
 
     def _told(self) -> str:
         return error_message(self._events[-1] if self._events else self._body())
-
-
-def _is_openai_error(body: bytes) -> bool:
-    """Whether a body is OpenAI's error JSON with a message and a type."""
-    try:
-        error = json.loads(body)["error"]
-        return all(isinstance(error[key], str) for key in ("message", "type"))
-    except (ValueError, KeyError, TypeError):
-        return False

@@ -3,7 +3,6 @@
 from loadtest.fault_bench.outcomes import (
     Outcome,
     counted,
-    is_openai_error,
     stream_ending,
     whole_ending,
 )
@@ -29,7 +28,7 @@ def test_a_refusal_is_an_error_only_as_openais_json() -> None:
     assert whole_ending(503, ERROR) == ("error", "503 the engine broke off")
     assert whole_ending(503, b"Service Unavailable")[0] == "broken"
     assert whole_ending(200, b"{}") == ("finished", "")
-    assert not is_openai_error(b'{"error": "text"}')
+    assert whole_ending(400, b'{"error": "text"}')[0] == "broken"
 
 
 def test_endings_are_counted_with_those_that_did_not_occur() -> None:

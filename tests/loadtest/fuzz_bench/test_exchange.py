@@ -33,6 +33,7 @@ def test_a_good_answer_a_refusal_and_a_stream_have_no_fault() -> None:
         (replace(GOOD, status=0, headers={}, body=b"", broke="closed"), "no answer (closed)"),
         (replace(GOOD, headers=EVENTS, body=b'data: {"a": 1}\n\n'), "a stream without an end"),
         (replace(GOOD, headers=EVENTS, body=b""), "a stream without events"),
+        (replace(GOOD, headers=EVENTS, body=b'data: {"error"\n\n'), "an event that is no JSON"),
         (
             replace(GOOD, headers=EVENTS, body=b'data: {"error": {"code": 500}}\n\n'),
             "a server's error in the stream (500)",
