@@ -61,14 +61,17 @@ async def leave(stage: Stage) -> list[Figure]:
     watched = {"replica": stage.replica(), "engine": stage.engine()}
     kept: dict[str, list[Usage]] = {name: [] for name in watched}
     tasks: dict[str, list[float]] = {name: [] for name in watched}
-    idle_s = []
+    idle_s, in_flight = [], []
     for _ in range(ROUNDS):
-        idle_s.append(await _leave_once(stage))
+        left, after_s = await _leave_once(stage)
+        in_flight.append(left)
+        idle_s.append(after_s)
         for name, process in watched.items():
             kept[name].append(usage(process))
         tasks["engine"].append(await stage.metric("engine_tasks"))
         tasks["replica"].append(float(str((await stage.health())["tasks"])))
     figures = [
+        at_most(f"{fault}: in flight as they left, least", min(in_flight), "count", None, CLIENTS),
         at_most(f"{fault}: engine idle after, median", median(idle_s), "s", IDLE_LIMIT_S),
         at_most(f"{fault}: engine idle after, slowest", max(idle_s), "s", IDLE_LIMIT_S),
     ]
@@ -90,20 +93,21 @@ def _growth(name: str, usages: list[Usage]) -> list[Figure]:
     ]
 
 
-async def _leave_once(stage: Stage) -> float:
+async def _leave_once(stage: Stage) -> tuple[float, float]:
+    """One round: requests in flight as their clients left, seconds until the engine was idle."""
     clients = [stage.client() for _ in range(CLIENTS)]
     streams = [asyncio.ensure_future(client.stream(900)) for client in clients]
     await begun(clients, stage.service.plan.serving.max_sequences)
     # The rest must have arrived, to wait for a place.
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if float(str((await stage.health()).get("in_flight", 0))) >= CLIENTS:
-            break
+    in_flight = 0.0
+    while in_flight < CLIENTS and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
+        in_flight = float(str((await stage.health()).get("in_flight", 0)))
     for stream in streams:
         stream.cancel()
     await asyncio.gather(*streams, return_exceptions=True)
-    return await idle_after(stage)
+    return in_flight, await idle_after(stage)
 
 
 class SlowReader:

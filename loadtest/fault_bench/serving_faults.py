@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -93,11 +94,9 @@ async def idle_after(stage: Stage, timeout_s: float = 30) -> float:
     """Seconds until the victim's engine holds no sequence and its relay no request."""
     since_s = time.monotonic()
     while time.monotonic() - since_s < timeout_s:
-        try:
-            running = await stage.metric(WORKING)
-        except FaultError:
-            continue  # It is too busy to tell.
-        if not running and not (await stage.health()).get("in_flight"):
-            break
+        with suppress(FaultError):  # It may be too busy to tell.
+            working = await stage.metric(WORKING)
+            if not working and (await stage.health()).get("in_flight") == 0:
+                break
         await asyncio.sleep(POLL_S / 2)
     return time.monotonic() - since_s

@@ -38,6 +38,7 @@ from loadtest.soak_bench.service_figures import (
     latencies,
     latency_figures,
     latency_table,
+    state_figures,
     throughput_figure,
     write_outcomes,
 )
@@ -85,20 +86,7 @@ def load(service: OwnService, seconds: float) -> tuple[list[Outcome], list[Sampl
 def after_figures(service: OwnService) -> list[Figure]:
     """What must be so once the load has gone: nothing in flight, no engine restarted."""
     time.sleep(SETTLE_S)
-    figures = []
-    for name, state in health(service.url).items():
-        for key in ("in_flight", "restarts"):
-            value = float(state.get(key, -1))
-            figures.append(
-                Figure(
-                    name=f"{name}, {key} at the end",
-                    value=value,
-                    unit="count",
-                    limit=0,
-                    met=value == 0,
-                )
-            )
-    return figures
+    return state_figures(service.plan.variants, health(service.url))
 
 
 def assess(
@@ -121,6 +109,7 @@ def assess(
         *latency_figures(found),
     ]
     wrong = [outcome for outcome in outcomes if outcome.judgement == "unexplained"]
+    missed = [figure.name for figure in figures if figure.met is False]
     _say(f"\n{table(rows)}\n\n{kinds_table(outcomes)}\n\n{latency_table(found)}\n")
     _say(
         f"throughput: {throughput.against:,.0f} tok/s in the first quarter, "
@@ -129,20 +118,13 @@ def assess(
     _say(f"processes that came or went: {', '.join(came) or 'none'}")
     for outcome in wrong[:SHOWN]:
         _say(f"unexplained: {outcome.kind} at {outcome.path}: {outcome.detail}")
-    missed = [figure.name for figure in figures if figure.met is False]
     _say(f"limits not met: {'; '.join(missed) or 'none'}")
     BENCH_DIR.mkdir(parents=True, exist_ok=True)
     write_samples(SAMPLES, samples)
     write_outcomes(OUTCOMES, outcomes)
-    write_figures(
-        FIGURES,
-        figures,
-        ["ray", "aiohttp"],
-        minutes=seconds / 60,
-        processes=as_rows(rows),
-        came_or_went=came,
-        unexplained=[asdict(outcome) for outcome in wrong],
-    )
+    more = {"minutes": seconds / 60, "processes": as_rows(rows), "came_or_went": came}
+    unexplained = [asdict(outcome) for outcome in wrong]
+    write_figures(FIGURES, figures, ["ray", "aiohttp"], **more, unexplained=unexplained)
     _say(f"written to {FIGURES}")
     return not missed
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +37,19 @@ def error_figures(outcomes: Sequence[Outcome]) -> list[Figure]:
         met=unexplained == 0 and counts["answered"] > 0,
     )
     return [*informal, last]
+
+
+def state_figures(variants: Sequence[str], states: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
+    """What every variant says of itself once the load has gone; -1 where it says nothing."""
+    found = [
+        (f"{name}, {key} at the end", float(states.get(name, {}).get(key, -1)))
+        for name in variants
+        for key in ("in_flight", "restarts")
+    ]
+    return [
+        Figure(name=name, value=value, unit="count", limit=0, met=value == 0)
+        for name, value in found
+    ]
 
 
 def throughput_figure(outcomes: Sequence[Outcome], length_s: float) -> Figure:

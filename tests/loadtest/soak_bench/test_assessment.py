@@ -12,7 +12,12 @@ from loadtest.soak_bench.assessment import (
     together,
 )
 from loadtest.soak_bench.processes import Sample
-from loadtest.soak_bench.service_figures import error_figures, latencies, throughput_figure
+from loadtest.soak_bench.service_figures import (
+    error_figures,
+    latencies,
+    state_figures,
+    throughput_figure,
+)
 
 MIB = 2**20
 HOUR_S = 3600.0
@@ -92,6 +97,19 @@ def test_one_unexplained_answer_misses_the_limit() -> None:
     assert error_figures(fine)[-1].met
     assert not error_figures([*fine, outcome(2.0, 0, "unexplained")])[-1].met
     assert not error_figures([])[-1].met
+
+
+def test_a_variant_that_restarted_or_says_nothing_at_the_end_misses_its_limits() -> None:
+    states = {"a": {"in_flight": 0, "restarts": 0}, "b": {"in_flight": 0, "restarts": 1}}
+    met = {figure.name: figure.met for figure in state_figures(("a", "b", "c"), states)}
+    assert met == {
+        "a, in_flight at the end": True,
+        "a, restarts at the end": True,
+        "b, in_flight at the end": True,
+        "b, restarts at the end": False,
+        "c, in_flight at the end": False,
+        "c, restarts at the end": False,
+    }
 
 
 def test_throughput_that_falls_misses_the_limit_and_warm_up_counts_for_nothing() -> None:
