@@ -41,8 +41,9 @@ def check_cluster(plan: Plan) -> None:
     """Hold the cluster we are connected to against what the plan needs.
 
     Raises:
-        DeployError: this is not its head node, a node lacks our files, there is no room, or
-            Serve runs there otherwise than the plan says.
+        DeployError: this is not its head node, a node lacks our files, its nodes are too small, or
+            Serve runs there otherwise than the plan says. What others reserve is not counted: a
+            variant that finds no room for them waits.
     """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     head = next(node for node in nodes if HEAD_RESOURCE in node["Resources"])

@@ -51,7 +51,7 @@ def demand_of(placement: Placement, *, threads: int | None, on_gpu: bool) -> Dem
 
 
 def shortage(demands: Mapping[str, Demand], nodes: Sequence[Mapping[str, float]]) -> str | None:
-    """Which variant finds no room on ``nodes`` (each: free amounts by resource); None: all do.
+    """Which variant finds no room on ``nodes`` (each: amounts by resource); None: all do.
 
     First fit of the largest first, as no scheduler promises more.
     """

