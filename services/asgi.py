@@ -13,6 +13,10 @@ Send = Callable[[Message], Awaitable[None]]
 Step = Callable[[], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
+JSON = [(b"content-type", b"application/json")]
+# Prometheus' text format.
+EXPOSITION = [(b"content-type", b"text/plain; version=0.0.4")]
+
 
 def header(headers: Headers, wanted: bytes) -> str | None:
     """The first header of a name (in lower case)."""
@@ -30,10 +34,10 @@ def request_id(scope: Scope) -> str:
     return header(scope["headers"], b"x-request-id") or f"req-{uuid.uuid4().hex}"
 
 
-async def send_error(send: Send, error: RequestError) -> None:
-    """Answer with OpenAI's error JSON."""
+async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]) -> None:
+    """Answer with OpenAI's error JSON, and with more headers than the error has itself."""
     body = error.body()
-    headers = [*error.headers(), (b"content-length", str(len(body)).encode())]
+    headers = [*error.headers(), (b"content-length", str(len(body)).encode()), *more]
     await send_response(send, error.status, headers, body)
 
 

@@ -6,20 +6,19 @@ Format: https://prometheus.io/docs/prometheus/latest/http_sd/
 from collections.abc import Iterable
 from typing import Any
 
+from services.asgi import Headers, header
 from services.variants import find_variant
 
 TARGETS_PATH = "/prometheus/targets"
 
 
-def targets(
-    headers: Iterable[tuple[bytes, bytes]], variants: Iterable[str], address: str
-) -> list[dict[str, Any]]:
+def targets(headers: Headers, variants: Iterable[str], address: str) -> list[dict[str, Any]]:
     """One target per variant, each at its own ``/<variant>/metrics``.
 
     The service is reached by whoever asks under the ``Host`` they asked for, which is what they
     are told to scrape; ``address`` (``host:port``) is told where a request has none.
     """
-    asked = next((value.decode("latin-1") for name, value in headers if name == b"host"), address)
+    asked = header(headers, b"host") or address
     return [
         {
             "targets": [asked],

@@ -6,12 +6,10 @@ shown and are hashed, so they carry digests.
 
 import hashlib
 import hmac
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.asgi import Headers
 from services.errors import RequestError
-
-Headers = Iterable[tuple[bytes, bytes]]
 
 _REFUSAL = "this deployment wants a key of its own: send `Authorization: Bearer <key>`"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from services.asgi import Message, Receive, Scope, Send, header, request_id, send_response
+from services.asgi import Message, Receive, Scope, Send, header, request_id, send_error
 from services.errors import RequestError
 from services.front import HEALTH
 from services.keys import Keyring
@@ -70,10 +70,7 @@ def _identify(scope: Scope) -> bytes:
 
 
 async def _refuse(send: Send, error: RequestError, identity: bytes) -> None:
-    body = error.body()
-    length = (b"content-length", str(len(body)).encode())
-    headers = [*error.headers(), length, (b"x-request-id", identity)]
-    await send_response(send, error.status, headers, body)
+    await send_error(send, error, (b"x-request-id", identity))
 
 
 class _Translation:
