@@ -13,7 +13,17 @@ from typing import Any
 import aiohttp
 
 from services.access_log import AccessLog
-from services.asgi import Headers, Receive, Scope, Send, header, live, send_response
+from services.asgi import (
+    EXPOSITION,
+    JSON,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    header,
+    live,
+    send_response,
+)
 from services.discovery import TARGETS_PATH, targets
 from services.errors import RequestError
 from services.front import Front
@@ -26,7 +36,6 @@ from services.variants import find_variant
 
 ROUTED = frozenset({"/v1/completions", "/v1/chat/completions"})
 PROBE_TIMEOUT_S = 10.0
-JSON = [(b"content-type", b"application/json")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +74,21 @@ def _authorization(headers: Headers) -> dict[str, str]:
     return {} if given is None else {"authorization": given}
 
 
+def _described(variant: str, health: str) -> dict[str, Any]:
+    """What a variant's ``/healthz`` told; it is stopped where something else answered for it.
+
+    Then there is no replica: Serve has not started one yet, or is about to replace it, and what
+    stands before it answers with an error of its own.
+    """
+    try:
+        told = json.loads(health)
+    except ValueError:
+        told = None
+    if isinstance(told, dict) and "state" in told:
+        return told
+    return {"variant": variant, "state": State.STOPPED, "reason": health or None}
+
+
 class GatewayApp:
     """The ASGI app at ``/``."""
 
@@ -96,9 +120,8 @@ class GatewayApp:
             await self._healthz(send, caller)
         elif path == "/metrics":
             texts = await self._ask_all("/metrics", caller)
-            headers = [(b"content-type", b"text/plain; version=0.0.4")]
-            exposition = merge_expositions([text for _status, text in texts.values()])
-            await send_response(send, 200, headers, exposition)
+            told = [text for status, text in texts.values() if status == 200]
+            await send_response(send, 200, EXPOSITION, merge_expositions(told))
         elif path == TARGETS_PATH:
             address = self.settings.base_url.partition("//")[2]
             found = targets(scope["headers"], self.settings.variants, address)
@@ -152,14 +175,8 @@ class GatewayApp:
         return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
 
     async def _describe_all(self, caller: dict[str, str]) -> dict[str, dict[str, Any]]:
-        described: dict[str, dict[str, Any]] = {}
-        for name, (_status, text) in (await self._ask_all("/healthz", caller)).items():
-            try:
-                described[name] = json.loads(text)
-            except ValueError:
-                # No replica: Serve has not started one yet, or is about to replace it.
-                described[name] = {"variant": name, "state": State.STOPPED, "reason": text or None}
-        return described
+        answers = await self._ask_all("/healthz", caller)
+        return {name: _described(name, text) for name, (_status, text) in answers.items()}
 
     async def _models(self, caller: dict[str, str]) -> list[dict[str, Any]]:
         models = []

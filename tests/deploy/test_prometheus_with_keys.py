@@ -1,7 +1,7 @@
 """Prometheus reaches a service that asks for keys by the key of its file, and by no other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any
 
 import uvicorn
 
-from services.asgi import Message, Receive, Scope, Send
 from services.child import free_port
 from services.gateway import GatewayApp, GatewaySettings
 from services.keys import digest_of
@@ -18,27 +17,12 @@ from services.supervisor import Supervisor
 from services.variants import find_variant
 from tests.deploy.prometheus_tools import needs_prometheus
 from tests.prometheus_server import Prometheus, running_prometheus, wait_for
+from tests.services.living import living
 from tests.services.test_child import spec
 from tests.services.test_supervisor import supervisor
 
 KEY = "a-key-of-this-service"
 NAME = "gguf-q8_0"
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-@asynccontextmanager
-async def living(app: App) -> AsyncIterator[None]:
-    """An app between its start and its end."""
-    asked: asyncio.Queue[Message] = asyncio.Queue()
-    answered: asyncio.Queue[Message] = asyncio.Queue()
-    life = asyncio.ensure_future(app({"type": "lifespan"}, asked.get, answered.put))
-    await asked.put({"type": "lifespan.startup"})
-    assert (await answered.get())["type"] == "lifespan.startup.complete"
-    try:
-        yield
-    finally:
-        await asked.put({"type": "lifespan.shutdown"})
-        await life
 
 
 @asynccontextmanager

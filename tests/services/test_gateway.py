@@ -1,9 +1,17 @@
-"""The gateway routes by the request's model."""
+"""The gateway routes by the request's model, and speaks for variants that cannot."""
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
 import pytest
+from aiohttp import web
 
+from services.child import free_port
 from services.errors import RequestError
-from services.gateway import choose_variant
+from services.gateway import GatewayApp, GatewaySettings, choose_variant
+from tests.services.living import living
 
 NAMES = ("bf16-vllm", "gguf-q4_k_m")
 
@@ -31,3 +39,60 @@ def test_a_request_that_names_no_variant_is_told_what_is_wrong(
     with pytest.raises(RequestError, match=message) as caught:
         choose_variant(body, NAMES)
     assert caught.value.status == status
+
+
+GONE = RequestError(503, "the variant is starting or gone; see /healthz").body().decode()
+
+
+@asynccontextmanager
+async def beside_one_that_is_gone() -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway, one variant that answers, and one for which what stands before it does."""
+
+    async def answer(request: web.Request) -> web.Response:
+        _, variant, route = request.path.split("/", 2)
+        if variant == NAMES[0]:
+            return web.Response(status=503, text=GONE, content_type="application/json")
+        if route == "metrics":
+            return web.Response(text="# TYPE up gauge\nup 1\n")
+        return web.json_response({"variant": variant, "state": "ready"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner, port = web.AppRunner(app), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    settings = GatewaySettings(
+        base_url=f"http://127.0.0.1:{port}", variants=NAMES, request_timeout_s=30
+    )
+    gateway = GatewayApp(settings)
+    transport = httpx.ASGITransport(app=gateway)
+    try:
+        async with (
+            living(gateway),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+        ):
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_variant_for_which_another_answers_is_stopped_and_the_rest_is_told() -> None:
+    async with beside_one_that_is_gone() as client:
+        health = await client.get("/healthz")
+        models = (await client.get("/v1/models")).json()["data"]
+    assert health.status_code == 503
+    told = health.json()["variants"]
+    assert {name: told[name]["state"] for name in NAMES} == dict(
+        zip(NAMES, ("stopped", "ready"), strict=True)
+    )
+    assert json.loads(told[NAMES[0]]["reason"])["error"]["type"] == "unavailable_error"
+    assert [(model["id"], model["state"]) for model in models] == [
+        (NAMES[0], "stopped"),
+        (NAMES[1], "ready"),
+    ]
+
+
+async def test_an_error_is_no_part_of_the_metrics() -> None:
+    async with beside_one_that_is_gone() as client:
+        answer = await client.get("/metrics")
+    assert (answer.status_code, answer.text) == (200, "# TYPE up gauge\nup 1\n")
