@@ -9,12 +9,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import aiohttp
 
 from services.access_log import AccessLog
 from services.admission import Admission
-from services.asgi import Receive, Scope, Send, live, send_response
+from services.asgi import EXPOSITION, JSON, Receive, Scope, Send, live, send_response
 from services.errors import RequestError
 from services.front import Front
 from services.keys import Keyring
@@ -30,8 +31,6 @@ GENERATION_ROUTES = frozenset({"/v1/completions", "/v1/chat/completions"})
 ENGINE_ROUTES: Mapping[str, str] = MappingProxyType(
     {"/v1/models": "GET", **dict.fromkeys(sorted(GENERATION_ROUTES), "POST")}
 )
-JSON = [(b"content-type", b"application/json")]
-TEXT = [(b"content-type", b"text/plain; version=0.0.4")]
 
 
 class VariantApp:
@@ -65,7 +64,8 @@ class VariantApp:
             await self._healthz(scope, send)
         elif path == "/metrics":
             assert self._session is not None
-            await send_response(send, 200, TEXT, await self._metrics.text(self._session))
+            text = await self._metrics.text(self._session)
+            await send_response(send, 200, EXPOSITION, text)
         elif path in GENERATION_ROUTES:
             with self._traffic.watch(send) as watched:
                 watched.status = await self._to_engine(scope, receive, watched, path)
@@ -97,9 +97,11 @@ class VariantApp:
         method = ENGINE_ROUTES[path]
         if scope["method"] != method:
             raise RequestError(405, f"{path} takes {method}")
-        child = self._supervisor.ready_child()
+        self._supervisor.ready_child()
         with self._admission.admit():
             body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
+            # The engine may have been replaced while the body came.
+            child = self._supervisor.ready_child()
             if method == "POST":
                 content = parse_object(body)
                 check_refused(content, child.spec.refuses)
@@ -109,16 +111,19 @@ class VariantApp:
             )
 
     async def _healthz(self, scope: Scope, send: Send) -> None:
-        """Health is open to everybody, what it tells in detail to those with a key alone."""
-        body = await self._supervisor.describe()
+        """Health is open to everybody, what it tells in detail to those with a key alone.
+
+        So is what the details cost: the engine's memory is read for them.
+        """
+        state = self._supervisor.status.state
+        body: dict[str, Any] = {"variant": self._settings.variant, "state": state}
         if self._keyring.admits(scope["headers"]):
-            body |= {
+            body = {
+                **await self._supervisor.describe(),
                 "in_flight": self._admission.in_flight,
                 # They tell of requests that are over for their clients and not for us.
                 "tasks": len(asyncio.all_tasks()),
                 "node": self._node,
             }
-        else:
-            body = {name: body[name] for name in ("variant", "state")}
-        code = 200 if self._supervisor.status.state is State.READY else 503
+        code = 200 if body["state"] is State.READY else 503
         await send_response(send, code, JSON, json.dumps(body).encode())

@@ -1,0 +1,88 @@
+"""The app of one variant, in front of a real child process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.child import EngineChild
+from services.keys import digest_of
+from services.life_cycle import State
+from services.replica import VariantApp
+from services.supervisor import Supervisor
+from tests.services.living import living
+from tests.services.test_child import spec
+from tests.services.test_supervisor import supervisor, until
+
+Message = MutableMapping[str, Any]
+KEY = "a-key-of-this-deployment"
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, **changes: Any) -> AsyncIterator[tuple[VariantApp, Supervisor]]:
+    watched = supervisor(tmp_path, spec(), **changes)
+    app = VariantApp(watched)
+    async with living(app):
+        await until(watched, State.READY)
+        yield app, watched
+
+
+async def ask(app: VariantApp, method: str, path: str, receive: Any, *headers: Any) -> Any:
+    """The status and the JSON that one request is answered with."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
+    await app(scope, receive, send)
+    body = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], json.loads(body)
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_a_request_whose_engine_ends_while_its_body_comes_is_told_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (app, watched):
+        process = watched.ready_child().process
+        assert process is not None
+
+        async def slowly() -> Message:
+            if process.poll() is not None:
+                return await never()
+            process.kill()
+            await until(watched, State.STARTING)
+            return {"type": "http.request", "body": b"{}"}
+
+        status, body = await ask(app, "POST", "/v1/completions", slowly)
+    assert status == 503
+    assert "some-variant is starting" in body["error"]["message"]
+
+
+async def test_strangers_are_told_the_state_alone_and_nothing_is_measured_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[EngineChild] = []
+    read = EngineChild.memory_bytes
+
+    def measure(child: EngineChild) -> int | None:
+        measured.append(child)
+        return read(child)
+
+    monkeypatch.setattr(EngineChild, "memory_bytes", measure)
+    async with serving(tmp_path, key_digests=(digest_of(KEY),)) as (app, _watched):
+        stranger = await ask(app, "GET", "/healthz", never)
+        assert measured == []
+        header = (b"authorization", f"Bearer {KEY}".encode())
+        status, told = await ask(app, "GET", "/healthz", never, header)
+    assert stranger == (200, {"variant": "some-variant", "state": "ready"})
+    assert (status, told["state"]) == (200, "ready")
+    assert told["memory_bytes"] > 1e6
+    assert len(measured) == 1
