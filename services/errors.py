@@ -5,12 +5,16 @@ RequestError                 any of them
 ├── 401 authentication_error     no key of this deployment
 ├── 404 not_found_error          no such variant or route; the message lists the valid names
 ├── 405 invalid_request_error    another method is wanted
+├── 408 invalid_request_error    the body did not come in time
 ├── 413 invalid_request_error    the body is too large
 ├── 429 rate_limit_error         the queue is full; carries Retry-After
 ├── 500 server_error             ours, or Ray Serve's; the log tells more
 ├── 502 engine_error             the engine broke off
 ├── 503 unavailable_error        the variant is starting, or its engine is dead
 └── 504 timeout_error            the engine did not answer in time
+
+``CLIENT_LEFT`` and ``BROKE_OFF`` are what a request is counted and logged under whose answer was
+not completed, whatever status it began with.
 """
 
 import json
@@ -26,6 +30,10 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
 }
 RETRY_AFTER_S = 1
+# nginx's number for a client that left before its answer was complete.
+CLIENT_LEFT = 499
+# An answer that had begun and was not completed.
+BROKE_OFF = 502
 
 
 class RequestError(Exception):

@@ -7,6 +7,7 @@ the last blank line wait for the rest of theirs. No byte is altered or lost (WHA
 
 from services.errors import RequestError
 
+CONTENT_TYPE = "text/event-stream"
 _ENDS = (b"\n\n", b"\r\n\r\n")
 # More than any event; a stream without blank lines is passed on as it comes.
 MAX_HELD_BYTES = 1 << 20

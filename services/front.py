@@ -1,14 +1,14 @@
 """What stands before both of our apps: keys, errors as OpenAI's JSON, and the access log."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.access_log import AccessLog, Tally
 from services.asgi import Receive, Scope, Send, request_id, send_error
-from services.errors import RequestError
+from services.errors import BROKE_OFF, CLIENT_LEFT, RequestError
 from services.keys import Keyring
-from services.relay import CLIENT_LEFT
 
 HEALTH = "/healthz"
 # Gets the path without the route prefix; returns what the request ended with, where it is not what
@@ -43,10 +43,14 @@ class Front:
         except RequestError as error:
             await send_error(tally.send, error)
         except ConnectionResetError:
+            ended = CLIENT_LEFT if tally.status is None else BROKE_OFF
+        except asyncio.CancelledError:
             ended = CLIENT_LEFT
+            raise
         except Exception:
             logger.exception("%s: %s %s failed", self.name, scope["method"], path)
             if tally.status is not None:
+                ended = 500
                 raise  # breaks the answer off: nothing else can be said any more
             await send_error(tally.send, RequestError(500, "internal error; the log tells more"))
         finally:

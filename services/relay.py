@@ -11,12 +11,9 @@ from collections.abc import Mapping
 import aiohttp
 
 from services.asgi import Receive, Scope, Send, request_id
-from services.errors import RequestError
-from services.event_stream import WholeEvents, error_event
+from services.errors import CLIENT_LEFT, RequestError
+from services.event_stream import CONTENT_TYPE, WholeEvents, error_event
 
-# nginx's number for a client that left before its answer was complete.
-CLIENT_LEFT = 499
-EVENT_STREAM = "text/event-stream"
 _HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -33,6 +30,7 @@ _HOP_BY_HOP = frozenset(
         b"date",
         b"server",
         b"x-request-id",
+        b"expect",
         b"x-request-disconnect-disabled",
     }
 )
@@ -82,8 +80,7 @@ class Relay:
         } | {**headers, "x-request-id": request_id(scope)}
         query = scope.get("query_string", b"").decode("latin-1")
         target = f"{url}?{query}" if query else url
-        connected = _WhileConnected(receive)
-        async with connected:
+        async with _WhileConnected(receive):
             return await self._exchange(scope["method"], target, body, passed, send)
         return CLIENT_LEFT
 
@@ -95,8 +92,7 @@ class Relay:
         headers: Mapping[str, str],
         send: Send,
     ) -> int:
-        began = stuck = False
-        events: WholeEvents | None = None
+        answer = _Answer(send)
         try:
             # The session's own timeout does not run while a client that reads nothing holds us up.
             async with (
@@ -105,30 +101,62 @@ class Relay:
                     method, url, data=body or None, headers=headers, timeout=self._timeout
                 ) as response,
             ):
-                kept = [
-                    (name.lower(), value)
-                    for name, value in response.raw_headers
-                    if name.lower() not in _HOP_BY_HOP
-                ]
-                start = {"type": "http.response.start", "status": response.status}
-                await send({**start, "headers": kept})
-                began = True
-                events = WholeEvents() if response.content_type == EVENT_STREAM else None
+                await answer.begin(response)
                 async for chunk in response.content.iter_any():
-                    if whole := events.feed(chunk) if events else chunk:
-                        stuck = True
-                        await send({"type": "http.response.body", "body": whole, "more_body": True})
-                        stuck = False
-                await send({"type": "http.response.body", "body": events.rest() if events else b""})
+                    await answer.add(chunk)
+                await answer.complete()
                 return response.status
         except TimeoutError:
             error = RequestError(504, "the engine did not answer in time")
         except aiohttp.ClientError as failure:
             error = RequestError(502, f"the engine broke off: {type(failure).__name__}")
-        if events is not None and not stuck:
-            await send({"type": "http.response.body", "body": error_event(error)})
+        return await answer.fail(error)
+
+
+class _Answer:
+    """An answer on its way to the client, and how far it has got."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._events: WholeEvents | None = None
+        self._began = False
+        # Whether something is being sent: a client that reads nothing would not read an error.
+        self._is_sending = False
+
+    async def begin(self, response: aiohttp.ClientResponse) -> None:
+        """Pass on the status and the headers."""
+        kept = [
+            (name.lower(), value)
+            for name, value in response.raw_headers
+            if name.lower() not in _HOP_BY_HOP
+        ]
+        self._began = self._is_sending = True
+        await self._send(
+            {"type": "http.response.start", "status": response.status, "headers": kept}
+        )
+        self._is_sending = False
+        if response.content_type == CONTENT_TYPE:
+            self._events = WholeEvents()
+
+    async def add(self, chunk: bytes) -> None:
+        """Pass on what can be."""
+        if whole := self._events.feed(chunk) if self._events else chunk:
+            self._is_sending = True
+            await self._send({"type": "http.response.body", "body": whole, "more_body": True})
+            self._is_sending = False
+
+    async def complete(self) -> None:
+        """Pass on what is left."""
+        self._is_sending = True
+        rest = self._events.rest() if self._events else b""
+        await self._send({"type": "http.response.body", "body": rest})
+
+    async def fail(self, error: RequestError) -> int:
+        """End with an error as far as one can still be told; returns its status."""
+        if self._events is not None and not self._is_sending:
+            await self._send({"type": "http.response.body", "body": error_event(error)})
             return error.status
-        if began:
+        if self._began:
             raise ConnectionResetError(error.message)
         raise error
 

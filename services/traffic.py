@@ -17,14 +17,13 @@ from prometheus_client import (
 )
 
 from services.asgi import Message, Send
-from services.errors import RequestError
+from services.errors import BROKE_OFF, CLIENT_LEFT, RequestError
+from services.event_stream import CONTENT_TYPE
 from services.series import TRAFFIC
 
 # Told as zero from the start: a rate over a series that begins at one misses its first event.
 STATUSES = ("200", "400", "429", "499", "502", "503", "504")
-CLIENT_LEFT = 499
-BROKE_OFF = 502
-EVENT_STREAM = b"text/event-stream"
+_EVENT_STREAM = CONTENT_TYPE.encode()
 _USAGE = re.compile(rb'"completion_tokens":\s*(\d+)')
 
 
@@ -102,7 +101,7 @@ class WatchedSend:
             self._note_chunk(chunk)
         elif message["type"] == "http.response.start":
             kind = dict(message["headers"]).get(b"content-type", b"")
-            self._streams = kind.startswith(EVENT_STREAM)
+            self._streams = kind.startswith(_EVENT_STREAM)
         return self._send(message)
 
     def _note_chunk(self, chunk: bytes) -> None:

@@ -93,18 +93,20 @@ async def test_a_stream_that_stalls_ends_in_a_timeout_event() -> None:
     assert b'"type": "timeout_error"' in client.body.split(b"\n\n")[-2]
 
 
-async def test_a_client_that_reads_nothing_is_let_go_when_its_time_is_over() -> None:
+# The head, the first of three chunks, and the end.
+@pytest.mark.parametrize("stuck_at", [1, 2, 5])
+async def test_a_client_that_reads_nothing_is_let_go_when_its_time_is_over(stuck_at: int) -> None:
     class Stuck(Client):
         async def send(self, message: Message) -> None:
             await super().send(message)
-            if message.get("body"):
+            if len(self.messages) == stuck_at:
                 await asyncio.Event().wait()
 
-    async with engine() as url:
+    async with engine() as url, asyncio.timeout(20):
         client = Stuck()
         with pytest.raises(ConnectionResetError):
             await forward(client, f"{url}/v1/completions", b'{"stream": true}', timeout_s=0.3)
-    assert len(client.messages) == 2
+    assert len(client.messages) == stuck_at
 
 
 async def test_the_clients_key_stays_outside_and_its_request_id_goes_in() -> None:
@@ -113,6 +115,15 @@ async def test_the_clients_key_stays_outside_and_its_request_id_goes_in() -> Non
         await forward(client, f"{url}/v1/completions", b'{"echo_headers": true}')
     assert b"theirs" not in client.body
     assert json.loads(client.body)["X-Request-ID"] == "abc"
+
+
+async def test_a_body_that_has_been_read_is_sent_without_asking_first() -> None:
+    async with engine() as url:
+        client = Client((b"expect", b"100-continue"), (b"x-else", b"kept"))
+        await forward(client, f"{url}/v1/completions", b'{"echo_headers": true}')
+    told = json.loads(client.body)
+    assert "Expect" not in told
+    assert told["x-else"] == "kept"
 
 
 async def test_a_client_that_leaves_cancels_its_request_upstream() -> None:
