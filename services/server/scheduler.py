@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from services.server.backend import Backend, BackendError, Batch
 from services.server.batching import Segment, compose
 from services.server.errors import EngineFailed, QueueFull
-from services.server.sampling import Logits, TokenScores, score_tokens
-from services.server.sequence import Chunk, Sequence
+from services.server.sampling import Logits, score_tokens
+from services.server.sequence import Chunk, Sequence, score_chosen
 from services.server.slots import Slot, plan_reuse
 from services.server.waiting import WaitingLine
 
@@ -183,8 +183,7 @@ class Scheduler:
                 scores = score_tokens(rows, targets, request.prompt_logprobs)
                 segment.sequence.prompt_scores.append(scores)
             if not segment.sequence.is_prefilling and segment.sequence.prompt_scores:
-                kept = segment.sequence.join_prompt_scores()
-                self._slots[segment.sequence.slot].scores = kept
+                self._slots[segment.sequence.slot].scores = segment.sequence.join_prompt_scores()
 
     def _sample(self, segments: list[Segment], logits: Logits) -> Delivery:
         """Draw a token for every sequence whose prompt is read; finished ones leave."""
@@ -197,7 +196,7 @@ class Scheduler:
             return []
         end_tokens = self._backend.capacity.end_tokens
         tokens = self._choose(ready, logits, end_tokens)
-        scores = _score_chosen(ready, tokens, logits)
+        scores = score_chosen(ready, tokens, logits)
         delivery: Delivery = []
         for (sequence, _), token, score in zip(ready, tokens, scores, strict=True):
             piece = self._backend.piece(token, special=False)
@@ -248,19 +247,3 @@ class Scheduler:
         statistics.steps_total += 1
         statistics.cached_tokens = sum(len(slot.tokens) for slot in self._slots)
         statistics.held_tokens = sum(len(slot.tokens) for slot in self._slots if slot.busy)
-
-
-def _score_chosen(
-    ready: list[tuple[Sequence, int]], tokens: list[int], logits: Logits
-) -> list[TokenScores | None]:
-    """Scores for those that asked, computed together with the largest ``k`` asked."""
-    asked = [index for index, (seq, _) in enumerate(ready) if seq.request.logprobs is not None]
-    scores: list[TokenScores | None] = [None] * len(ready)
-    if asked:
-        k = max(ready[index][0].request.logprobs or 0 for index in asked)
-        rows = logits[[ready[index][1] for index in asked]]
-        found = score_tokens(rows, [tokens[index] for index in asked], k)
-        for place, index in enumerate(asked):
-            wanted = ready[index][0].request.logprobs or 0
-            scores[index] = found.part(place, place + 1).narrowed(wanted)
-    return scores

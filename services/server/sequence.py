@@ -15,6 +15,7 @@ from services.server.sampling import (
     adjust_logits,
     choose_token,
     join_scores,
+    score_tokens,
 )
 
 FinishReason = Literal["stop", "length"]
@@ -154,3 +155,22 @@ class Sequence:
         )
         self._text, self._tokens, self._scores, self.prompt_scores = [], [], [], []
         return chunk
+
+
+def score_chosen(
+    ready: list[tuple[Sequence, int]], tokens: list[int], logits: Logits
+) -> list[TokenScores | None]:
+    """Scores of ``tokens`` for those sequences that asked; each is paired with its row of logits.
+
+    They are computed together, with the largest ``k`` asked.
+    """
+    asked = [index for index, (seq, _) in enumerate(ready) if seq.request.logprobs is not None]
+    scores: list[TokenScores | None] = [None] * len(ready)
+    if asked:
+        k = max(ready[index][0].request.logprobs or 0 for index in asked)
+        rows = logits[[ready[index][1] for index in asked]]
+        found = score_tokens(rows, [tokens[index] for index in asked], k)
+        for place, index in enumerate(asked):
+            wanted = ready[index][0].request.logprobs or 0
+            scores[index] = found.part(place, place + 1).narrowed(wanted)
+    return scores
