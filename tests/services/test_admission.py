@@ -20,14 +20,15 @@ def test_a_request_more_than_there_are_places_is_a_429_that_says_when_to_come_ba
 
 
 async def test_what_is_open_is_waited_for_and_no_longer_than_asked() -> None:
-    door = Admission("some-variant", 2)
+    door, answered = Admission("some-variant", 2), asyncio.Event()
 
     async def request() -> None:
         with door.admit():
-            await asyncio.sleep(0.1)
+            await answered.wait()
 
     asked = asyncio.create_task(request())
     await asyncio.sleep(0)
     assert await door.until_empty(0.01) == 1
-    assert await door.until_empty(5) == 0
+    answered.set()
+    assert await door.until_empty(30) == 0
     assert asked.done()
