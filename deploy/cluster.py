@@ -65,7 +65,10 @@ RAY_VARIABLES: Mapping[str, str] = {
 def start_cluster(record: ServiceRecord, serving: Serving) -> None:
     """Start a local Ray cluster of our own, with Serve's ingress at the plan's address.
 
-    Everything of Ray's own listens on loopback: its ports obey whoever reaches them.
+    Ray's processes find each other on loopback, and Serve's HTTP servers listen where the ingress
+    says. But Ray's own ports (its control store's, its node's) are open on every interface, and
+    whoever is heard there can run code: what guards them is Ray's token, which a local cluster asks
+    for unless ``RAY_AUTH_MODE`` is set otherwise.
     """
     digests = tuple(map(digest_of, require_keys(serving)))
     os.environ.update(RAY_VARIABLES)
