@@ -42,7 +42,7 @@ def rows(model: str, servers: Sequence[str], outcomes: Sequence[Outcome]) -> lis
 
 
 def figure(row: Row, ours: str) -> Figure:
-    """Our median against the better peer's; without ours the limit is missed."""
+    """Our median against the better peer's; without ours, or any peer's, the limit is missed."""
     share = SHARE_MANY if row.cell.concurrency >= MANY else SHARE_ALONE
     value = median(row.rounds[ours]) if ours in row.rounds else 0.0
     peers = [median(values) for server, values in row.rounds.items() if server != ours]
@@ -54,7 +54,7 @@ def figure(row: Row, ours: str) -> Figure:
         against=best,
         ratio=None if best is None else value / best,
         limit=None if best is None else share * best,
-        met=ours in row.rounds and (best is None or value >= share * best),
+        met=best is not None and ours in row.rounds and value >= share * best,
     )
 
 

@@ -40,3 +40,8 @@ def test_a_peer_that_failed_a_cell_has_no_figure_and_its_reason_is_told() -> Non
 def test_without_a_figure_of_ours_the_limit_is_missed() -> None:
     (row,) = rows("m", SERVERS, outcomes(MANY, ours=[None], one=[1], other=[1]))
     assert figure(row, "ours").met is False
+
+
+def test_without_a_figure_of_any_peer_nothing_was_compared_and_the_limit_is_missed() -> None:
+    (row,) = rows("m", SERVERS, outcomes(MANY, ours=[80], one=[None], other=[None]))
+    assert figure(row, "ours").met is False

@@ -18,6 +18,7 @@ from loadtest.soak_bench.service_figures import (
     state_figures,
     throughput_figure,
 )
+from loadtest.soak_bench.slopes import Slope
 
 MIB = 2**20
 HOUR_S = 3600.0
@@ -68,6 +69,13 @@ def test_a_leaking_process_misses_its_limit_and_a_flat_one_meets_it() -> None:
         "RSS slope, flat (2)": True,
     }
     assert "leaks" in table(rows)
+
+
+def test_all_processes_together_must_be_proven_flat_where_one_may_stay_unproven() -> None:
+    wide = Slope(value=0.0, low=-50.0, high=50.0)
+    one = replace(steadiness(series("one", 1)), pss=wide, rss=wide)
+    every = replace(together(series("one", 1)), pss=wide, rss=wide)
+    assert [figure.met for figure in memory_figures([one, every])] == [True, True, False, False]
 
 
 def test_descriptors_that_grow_miss_their_limit() -> None:
