@@ -1,8 +1,8 @@
 """What an engine's life is decided by: its states, when it is started again, when it has hung.
 
 ``stopped`` -> ``starting`` -> ``ready`` -> ``draining`` -> ``stopped``. An engine that ends by
-itself, hangs or outgrows its memory goes back to ``starting`` after a pause; one that cannot
-start, or keeps ending, is ``failed``. Pure: no clock, no process.
+itself, hangs or outgrows its memory is ``starting`` again at once, and started after a pause; one
+that cannot start, or keeps ending, is ``failed``. Pure: no clock, no process.
 """
 
 import enum
