@@ -74,7 +74,8 @@ def read_texts(path: Path) -> list[str]:
     """
     texts = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Other ends of lines, such as U+2028, may stand inside a JSON string.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} cannot be read ({error})") from None
     for number, line in enumerate(lines, start=1):

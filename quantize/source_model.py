@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import numpy as np
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from quantize.manifest import sha256_of_file
+from quantize.model_shape import ShapeError
 from quantize.recipes import Recipe
 from quantize.safetensors_header import INDEX_NAME, read_checkpoint, weight_files
+from quantize.source_tensors import SourceTensorError, check_tensors
 from quantize.stored_tensor import StoredTensor, WeightFileError
 
 REFERENCE = "reference"
@@ -131,15 +134,19 @@ def check_source_model(folder: Path, recipes: Iterable[Recipe]) -> None:
     Raises:
         SourceModelError: naming the file or the layer, and what would be accepted.
     """
-    _check_config(read_config(folder))
+    config = read_config(folder)
+    _check_config(config)
     if not any((folder / item).is_file() for item in _VOCABULARIES):
         raise SourceModelError(f"{folder} has no tokenizer ({', '.join(_VOCABULARIES)})")
     try:
         files = read_checkpoint(folder)
         for tensors in files.values():
             _check_layers(tensors, recipes)
+        check_tensors(config, chain.from_iterable(files.values()))
         for path, tensors in files.items():
             _check_finite(path, tensors)
+    except (SourceTensorError, ShapeError) as error:
+        raise SourceModelError(f"{folder}: {error}") from None
     except (OSError, WeightFileError) as error:
         raise SourceModelError(str(error)) from None
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,13 @@ def test_the_plans_hash_follows_text_and_sizes(tmp_path: Path) -> None:
     assert first != plan_sha256(calibration_plan(str(path), 3, 16))
     path.write_text('{"text": "b"}')
     assert first != plan_sha256(calibration_plan(str(path), 2, 16))
+
+
+def test_other_ends_of_lines_inside_a_text_and_a_byte_order_mark_are_no_fault(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.jsonl"
+    texts = ["one\u2028two\x85three", "four"]
+    lines = "\r\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in texts)
+    path.write_bytes(lines.encode("utf-8-sig"))
+    assert read_texts(path) == texts
