@@ -19,7 +19,7 @@ from quantize.method import RecipeError
 from quantize.order import Order
 from quantize.recipes import RECIPES
 from quantize.source_model import REFERENCE, fingerprint
-from quantize.tool_process import ToolError
+from quantize.tool_process import RefusedError, ToolError
 from quantize.workbench import explain_os_error
 
 
@@ -40,7 +40,11 @@ def _arguments() -> argparse.Namespace:
         "--model", default=REFERENCE, help="a folder, a config.json, owner/name, or reference"
     )
     capacity.add_argument("--memory", help="one device of this size, such as 128GiB or 80GB")
-    capacity.add_argument("--context", type=_positive, default=2048, help="tokens per sequence")
+    capacity.add_argument(
+        "--context",
+        type=_positive,
+        help="tokens per sequence; 2048 by default, fewer where the model ends before",
+    )
     capacity.add_argument("--concurrency", type=_positive, default=16, help="sequences at once")
     capacity.add_argument("--recipes", default=",".join(RECIPES), help="separated by commas")
     looking = commands.add_parser("explore", help="what every number format keeps of a model")
@@ -124,7 +128,7 @@ def main() -> int:
         _run(arguments)
     except (ToolError, RecipeError) as error:
         print(f"quantize: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, RefusedError) else 1
     except ValueError as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 2

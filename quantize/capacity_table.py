@@ -25,6 +25,7 @@ from quantize.recipe import Recipe
 from quantize.recipes import find_recipe
 from quantize.source_model import REFERENCE, REFERENCE_WEIGHTS
 
+_CONTEXT = 2048
 _UNITS = {"GIB": GIB, "GB": 10**9, "MIB": 1 << 20, "MB": 10**6, "TIB": 1 << 40, "TB": 10**12}
 
 
@@ -85,14 +86,16 @@ def placements(memory: str | None) -> list[Placement]:
 
 
 def capacity_report(
-    model: str, *, memory: str | None, context: int, concurrency: int, recipes: list[str]
+    model: str, *, memory: str | None, context: int | None, concurrency: int, recipes: list[str]
 ) -> str:
-    """The whole answer as text.
+    """The whole answer as text; without a ``context``, for 2048 tokens or what the model has.
 
     Raises:
         ValueError: the model's configuration, a recipe's name or the memory is at fault.
     """
     shape = read_shape(load_config(model))
+    if context is None:
+        context = min(_CONTEXT, shape.positions)
     if context > shape.positions:
         raise ValueError(f"--context {context}: the model has {shape.positions} positions")
     chosen = [find_recipe(name) for name in recipes]

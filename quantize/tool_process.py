@@ -23,12 +23,17 @@ VENVS = ROOT / ".venvs"
 
 _POLL_S = 0.1
 _ERROR_LINES = 6
+_REFUSED = 2
 _FULL_DISK_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 
 
 class ToolError(RuntimeError):
     """A tool failed or its environment is missing; the message ends with the tool's own words."""
+
+
+class RefusedError(ToolError):
+    """A tool refused what it was asked for (exit code 2); the message says what to change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,21 +155,26 @@ def _wait(
         time.sleep(_POLL_S)
 
 
-def _last_words(log: Path) -> str:
-    """The exception's line where a traceback ends the log, else the last few lines."""
+def _last_words(log: Path, returncode: int) -> str:
+    """The exception's line where a traceback ends the log, else the last few lines.
+
+    A refusal is one line, the last: what libraries print before it would bury it.
+    """
     lines = [line.strip() for line in log_text(log).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("progress:")]
+    if returncode == _REFUSED and lines:
+        return lines[-1]
     raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
     return raised[-1] if raised else " | ".join(lines[-_ERROR_LINES:]) or "it printed nothing"
 
 
 def failure(returncode: int, log: Path) -> ToolError:
     """What a tool's exit code and the end of its log say, in one line."""
-    said = f"{_ending(returncode)}: {_last_words(log)} (log: {log})"
+    said = f"{_ending(returncode)}: {_last_words(log, returncode)} (log: {log})"
     # A log on the same disk may have lost the tool's own words.
     if shutil.disk_usage(log.parent).free < _FULL_DISK_BYTES:
         said = f"the disk is full at {log.parent}, make room; {said}"
-    return ToolError(said)
+    return RefusedError(said) if returncode == _REFUSED else ToolError(said)
 
 
 def _ending(returncode: int) -> str:

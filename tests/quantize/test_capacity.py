@@ -155,6 +155,11 @@ def test_the_table_answers_from_a_configuration_file_alone(tmp_path: Path) -> No
     assert rows["nvfp4"][1:3] == ["4.50", "5.61"]
 
 
+def test_a_model_that_ends_before_the_usual_context_is_planned_for_its_own(tiny: Path) -> None:
+    text = capacity_report(str(tiny), memory="24GiB", context=None, concurrency=16, recipes=["fp8"])
+    assert "16 x 1,024 tokens" in text
+
+
 @pytest.mark.parametrize(
     ("model", "context", "message"),
     [

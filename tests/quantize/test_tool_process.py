@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from quantize import tool_process
-from quantize.tool_process import ToolError, environment_python, run_tool
+from quantize.tool_process import RefusedError, ToolError, environment_python, run_tool
 from tests.quantize.made import ROOT
 
 
@@ -38,6 +38,12 @@ def test_output_goes_to_the_log_and_progress_reads_its_end(tmp_path: Path) -> No
 def test_a_failure_is_told_in_the_tools_own_words(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"exit code 1: ValueError: no such layer \(log: .*log\)"):
         python("raise ValueError('no such layer')", tmp_path / "log")
+
+
+def test_a_refusal_is_the_last_line_alone(tmp_path: Path) -> None:
+    code = "import sys; print('library 7.6'); print('give more text'); sys.exit(2)"
+    with pytest.raises(RefusedError, match=r"exit code 2: give more text \(log: "):
+        python(code, tmp_path / "log")
 
 
 def test_a_full_disk_is_told_even_where_the_tool_could_not_say_it(
