@@ -1,6 +1,6 @@
 """A stand-in engine for testing the machinery around engines; it never produces a result.
 
-``python fake_engine.py PORT NAME KEY [--die-after S] [--never-ready]`` answers like an OpenAI
+``python fake_engine.py [--die-after S] [--never-ready] -- PORT NAME KEY`` answers like an OpenAI
 server, slowly enough to be interrupted.
 """
 

@@ -25,10 +25,11 @@ def spec(*options: str) -> EngineSpec:
         return [
             sys.executable,
             str(SCRIPT),
+            *options,
+            "--",  # a random key may begin with a dash
             str(given.port),
             given.served_name,
             given.api_key,
-            *options,
         ]
 
     return EngineSpec(
