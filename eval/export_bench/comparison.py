@@ -22,6 +22,7 @@ from quantize.progress import ProgressLine
 from quantize.recipes import Recipe
 from quantize.source_model import SourceModel
 from quantize.tool_process import environment_python, run_tool
+from services.engines.table import ENGINES
 from services.variants import VARIANTS, Variant
 
 ENGINE_LIMIT_NATS = 0.02
@@ -101,25 +102,26 @@ def score(bench: Bench, kept: Mapping[str, tuple[InputKind, ...]]) -> Scores:
     return Scores.model_validate_json(request.answer.read_text())
 
 
-def served(bench: Bench) -> list[Variant]:
-    """The variants of the bench's recipes that its engines serve here, not by emulation."""
+def served(bench: Bench) -> list[tuple[Variant, Device]]:
+    """What the bench's engines serve of its recipes here, not by emulation, and on what each."""
     names = {recipe.name for recipe in bench.recipes}
+    machine = probe_machine()
+    devices = {
+        name: engine_device(engine, machine)
+        for name, engine in ENGINES.items()
+        if name in bench.engines
+    }
     return [
-        variant
+        (variant, devices[variant.engine.name])
         for variant in VARIANTS.values()
         if variant.recipe.name in names
-        and variant.engine.name in bench.engines
-        and variant.arithmetic_on(_device(variant)) in ("native", "weight-only")
+        and variant.engine.name in devices
+        and variant.arithmetic_on(devices[variant.engine.name]) in ("native", "weight-only")
     ]
 
 
-def _device(variant: Variant) -> Device:
-    return engine_device(variant.engine, probe_machine())
-
-
-def _kept_inputs(variant: Variant) -> tuple[InputKind, ...]:
-    """The ways of rounding inputs that the variant's engine leaves out on this machine."""
-    device = _device(variant)
+def _kept_inputs(variant: Variant, device: Device) -> tuple[InputKind, ...]:
+    """The ways of rounding inputs that the variant's engine leaves out on a device."""
     if variant.arithmetic_on(device) != "weight-only":
         return ()
     formats = variant.engine.checkpoints
@@ -133,9 +135,10 @@ def _kept_inputs(variant: Variant) -> tuple[InputKind, ...]:
 def compare(bench: Bench) -> tuple[Scores, list[Figure]]:
     """Score every artifact decoded, then ask every served variant's engine, one after another."""
     asked = served(bench)
-    scores = score(bench, {variant.recipe.name: _kept_inputs(variant) for variant in asked})
+    kept = {variant.recipe.name: _kept_inputs(variant, device) for variant, device in asked}
+    scores = score(bench, kept)
     figures: list[Figure] = []
-    for variant in asked:
+    for variant, _device in asked:
         print(f"asking {variant.name} …", flush=True)
         artifact = bench.artifact(variant.recipe.name)
         found, kinds = engine_scores(variant, artifact, scores.ids, bench.threads)
