@@ -17,6 +17,13 @@ PROBE_IDS = [300, 17, 301, 45, 302, 303, 88, 304]
 # Kernels for one token and for many round differently (Q4_K: up to 0.06 nats on these ids, 0.02 on
 # average); a report that is off by one position differs by about a nat.
 LOGPROB_TOLERANCE = 0.1
+# Where a format rounds the inputs of layers, the last bit of a float32 sum can round an input to
+# its other neighbour, and the layers above make 0.24 nats of it (NVFP4, on average over these ids).
+# Values are held less tightly there, and the likeliest tokens must be the same ones: aligned
+# reports share 0.93 to 1 of them, reports that are off by one position at most 0.6.
+ROUNDED_INPUTS_TOLERANCE = 0.5
+SHARED_TOKENS = 0.8
+TOP_TOKENS = 5
 PROBE_TEXT = "The capital of the country is"
 # Tokens asked for where the model wants to end at once.
 ENOUGH = 12
@@ -40,12 +47,15 @@ class SelfTest:
         model: str,
         *,
         end_tokens: Sequence[int] = (),
+        rounds_inputs: bool = False,
     ) -> None:
+        """``rounds_inputs``: the artifact's format rounds what its layers multiply."""
         self._session = session
         self._base_url = base_url
         self._headers = headers
         self._model = model
         self._end_tokens = tuple(end_tokens)
+        self._rounds_inputs = rounds_inputs
 
     async def run(self, claims: frozenset[str]) -> dict[str, str | None]:
         """Probe every claim; maps each to None (proven) or to what went wrong."""
@@ -87,23 +97,37 @@ class SelfTest:
             raise ProbeFailed(f"token_logprobs are no log-probabilities: {values}")
 
     async def _echo_logprobs(self) -> None:
-        echoed = await self._complete(prompt=PROBE_IDS, max_tokens=1, echo=True, logprobs=5)
+        echoed = await self._complete(
+            prompt=PROBE_IDS, max_tokens=1, echo=True, logprobs=TOP_TOKENS
+        )
         report = echoed["choices"][0]["logprobs"]
         _expect("token_logprobs of prompt + 1", len(report["token_logprobs"]), len(PROBE_IDS) + 1)
-        differences = []
+        tolerance = ROUNDED_INPUTS_TOLERANCE if self._rounds_inputs else LOGPROB_TOLERANCE
+        differences, shared = [], []
         for position in range(1, len(PROBE_IDS)):
             prefix = await self._complete(
-                prompt=PROBE_IDS[:position], max_tokens=1, logprobs=5, ignore_eos=True
+                prompt=PROBE_IDS[:position], max_tokens=1, logprobs=TOP_TOKENS, ignore_eos=True
             )
-            generated = prefix["choices"][0]["logprobs"]["token_logprobs"][0]
-            best = max(report["top_logprobs"][position].values())
-            differences.append(abs(generated - best))
-            if report["token_logprobs"][position] > best + LOGPROB_TOLERANCE:
+            generated = prefix["choices"][0]["logprobs"]
+            echoed_top, generated_top = (
+                report["top_logprobs"][position],
+                generated["top_logprobs"][0],
+            )
+            best = max(echoed_top.values())
+            differences.append(abs(generated["token_logprobs"][0] - best))
+            shared.append(len(echoed_top.keys() & generated_top.keys()) / len(generated_top))
+            if report["token_logprobs"][position] > best + tolerance:
                 raise ProbeFailed(f"token {position} is likelier than the likeliest token")
-        mean = sum(differences) / len(differences)
-        if mean > LOGPROB_TOLERANCE:
+        difference = sum(differences) / len(differences)
+        if difference > tolerance:
             raise ProbeFailed(
-                f"for the likeliest token, echo and generation differ by {mean:.3f} nats on average"
+                "for the likeliest token, echo and generation differ by "
+                f"{difference:.3f} nats on average"
+            )
+        share = sum(shared) / len(shared)
+        if difference > LOGPROB_TOLERANCE and share < SHARED_TOKENS:
+            raise ProbeFailed(
+                f"of the {TOP_TOKENS} likeliest tokens, echo and generation share {share:.0%}"
             )
 
     async def _ignore_eos(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from quantize.artifact_check import check_artifact
+from quantize.checkpoint.input_kinds import rounds_inputs
 from quantize.end_tokens import end_tokens
 from quantize.manifest import ArtifactError, Manifest
 from services.child import LOG_MARK, STOP_GRACE_S, EngineChild, EngineError
@@ -195,8 +196,14 @@ class Supervisor:
         held = await child.held_weights(session)
         if held is not None:
             prove_weights(engine, manifest, held)
-        ends = end_tokens(Path(self.settings.artifact))
-        test = SelfTest(session, child.base_url, child.headers, name, end_tokens=ends)
+        test = SelfTest(
+            session,
+            child.base_url,
+            child.headers,
+            name,
+            end_tokens=end_tokens(Path(self.settings.artifact)),
+            rounds_inputs=rounds_inputs(self.variant.recipe.checkpoint),
+        )
         capabilities = await test.run(engine.claims)
         for claim, failure in capabilities.items():
             if failure is not None:

@@ -15,8 +15,15 @@ INPUTS_OF: Mapping[Checkpoint, InputKind] = MappingProxyType(
     {
         "modelopt-fp8": "fp8",
         "modelopt-fp8-channel": "fp8-token",
+        "modelopt-fp8-kv": "fp8",
         "modelopt-nvfp4": "nvfp4",
         "modelopt-mxfp8": "mxfp8",
         "compressed-mxfp4": "mxfp4",
+        "compressed-int8": "int8-token",
     }
 )
+
+
+def rounds_inputs(checkpoint: Checkpoint) -> bool:
+    """Whether the format has layers whose inputs are rounded (an engine may leave that out)."""
+    return checkpoint in INPUTS_OF or checkpoint == "modelopt-mixed"

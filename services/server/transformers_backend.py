@@ -1,8 +1,9 @@
 """The transformers backend: an artifact's decoded weights, and every sequence in one forward pass.
 
 The tokens of all running sequences stand side by side in one row, so that linear layers see one
-matrix; only attention looks at each sequence and its cache apart. Nothing is padded, and what a
-sequence computes does not depend on its neighbours.
+matrix; only attention looks at each sequence and its cache apart. Nothing is padded. Neighbours
+change no more than the last bits of a sum; where a format rounds inputs, that can round one of them
+to its other neighbour, as in any engine of that format.
 """
 
 from pathlib import Path

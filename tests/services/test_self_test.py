@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from services.engines.spec import CAPABILITIES
-from services.self_test import PROBE_IDS, ProbeFailed, SelfTest
+from services.self_test import PROBE_IDS, TOP_TOKENS, ProbeFailed, SelfTest
 
 END = 2
+# What echo's log-probabilities are off by (nats), the tokens being the right ones.
+ECHO_ERRORS = {"echo_rounded_otherwise": -0.24, "echo_far_off": -0.6}
 
 
 def likeliest(position: int) -> float:
@@ -20,8 +22,9 @@ def likeliest(position: int) -> float:
 class Engine(SelfTest):
     """Answers by rule instead of over HTTP; ``lie`` names the one thing it gets wrong."""
 
-    def __init__(self, lie: str | None = None) -> None:
+    def __init__(self, lie: str | None = None, *, rounds_inputs: bool = False) -> None:
         self.lie = lie
+        self._rounds_inputs = rounds_inputs
         self.calls = 0
         self._end_tokens = () if lie == "no_end_tokens" else (END,)
 
@@ -80,10 +83,17 @@ class Engine(SelfTest):
         if fields.get("echo") and self.lie != "echo_of_generated_tokens_only":
             start = 0
         shift = 1 if self.lie == "echo_off_by_one" and fields.get("echo") else 0
-        values = [likeliest(position - shift) for position in range(start, stop)]
+        positions = [position - shift for position in range(start, stop)]
+        values = [likeliest(position) for position in positions]
         if self.lie == "logprobs":
             values = [1.5] * len(values)
-        return {"token_logprobs": values, "top_logprobs": [{"x": value} for value in values]}
+        if fields.get("echo") and self.lie in ECHO_ERRORS:
+            values = [value + ECHO_ERRORS[self.lie] for value in values]
+        tops = [
+            {f"token {rank} of {position}": value - rank for rank in range(TOP_TOKENS)}
+            for position, value in zip(positions, values, strict=True)
+        ]
+        return {"token_logprobs": values, "top_logprobs": tops}
 
 
 async def test_an_honest_engine_proves_every_claim() -> None:
@@ -95,6 +105,7 @@ async def test_an_honest_engine_proves_every_claim() -> None:
     [
         ("echo_of_generated_tokens_only", "echo_logprobs"),
         ("echo_off_by_one", "echo_logprobs"),
+        ("echo_rounded_otherwise", "echo_logprobs"),
         ("logprobs", "logprobs"),
         ("ignore_eos", "ignore_eos"),
         ("logit_bias", "ignore_eos"),
@@ -113,6 +124,21 @@ async def test_an_honest_engine_proves_every_claim() -> None:
 )
 async def test_each_lie_costs_its_claim(lie: str, claim: str) -> None:
     assert (await Engine(lie).run(frozenset({claim})))[claim]
+
+
+async def test_rounded_inputs_may_move_what_echo_says_of_the_same_tokens() -> None:
+    engine = Engine("echo_rounded_otherwise", rounds_inputs=True)
+    assert await engine.run(CAPABILITIES) == dict.fromkeys(CAPABILITIES, None)
+
+
+@pytest.mark.parametrize(
+    ("lie", "why"), [("echo_off_by_one", "share 0%"), ("echo_far_off", "differ by 0.600 nats")]
+)
+async def test_rounded_inputs_excuse_no_wrong_position_and_no_large_error(
+    lie: str, why: str
+) -> None:
+    results = await Engine(lie, rounds_inputs=True).run(frozenset({"echo_logprobs"}))
+    assert why in str(results["echo_logprobs"])
 
 
 async def test_a_refused_probe_is_no_capability() -> None:
