@@ -32,13 +32,14 @@ async def until_hung(
     session: aiohttp.ClientSession,
     *,
     timeout_s: float,
-    open_requests: Callable[[], int],
+    is_stalled: Callable[[], bool],
 ) -> str:
     """Probe the engine until it has not answered for ``timeout_s``; returns the reason.
 
     A probe may take a third of that; the first is sent up to ``PROBE_PERIOD_S`` late, and an engine
     that computes gets longer (``life_cycle``). Health is asked for first; an engine that holds
-    requests and does nothing must complete a token as well: its HTTP server may outlive the rest.
+    requests, answers none of them and does nothing must complete a token as well: its HTTP server
+    may outlive the rest.
     """
     watch, probe_s = Watch(), timeout_s / MOST_MISSES
     clock = _CpuClock(child)
@@ -49,7 +50,7 @@ async def until_hung(
         try:
             async with asyncio.timeout(probe_s):
                 answered = await _is_healthy(child, session)
-                if answered and open_requests() and clock.is_idle():
+                if answered and is_stalled() and clock.is_idle():
                     answered = await _completes(child, session)
         except (aiohttp.ClientError, TimeoutError):
             answered = False

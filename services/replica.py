@@ -48,8 +48,8 @@ class VariantApp:
         )
         places = settings.max_sequences + settings.queue_length
         self._admission = Admission(settings.variant, places)
-        supervisor.open_requests = lambda: self._admission.in_flight
         self._traffic = Traffic()
+        supervisor.is_stalled = self._traffic.is_stalled
         self._metrics = VariantMetrics(supervisor, self._traffic)
         self._session: aiohttp.ClientSession | None = None
 

@@ -64,8 +64,9 @@ class Supervisor:
         self.settings = settings
         self.status = Status()
         self.restarts = 0
-        # How many requests the engine owes an answer; whoever relays them knows.
-        self.open_requests: Callable[[], int] = lambda: 0
+        # Whether the engine owes answers and sent nothing of any since this was last asked; whoever
+        # relays them knows.
+        self.is_stalled: Callable[[], bool] = lambda: False
         self._policy = RestartPolicy(
             crashes=settings.crashes_before_failed, window_s=settings.crash_window_s
         )
@@ -158,7 +159,7 @@ class Supervisor:
                     child,
                     session,
                     timeout_s=self.settings.hang_timeout_s,
-                    open_requests=lambda: self.open_requests(),
+                    is_stalled=lambda: self.is_stalled(),
                 )
                 reason = await first_of(hung, *self._guards(child))
             grace_s = 0

@@ -50,6 +50,7 @@ class Traffic:
         self._e2e = self._histogram("assay_e2e_seconds")
         for status in STATUSES:
             self._requests.labels(status)
+        self._open = self._signs = self._known_signs = 0
 
     def _histogram(self, name: str) -> Histogram:
         row = TRAFFIC[name]
@@ -61,14 +62,26 @@ class Traffic:
 
     def begin(self) -> None:
         """A request came in."""
+        self._open += 1
         self._in_flight.inc()
 
     def first_chunk(self, seconds: float) -> None:
         """A streamed answer began."""
         self._ttft.observe(seconds)
 
+    def chunk(self) -> None:
+        """A part of a streamed answer passed."""
+        self._signs += 1
+
+    def is_stalled(self) -> bool:
+        """Whether answers are owed and nothing of any passed since this was last asked."""
+        known, self._known_signs = self._known_signs, self._signs
+        return self._open > 0 and self._signs == known
+
     def end(self, status: int, seconds: float, tpot_s: float | None) -> None:
         """A request ended, whichever way."""
+        self._open -= 1
+        self._signs += status == 200
         self._in_flight.dec()
         self._requests.labels(str(status)).inc()
         if status == 200:
@@ -106,6 +119,7 @@ class WatchedSend:
 
     def _note_chunk(self, chunk: bytes) -> None:
         self._last = perf_counter()
+        self._traffic.chunk()
         if self._first is None:
             self._first = self._last
             self._traffic.first_chunk(self._first - self._began)

@@ -152,7 +152,7 @@ async def test_an_engine_whose_http_server_outlives_it_is_replaced(tmp_path: Pat
         await until(watched, State.READY)
         await asyncio.sleep(3)
         assert watched.restarts == 0
-        watched.open_requests = lambda: 1
+        watched.is_stalled = lambda: True
         await until(watched, State.STARTING)
         await watched.stop()
 

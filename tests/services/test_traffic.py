@@ -126,3 +126,20 @@ async def test_every_message_passes_as_it_is() -> None:
         await _answer(watched, STREAM, b"one", b"two")
         watched.status = 200
     assert [message.get("body") for message in passed] == [None, b"one", b"two", b""]
+
+
+async def test_answers_stall_when_nothing_of_any_passed_since_it_was_last_asked() -> None:
+    traffic = Traffic()
+    assert not traffic.is_stalled()
+    with traffic.watch(_send) as watched:
+        assert traffic.is_stalled()
+        await watched(STREAM)
+        await watched({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        assert not traffic.is_stalled()
+        assert traffic.is_stalled()
+        with traffic.watch(_send) as other:
+            await _answer(other, WHOLE, b"{}")
+            other.status = 200
+        assert not traffic.is_stalled()
+        watched.status = 200
+    assert not traffic.is_stalled()
