@@ -133,6 +133,10 @@ def gateway_settings(plan: Plan) -> GatewaySettings:
         base_url=plan.serving.url,
         variants=tuple(plan.variants),
         request_timeout_s=plan.serving.request_timeout_s,
+        places=sum(
+            plan.limit(name, "max_sequences") + plan.limit(name, "queue_length")
+            for name in plan.variants
+        ),
         max_body_bytes=plan.serving.max_body_bytes,
         access_log=str(ACCESS_LOGS / "gateway.jsonl"),
         key_digests=tuple(map(digest_of, require_keys(plan.serving))),

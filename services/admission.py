@@ -1,4 +1,4 @@
-"""How many requests a variant holds open at once."""
+"""How many requests a variant, or the gateway, holds open at once."""
 
 import asyncio
 from collections.abc import Iterator

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from services.access_log import AccessLog
+from services.admission import Admission
 from services.asgi import (
     EXPOSITION,
     JSON,
@@ -40,11 +41,15 @@ PROBE_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class GatewaySettings:
-    """Where the variants are: ``base_url`` is the service itself, seen from inside."""
+    """Where the variants are: ``base_url`` is the service itself, seen from inside.
+
+    ``places`` bounds the requests that are open at once, the reading of their bodies included.
+    """
 
     base_url: str
     variants: tuple[str, ...]
     request_timeout_s: float
+    places: int
     max_body_bytes: int = MAX_BODY_BYTES
     access_log: str | None = None
     key_digests: tuple[str, ...] = ()
@@ -101,6 +106,7 @@ class GatewayApp:
             log=self._log,
             handle=self._handle,
         )
+        self._admission = Admission("gateway", settings.places)
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,16 +149,17 @@ class GatewayApp:
     async def _route(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
         if scope["method"] != "POST":
             raise RequestError(405, f"{path} takes POST")
-        body = await read_body(receive, self.settings.max_body_bytes, scope["headers"])
-        variant = choose_variant(body, self.settings.variants)
-        return await self._relay.forward(
-            scope,
-            receive,
-            send,
-            url=f"{self.settings.base_url}/{variant}{path}",
-            body=body,
-            headers=_authorization(scope["headers"]),
-        )
+        with self._admission.admit():
+            body = await read_body(receive, self.settings.max_body_bytes, scope["headers"])
+            variant = choose_variant(body, self.settings.variants)
+            return await self._relay.forward(
+                scope,
+                receive,
+                send,
+                url=f"{self.settings.base_url}/{variant}{path}",
+                body=body,
+                headers=_authorization(scope["headers"]),
+            )
 
     async def _ask_all(self, path: str, caller: dict[str, str]) -> dict[str, tuple[int, str]]:
         """GET ``path`` of every variant at once, with the caller's own key.

@@ -39,6 +39,7 @@ async def service(folder: Path) -> AsyncIterator[str]:
             base_url=f"http://127.0.0.1:{port}",
             variants=(NAME,),
             request_timeout_s=30,
+            places=8,
             key_digests=digests,
         )
     )

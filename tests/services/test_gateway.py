@@ -1,5 +1,6 @@
 """The gateway routes by the request's model, and speaks for variants that cannot."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from services.gateway import GatewayApp, GatewaySettings, choose_variant
 from tests.services.living import living
 
 NAMES = ("bf16-vllm", "gguf-q4_k_m")
+PLACES = 3
 
 
 def test_the_model_names_the_variant() -> None:
@@ -62,7 +64,7 @@ async def beside_one_that_is_gone() -> AsyncIterator[httpx.AsyncClient]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     settings = GatewaySettings(
-        base_url=f"http://127.0.0.1:{port}", variants=NAMES, request_timeout_s=30
+        base_url=f"http://127.0.0.1:{port}", variants=NAMES, request_timeout_s=30, places=PLACES
     )
     gateway = GatewayApp(settings)
     transport = httpx.ASGITransport(app=gateway)
@@ -96,3 +98,24 @@ async def test_an_error_is_no_part_of_the_metrics() -> None:
     async with beside_one_that_is_gone() as client:
         answer = await client.get("/metrics")
     assert (answer.status_code, answer.text) == (200, "# TYPE up gauge\nup 1\n")
+
+
+async def test_no_more_bodies_are_read_at_once_than_the_variants_could_take() -> None:
+    arrived, over = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow_body() -> AsyncIterator[bytes]:
+        yield b"{"
+        arrived.release()
+        await over.wait()
+
+    async with beside_one_that_is_gone() as client:
+        url = "/v1/completions"
+        slow = [asyncio.create_task(client.post(url, content=slow_body())) for _ in range(PLACES)]
+        for _ in range(PLACES):
+            await arrived.acquire()
+        refused = await client.post(url, json={"model": NAMES[1]})
+        over.set()
+        answers = await asyncio.gather(*slow)
+    assert refused.status_code == 429
+    assert "gateway: 3 requests are in flight" in refused.json()["error"]["message"]
+    assert {answer.status_code for answer in answers} == {400}

@@ -34,7 +34,9 @@ COMPLETE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 async def test_the_gateways_pool_is_open_while_it_lives() -> None:
-    settings = GatewaySettings(base_url="http://127.0.0.1:1", variants=(), request_timeout_s=1)
+    settings = GatewaySettings(
+        base_url="http://127.0.0.1:1", variants=(), request_timeout_s=1, places=1
+    )
     app = GatewayApp(settings)
     states: list[bool] = []
 
