@@ -66,6 +66,11 @@ def answers_of(received: bytes, method: str, most: int) -> list[tuple[int, dict[
     return found
 
 
+def _has_all(case: WireCase, received: bytes) -> bool:
+    found = answers_of(received, case.method, case.answers)
+    return len(found) == case.answers
+
+
 async def send_case(case: WireCase, host: str, port: int) -> list[Exchange]:
     """Send one case and judge nothing: one exchange per answer that came or was due."""
     began = time.monotonic()
@@ -100,7 +105,9 @@ async def send_case(case: WireCase, host: str, port: int) -> list[Exchange]:
 
 
 async def _talk(case: WireCase, host: str, port: int, timeout_s: float) -> bytes:
-    """Send the parts and read to the end; raises TimeoutError with what had come by then."""
+    """Send the parts and read to the end (where the connection may stay open, to the last answer
+    due); raises TimeoutError with what had come by then.
+    """
     reader, writer = await asyncio.open_connection(host, port)
     parts: list[bytes] = []
     try:
@@ -119,6 +126,8 @@ async def _talk(case: WireCase, host: str, port: int, timeout_s: float) -> bytes
             async with asyncio.timeout(timeout_s):
                 while part := await reader.read(1 << 16):
                     parts.append(part)
+                    if case.keeps_alive and _has_all(case, b"".join(parts)):
+                        break
         except TimeoutError:
             raise TimeoutError(b"".join(parts)) from None
         except ConnectionError:

@@ -36,7 +36,8 @@ ROUTES = [
 class WireCase:
     """Bytes to send in turn. ``answers`` are due when the case ``is_http``.
 
-    ``half_close`` ends our side after the last part; ``abort`` resets the connection at once.
+    ``half_close`` ends our side after the last part; ``abort`` resets the connection at once;
+    ``keeps_alive``: the server may leave the connection open after its answers.
     """
 
     name: str
@@ -47,6 +48,7 @@ class WireCase:
     answers: int = 1
     half_close: bool = False
     abort: bool = False
+    keeps_alive: bool = False
 
 
 def request(

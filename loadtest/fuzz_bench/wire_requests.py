@@ -1,6 +1,7 @@
 """Requests by the book, however odd: each is due an answer by the book. Pure."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from loadtest.fuzz_bench.wire import Draw, WireCase, request
 
@@ -63,9 +64,10 @@ def method(draw: Draw) -> WireCase:
 def old_http(draw: Draw) -> WireCase:
     """HTTP/1.0, with and without keep-alive."""
     path, body = draw.target()
-    extra = draw.rng.choice(((), ("Connection: keep-alive",)))
+    keeps_alive = draw.rng.random() < 0.5
+    extra = ("Connection: keep-alive",) if keeps_alive else ()
     sent = request("POST", path, body, *extra, version="1.0", close=False)
-    return draw.one("HTTP/1.0", "POST", path, sent)
+    return replace(draw.one("HTTP/1.0", "POST", path, sent), keeps_alive=keeps_alive)
 
 
 def content_type(draw: Draw) -> WireCase:

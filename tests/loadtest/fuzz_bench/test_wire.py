@@ -77,3 +77,11 @@ async def test_a_client_that_leaves_waits_for_nothing() -> None:
         found = await send_case(wire_abuse.leaves(draw()), "127.0.0.1", port)
     assert [exchange.status for exchange in found] == [0]
     assert found[0].broke == "the connection was closed"
+
+
+async def test_a_connection_that_stays_open_is_left_after_its_answer() -> None:
+    kinds = (wire_requests.old_http(draw(seed)) for seed in range(20))
+    case = next(case for case in kinds if case.keeps_alive)
+    async with server() as port:
+        (found,) = await asyncio.wait_for(send_case(case, "127.0.0.1", port), timeout=10)
+    assert (found.status, found.broke) == (200, None)
