@@ -17,7 +17,7 @@ _DROPPED = frozenset({"frontend prometheus", "listen stats"})
 # Per request. Serve watches for clients that leave; so does the relay, and once is enough.
 _REQUEST_RULES = (
     "unique-id-format %[uuid]",
-    "http-request set-header x-request-id %[unique-id] if !{ req.hdr(x-request-id) -m found }",
+    "http-request set-header x-request-id %[unique-id] if !{ req.hdr(x-request-id) -m len gt 0 }",
     "http-request set-var(txn.assay_id) req.hdr(x-request-id)",
     "http-after-response set-header x-request-id %[var(txn.assay_id)]"
     " if !{ res.hdr(x-request-id) -m found }",
@@ -56,6 +56,7 @@ def adapt(config: str, site: Site) -> str:
 
 def _adapted(config: str, site: Site, seen: set[str]) -> Iterator[str]:
     section = ""
+    unrouted = 401 if site.keyed else 404
     for line in config.splitlines():
         words = line.split()
         if _SECTION.match(line):
@@ -78,9 +79,11 @@ def _adapted(config: str, site: Site, seen: set[str]) -> Iterator[str]:
                 seen.add("bind")
                 yield f"    bind {site.bind}"
                 yield from (f"    {rule}" for rule in _REQUEST_RULES)
+                # What names no path (``OPTIONS *``) matches no route either.
+                yield f"    http-request deny deny_status {unrouted} if !{{ path -m beg / }}"
             case "frontend http_frontend", ["http-request", "return", *_, "if", "routes"]:
                 seen.add("routes")
-                yield f"    http-request deny deny_status {401 if site.keyed else 404} if routes"
+                yield f"    http-request deny deny_status {unrouted} if routes"
             case "backend default_backend", ["http-request", "return", *_]:
                 seen.add("default")
                 yield "    http-request deny deny_status 503"

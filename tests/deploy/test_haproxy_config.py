@@ -1,7 +1,11 @@
 """HAProxy gets Serve's configuration without its open doors, and takes it."""
 
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ import pytest
 from deploy.haproxy_config import ERROR_CODES, HAProxyConfigError, Site, adapt
 from deploy.ingress import haproxy_binary, ingress_variables
 from deploy.plan import Serving
+from loadtest.fuzz_bench.sockets import answers_of
+from services.child import free_port
 
 WRITER = Path(__file__).with_name("write_haproxy_config.py")
 
@@ -53,6 +59,61 @@ def test_haproxy_itself_takes_it(tmp_path: Path, serves_own: str, site: Site) ->
     command = [binary, "-c", "-f", str(tmp_path / "adapted.cfg")]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+@contextmanager
+def running(config: str, folder: Path, port: int) -> Iterator[None]:
+    """HAProxy with a configuration of ours, until it takes connections and while the block runs."""
+    (folder / "running.cfg").write_text(config)
+    binary = haproxy_binary()
+    assert binary is not None
+    process = subprocess.Popen([binary, "-db", "-f", str(folder / "running.cfg")])
+    try:
+        while process.poll() is None:
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answer_to(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        received = b""
+        while part := connection.recv(1 << 16):
+            received += part
+    (answer,) = answers_of(received, "GET", 1)
+    return answer
+
+
+@pytest.mark.parametrize(("keyed", "status"), [(True, 401), (False, 404)])
+def test_what_names_no_path_matches_no_route(
+    tmp_path: Path, serves_own: str, site: Site, keyed: bool, status: int
+) -> None:
+    port = free_port()
+    here = Site(bind=f"127.0.0.1:{port}", errors=site.errors, keyed=keyed)
+    with running(adapt(serves_own, here), tmp_path, port):
+        found, _, body = answer_to(
+            port, b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+    assert found == status
+    assert b'"error": {"message"' in body
+
+
+@pytest.mark.parametrize(("given", "told"), [("", None), ("mine", "mine")])
+def test_an_answer_always_has_a_request_id(
+    tmp_path: Path, serves_own: str, site: Site, given: str, told: str | None
+) -> None:
+    port = free_port()
+    here = Site(bind=f"127.0.0.1:{port}", errors=site.errors, keyed=False)
+    lines = ["GET /nowhere HTTP/1.1", "Host: a", f"X-Request-Id: {given}", "Connection: close"]
+    with running(adapt(serves_own, here), tmp_path, port):
+        _, headers, _ = answer_to(port, "\r\n".join([*lines, "", ""]).encode())
+    assert headers["x-request-id"]
+    assert told in {None, headers["x-request-id"]}
 
 
 def test_a_template_that_has_changed_is_told_and_not_served_half() -> None:
