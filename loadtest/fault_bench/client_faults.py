@@ -26,6 +26,7 @@ MEMORY_LIMIT_MIB = 16.0
 TASKS_LIMIT = 8
 SLOW_READERS = 8
 SLOW_TOKENS = 600
+GENERATED_S = 60
 # All buffers between an engine and a client that does not read: two proxies, four sockets.
 SLOW_LIMIT_MIB = 2.0
 READERS = 4
@@ -169,14 +170,20 @@ async def _until_generated(stage: Stage) -> None:
     """Wait until the engine has generated all that the slow ones asked for.
 
     They hold no place in it then, but all of their answer is under way.
+
+    Raises:
+        FaultError: it does not get there within ``GENERATED_S``.
     """
-    deadline = time.monotonic() + 60
-    while (
-        await stage.metric("assay_requests_running") < SLOW_READERS and time.monotonic() < deadline
-    ):
-        await asyncio.sleep(0.02)
-    while await stage.metric(WORKING) and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(GENERATED_S):
+            while await stage.metric("assay_requests_running") < SLOW_READERS:
+                await asyncio.sleep(0.02)
+            while await stage.metric(WORKING):
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise FaultError(
+            f"{stage.victim} has not generated for {SLOW_READERS} slow readers in {GENERATED_S} s"
+        ) from None
 
 
 async def _read_together(stage: Stage) -> float:

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -85,23 +86,26 @@ def _sample(process: psutil.Process, at_s: float) -> Sample | None:
 
 
 class Sampler:
-    """Samples in a thread of its own while its ``with`` block runs."""
+    """Samples in a thread of its own while its ``with`` block runs; what fails there is raised at
+    the block's end.
+    """
 
     def __init__(self, record: ServiceRecord, interval_s: float) -> None:
         self.samples: list[Sample] = []
         self._record = record
         self._interval_s = interval_s
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="sampler", daemon=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler")
 
     def __enter__(self) -> "Sampler":
         self._began = time.monotonic()
-        self._thread.start()
+        self._sampling = self._thread.submit(self._watch)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        with self._thread:
+            self._sampling.result()
 
     def _watch(self) -> None:
         due = self._began
