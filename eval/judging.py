@@ -39,10 +39,12 @@ class Candidate:
 def size_key(candidates: Sequence[Candidate]) -> Callable[[Candidate], tuple[int, int]]:
     """How to order candidates by what it costs to hold them: memory in use, then weights.
 
-    Where the memory of any is unknown all are ordered by their weights: memory of one is not held
-    against a file of another.
+    Where the memory of any is unknown, or says nothing (emulation), all are ordered by their
+    weights: memory of one is not held against a file of another.
     """
-    known = all(c.variant.memory_bytes is not None for c in candidates)
+    known = all(
+        c.variant.memory_bytes is not None and not is_emulated(c.variant) for c in candidates
+    )
 
     def key(candidate: Candidate) -> tuple[int, int]:
         weights = candidate.variant.weight_bytes

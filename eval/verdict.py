@@ -25,14 +25,21 @@ def are_equal(one: Estimate, other: Estimate) -> bool:
 def rank(candidates: Sequence[Candidate], prefer: str) -> list[Candidate]:
     """Best first: passing, then undecided, then failing; by the preferred figure within each.
 
-    The smallest of those that equal the best of a class goes first.
+    The smallest of those that equal the best of a class goes first. Those without the figure come
+    last: the fewer objectives one leaves open the earlier, and then the smaller.
     """
     sign = -1.0 if prefer == "goodput" else 1.0
     ranked: list[Candidate] = []
     for wanted in (0, 1, 2):
         pool = [c for c in candidates if (2 if c.failed else 1 if c.undecided else 0) == wanted]
         size = size_key(pool)
-        pool.sort(key=lambda c: (sign * c.score.value if c.score else float("inf"), size(c)))
+        pool.sort(
+            key=lambda c: (
+                sign * c.score.value if c.score else float("inf"),
+                len(c.failed) + len(c.undecided),
+                size(c),
+            )
+        )
         equal = [c for c in pool if c.score and pool[0].score and are_equal(c.score, pool[0].score)]
         if equal:
             first = min(equal, key=size_key(equal))

@@ -289,3 +289,19 @@ def test_an_emulated_variant_is_judged_by_its_quality_and_never_by_its_speed() -
     ]
     assert next(r for r in verdict.ranking if r.variant == "gguf-q4_k_m").score is None
     assert "~ emulated: quality counts, speed does not" in render_terminal(found, verdict)
+
+
+def test_without_speeds_the_variant_that_leaves_fewer_objectives_open_comes_first() -> None:
+    found = comparison()
+    for variant in found.variants:
+        found = changed(found, variant.variant, engine="transformers", memory_bytes=1)
+    small, large = (of(found, name) for name in ("gguf-q4_k_m", "gguf-q8_0"))
+    assert small.weight_bytes < large.weight_bytes
+    order = [entry.variant for entry in decide(found, OBJECTIVES).ranking]
+    assert order.index(small.variant) < order.index(large.variant)
+    kept = {t: r for t, r in small.quality.items() if t != "assay_choice"}
+    doubted = changed(
+        found, small.variant, quality=kept, refused_tasks={"assay_choice": "no answer"}
+    )
+    order = [entry.variant for entry in decide(doubted, OBJECTIVES).ranking]
+    assert order.index(small.variant) > order.index(large.variant)
