@@ -42,22 +42,25 @@ async def until_hung(
     may outlive the rest.
     """
     watch, probe_s = Watch(), timeout_s / MOST_MISSES
-    clock = _CpuClock(child)
+    clock, idle = _CpuClock(child), False
     while not watch.hung:
         if not watch.misses:
             await asyncio.sleep(min(PROBE_PERIOD_S, probe_s))
+            # What it computed before the probe does not excuse that it misses it.
+            idle = clock.is_idle()
         asked_s = time.monotonic()
         try:
             async with asyncio.timeout(probe_s):
                 answered = await _is_healthy(child, session)
-                if answered and is_stalled() and clock.is_idle():
+                if answered and is_stalled() and idle:
                     answered = await _completes(child, session)
         except (aiohttp.ClientError, TimeoutError):
             answered = False
         if not answered:
             # One that refuses at once gets as long as one that keeps silent.
             await asyncio.sleep(max(0.0, asked_s + probe_s - time.monotonic()))
-        watch = watch.after(answered=answered, idle=clock.is_idle())
+        idle = clock.is_idle()
+        watch = watch.after(answered=answered, idle=idle)
     return f"{child.spec.title} runs but has not answered for {probe_s * watch.misses:.0f} s"
 
 
