@@ -33,7 +33,7 @@ status: $(READY) ## what runs, with health
 down: $(READY)  ## stop what this project started
 	@$(CONTROL) -m deploy down
 prometheus: $(READY) ## watch what runs with Debian's Prometheus, at http://127.0.0.1:9090
-	@$(OWNED) $(CONTROL) -m deploy prometheus
+	@$(OWNED) $(CONTROL) -m deploy prometheus $(OPTIONS)
 $(READY):
 	@echo "nothing is installed yet: run \`make setup\` first" >&2; exit 2
 setup:           ## make the environments under .venvs/

@@ -87,7 +87,9 @@ def _down(_arguments: argparse.Namespace) -> None:
     print(f"stopped {record.plan} at {record.url}")
 
 
-def _prometheus(_arguments: argparse.Namespace) -> None:
+def _prometheus(arguments: argparse.Namespace) -> None:
+    # For the key that the plan names.
+    plan_of(arguments)
     record = read_record()
     if record is None or not record.is_alive():
         raise DeployError("nothing runs that could be watched (start with: make deploy-all)")
@@ -104,7 +106,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
-        if name not in {"status", "down", "prometheus"}:
+        if name not in {"status", "down"}:
             add_plan_options(command)
         if name in {"up", "host"}:
             command.add_argument("--ray-address", help="an existing Ray cluster's head, host:6379")
