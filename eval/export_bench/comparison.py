@@ -17,6 +17,7 @@ from quantize.checkpoint.score_files import ArtifactToScore, Scored, ScoreReques
 from quantize.machine import Device, probe_machine
 from quantize.make import make_artifacts
 from quantize.methods import METHODS
+from quantize.modelopt_checkpoint import progress_words
 from quantize.order import Order
 from quantize.progress import ProgressLine
 from quantize.recipes import Recipe
@@ -97,7 +98,7 @@ def score(bench: Bench, kept: Mapping[str, tuple[InputKind, ...]]) -> Scores:
             [environment_python("quantize"), "-m", "quantize.checkpoint.score_job", asked],
             log=bench.scratch / "score.log",
             threads=bench.threads,
-            on_progress=lambda tail, _: progress(tail.rpartition("progress: ")[2].strip()),
+            on_progress=lambda tail, _: progress(progress_words(tail)),
         )
     return Scores.model_validate_json(request.answer.read_text())
 
