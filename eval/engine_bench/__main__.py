@@ -17,7 +17,7 @@ from deploy.artifacts import ARTIFACTS_DIR
 from deploy.command_line import run_command
 from deploy.installer import set_up
 from eval.engine_bench.client_pace import client_figure
-from eval.engine_bench.figures import Row, figure, rows, table
+from eval.engine_bench.figures import RATIO, Row, figure, rows, table
 from eval.engine_bench.measure import Cell, Workload, measure, serving
 from eval.engine_bench.peers import PEERS, contenders
 from eval.engine_bench.text_prompts import TextPrompts
@@ -45,7 +45,7 @@ class Size:
 SIZES = {
     REFERENCE: Size(rounds=5, prompt_tokens=32, output_tokens=64, requests={1: 16, 8: 40, 16: 64}),
     "random-0.5b": Size(
-        rounds=3, prompt_tokens=16, output_tokens=32, requests={1: 2, 8: 8, 16: 16}
+        rounds=5, prompt_tokens=16, output_tokens=32, requests={1: 2, 8: 8, 16: 16}
     ),
 }
 
@@ -133,7 +133,7 @@ def _workload(name: str, artifact: Path, threads: int) -> Workload:
 def _print(figures: Sequence[Figure], found: Sequence[Row], servers: Sequence[str]) -> None:
     print("\n".join(table(found, servers)))
     for item in figures:
-        if item.unit != "tok/s" or item.name.startswith("client"):
+        if item.unit != RATIO:
             mark = "" if item.met else "  !"
             print(f"{item.name:<64}{item.value:>12,.5g} {item.unit}  limit {item.limit:,.5g}{mark}")
 

@@ -10,6 +10,7 @@ from quantize.bench_figures import Figure
 # One stream alone may cost a twentieth for what a server of many streams does more; from
 # ``MANY`` streams on, batching must at least make up for it.
 SHARE_ALONE, SHARE_MANY, MANY = 0.95, 1.0, 8
+RATIO = "x of the better peer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,34 +43,45 @@ def rows(model: str, servers: Sequence[str], outcomes: Sequence[Outcome]) -> lis
 
 
 def figure(row: Row, ours: str) -> Figure:
-    """Our median against the better peer's; without ours, or any peer's, the limit is missed."""
-    share = SHARE_MANY if row.cell.concurrency >= MANY else SHARE_ALONE
-    value = median(row.rounds[ours]) if ours in row.rounds else 0.0
-    peers = [median(values) for server, values in row.rounds.items() if server != ours]
-    best = max(peers, default=None)
+    """How many times as fast as the better peer we are; 0 without a figure of ours, or any peer's.
+
+    The median over the rounds of the ratio within each: what the machine does otherwise from one
+    round to the next does not count. The better peer is the one with the higher median.
+    """
+    share = _share(row.cell)
+    ratios = _ratios(row, ours)
+    value = median(ratios) if ratios else 0.0
     return Figure(
         name=f"{row.model} {row.cell.name}",
         value=value,
-        unit="tok/s",
-        against=best,
-        ratio=None if best is None else value / best,
-        limit=None if best is None else share * best,
-        met=best is not None and ours in row.rounds and value >= share * best,
+        unit=RATIO,
+        limit=share,
+        met=value >= share,
     )
+
+
+def _share(cell: Cell) -> float:
+    return SHARE_MANY if cell.concurrency >= MANY else SHARE_ALONE
+
+
+def _ratios(row: Row, ours: str) -> list[float]:
+    peers = [values for server, values in row.rounds.items() if server != ours]
+    if not peers or ours not in row.rounds:
+        return []
+    better = max(peers, key=median)
+    return [one / other for one, other in zip(row.rounds[ours], better, strict=True)]
 
 
 def table(found: Sequence[Row], servers: Sequence[str]) -> list[str]:
     """One line per cell: medians with the lowest and highest round, and what failed."""
     head = f"{'tok/s: median (lowest-highest round)':<38}"
-    lines = [head + "".join(f"{server:>24}" for server in servers) + f"{'ratio':>8}{'limit':>7}"]
+    lines = [head + "".join(f"{server:>24}" for server in servers) + f"{'ratio':>18}{'limit':>7}"]
     for row in found:
         made = figure(row, servers[0])
-        share = SHARE_MANY if row.cell.concurrency >= MANY else SHARE_ALONE
         lines.append(
             f"{made.name:<38}"
-            + "".join(f"{_spread(row, server):>24}" for server in servers)
-            + (f"{made.ratio:>8.2f}" if made.ratio is not None else f"{'-':>8}")
-            + f"{share:>7.2f}"
+            + "".join(f"{_spread(row.rounds.get(server), ',.0f'):>24}" for server in servers)
+            + f"{_spread(_ratios(row, servers[0]), '.2f'):>18}{_share(row.cell):>7.2f}"
             + ("" if made.met else "  !")
         )
     for model, cell, server, fault in dict.fromkeys(
@@ -81,8 +93,10 @@ def table(found: Sequence[Row], servers: Sequence[str]) -> list[str]:
     return lines
 
 
-def _spread(row: Row, server: str) -> str:
-    values = row.rounds.get(server)
+def _spread(values: Sequence[float] | None, form: str) -> str:
     if not values:
         return "-"
-    return f"{median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
+    middle, low, high = (
+        format(value, form) for value in (median(values), min(values), max(values))
+    )
+    return f"{middle} ({low}-{high})"

@@ -44,6 +44,7 @@ ENGINE = "bf16-vllm"
 ROUNDS = 5
 WARMUP_S = 1.0
 DURATION_S = 4.0
+PROFILED_S = 6.0
 PROMPT_TOKENS = 32
 OUTPUT_TOKENS = 64
 Say = Callable[[str], None]
@@ -105,21 +106,27 @@ class Bench:
 
     def profile(self, engine: str, concurrency: int) -> None:
         """Say where the replica's time goes while it relays."""
-        replicas = self.service.roles()["replicas"]
-        block = self.block(engine, SERVE, concurrency, 0).model_copy(update={"duration_s": 6.0})
+        (replica,) = (
+            process
+            for process in self.service.roles()["replicas"]
+            if f"ServeReplica:{engine}:" in " ".join(process.cmdline())
+        )
         with tempfile.TemporaryDirectory(prefix="assay-profile-") as folder:
-            raw = [Path(folder) / f"{process.pid}" for process in replicas]
-            samplers = [sampler(p.pid, path) for p, path in zip(replicas, raw, strict=True)]
-            run_client(block)
-            for process in samplers:
-                if process is not None:
-                    process.wait(timeout=60)
-            texts = [path.read_text() for path in raw if path.is_file()]
-        if not texts:
+            raw = Path(folder) / "raw"
+            sampling = sampler(replica.pid, raw)
+            try:
+                block = self.block(engine, SERVE, concurrency, 0)
+                run_client(block.model_copy(update={"duration_s": PROFILED_S}))
+            except LoadTestError as error:
+                return self.say(f"    no profile: {error}")
+            finally:
+                if sampling is not None:
+                    sampling.wait(timeout=60)
+            text = raw.read_text() if raw.is_file() else ""
+        if not text:
             return self.say("    no profile: py-spy is missing or may not look (ptrace)")
-        self.say(f"    where the replicas are at c={concurrency} with {engine}:")
-        busy = max(texts, key=lambda text: len(text.splitlines()))
-        for line in busiest(busy):
+        self.say(f"    where the replica is at c={concurrency} with {engine}:")
+        for line in busiest(text):
             self.say(f"      {line}")
         return None
 

@@ -38,13 +38,24 @@ def sampler(pid: int, raw: Path) -> subprocess.Popen[bytes] | None:
     """py-spy over a process for ``SAMPLE_S`` seconds; None where it is not installed.
 
     Only what holds the interpreter's lock is sampled: an event loop in C that waits looks busy.
+    The process is not stopped for it, which on a full machine would be most of what is measured.
     """
     found = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if found is None:
         return None
     options = ["--pid", str(pid), "--duration", str(SAMPLE_S), "--format", "raw"]
     return subprocess.Popen(
-        [found, "record", *options, "--output", str(raw), "--rate", "400", "--gil"],
+        [
+            found,
+            "record",
+            *options,
+            "--output",
+            str(raw),
+            "--rate",
+            "100",
+            "--gil",
+            "--nonblocking",
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

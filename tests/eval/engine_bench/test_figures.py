@@ -16,12 +16,14 @@ def outcomes(cell: Cell, **rounds: list[float | None]) -> list[Outcome]:
     ]
 
 
-def test_our_median_is_held_against_the_better_peers() -> None:
+def test_each_round_of_ours_is_held_against_the_same_round_of_the_better_peer() -> None:
     found = rows(
-        "m", SERVERS, outcomes(ALONE, ours=[96, 500, 95], one=[100, 90, 110], other=[1, 2, 3])
+        "m", SERVERS, outcomes(ALONE, ours=[96, 45, 500], one=[100, 50, 400], other=[99, 49, 1])
     )
     (made,) = [figure(row, "ours") for row in found]
-    assert (made.value, made.against, made.limit, made.met) == (96, 100, 95, True)
+    assert (made.value, made.limit, made.met) == (0.96, 0.95, True)
+    assert "96 (45-500)" in table(found, SERVERS)[1]
+    assert "0.96 (0.90-1.25)" in table(found, SERVERS)[1]
 
 
 def test_many_streams_must_be_at_least_as_fast_as_the_better_peer() -> None:
@@ -33,13 +35,14 @@ def test_many_streams_must_be_at_least_as_fast_as_the_better_peer() -> None:
 def test_a_peer_that_failed_a_cell_has_no_figure_and_its_reason_is_told() -> None:
     (row,) = rows("m", SERVERS, outcomes(MANY, ours=[80], one=[900, None], other=[70]))
     made = figure(row, "ours")
-    assert (made.against, made.met) == (70, True)
+    assert (made.value, made.met) == (80 / 70, True)
     assert table([row], SERVERS)[-1] == "m c=16 greedy streamed: one has no figure: cut off"
 
 
 def test_without_a_figure_of_ours_the_limit_is_missed() -> None:
     (row,) = rows("m", SERVERS, outcomes(MANY, ours=[None], one=[1], other=[1]))
-    assert figure(row, "ours").met is False
+    made = figure(row, "ours")
+    assert (made.value, made.met) == (0.0, False)
 
 
 def test_without_a_figure_of_any_peer_nothing_was_compared_and_the_limit_is_missed() -> None:
