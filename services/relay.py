@@ -36,9 +36,14 @@ _HOP_BY_HOP = frozenset(
 )
 
 
+# An idle connection is given up well before the server behind it does (uvicorn's default, which
+# every engine keeps: 5 s): a request on one that is being closed is lost, and nobody may repeat it.
+IDLE_S = 2.0
+
+
 def open_session() -> aiohttp.ClientSession:
     """A pool without a bound of its own (queues are ours to bound) that passes bodies as sent."""
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S)
     return aiohttp.ClientSession(connector=connector, auto_decompress=False)
 
 
