@@ -13,7 +13,7 @@ from aiohttp import web
 from services.asgi import request_id, send_error
 from services.child import free_port
 from services.errors import RequestError
-from services.relay import Relay
+from services.relay import IDLE_S, Relay, open_session
 from tests.services.fake_engine import CHUNKS, build
 
 KEY = "key"
@@ -172,3 +172,21 @@ async def test_errors_are_openai_json_and_say_when_to_come_back() -> None:
 
 def test_a_request_without_an_id_gets_one() -> None:
     assert request_id({"headers": []}).startswith("req-")
+
+
+async def test_an_idle_connection_is_given_up_before_the_engine_gives_it_up() -> None:
+    async with engine() as url, open_session() as session:
+        assert session.connector is not None
+        client = Client()
+        await Relay(session, timeout_s=20).forward(
+            client.scope,
+            client.receive,
+            client.send,
+            url=f"{url}/v1/completions",
+            body=b'{"model": "some-variant", "prompt": "x", "max_tokens": 1}',
+            headers=HEADERS,
+        )
+        assert session.connector._conns
+        # The connector looks for idle ones this often.
+        await asyncio.sleep(2 * IDLE_S + 0.5)
+        assert not session.connector._conns
