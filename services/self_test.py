@@ -113,6 +113,8 @@ class SelfTest:
                 report["top_logprobs"][position],
                 generated["top_logprobs"][0],
             )
+            if not generated_top:
+                raise ProbeFailed("no top_logprobs come with a generated token")
             best = max(echoed_top.values())
             differences.append(abs(generated["token_logprobs"][0] - best))
             shared.append(len(echoed_top.keys() & generated_top.keys()) / len(generated_top))
