@@ -17,7 +17,7 @@ from deploy.artifacts import ARTIFACTS_DIR
 from deploy.command_line import run_command
 from deploy.installer import set_up
 from eval.engine_bench.client_pace import client_figure
-from eval.engine_bench.figures import RATIO, Row, figure, rows, table
+from eval.engine_bench.figures import RATIO, Row, fastest_round, figure, rows, table
 from eval.engine_bench.measure import Cell, Workload, measure, serving
 from eval.engine_bench.peers import PEERS, contenders
 from eval.engine_bench.text_prompts import TextPrompts
@@ -70,8 +70,9 @@ def run(models: Sequence[str], threads: int) -> bool:
         with serving(specs, workload) as children:
             outcomes = measure(children, workload, prompts, lambda line: print(line, flush=True))
         found += rows(name, servers, outcomes)
-    speed = [figure(row, servers[0]) for row in found]
-    figures += [*speed, client_figure(max(item.value for item in speed))]
+    figures += [figure(row, servers[0]) for row in found]
+    if (fastest := fastest_round(found)) is not None:
+        figures.append(client_figure(fastest))
     _print(figures, found, servers)
     path = BENCH_DIR / "engines.json"
     kept = [{**asdict(row), "cell": row.cell.name} for row in found]

@@ -60,6 +60,12 @@ def figure(row: Row, ours: str) -> Figure:
     )
 
 
+def fastest_round(found: Sequence[Row]) -> float | None:
+    """Tokens per second of the fastest round of any server; None where none has any."""
+    values = [value for row in found for rounds in row.rounds.values() for value in rounds]
+    return max(values, default=None)
+
+
 def _share(cell: Cell) -> float:
     return SHARE_MANY if cell.concurrency >= MANY else SHARE_ALONE
 

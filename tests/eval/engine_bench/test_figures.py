@@ -1,6 +1,6 @@
 """What the benchmark of servers concludes: pure functions of its rounds."""
 
-from eval.engine_bench.figures import figure, rows, table
+from eval.engine_bench.figures import fastest_round, figure, rows, table
 from eval.engine_bench.measure import Cell, Outcome
 
 ALONE = Cell(concurrency=1, requests=4, stream=False)
@@ -48,3 +48,9 @@ def test_without_a_figure_of_ours_the_limit_is_missed() -> None:
 def test_without_a_figure_of_any_peer_nothing_was_compared_and_the_limit_is_missed() -> None:
     (row,) = rows("m", SERVERS, outcomes(MANY, ours=[80], one=[None], other=[None]))
     assert figure(row, "ours").met is False
+
+
+def test_the_fastest_round_of_any_server_is_what_the_client_must_outpace() -> None:
+    found = rows("m", SERVERS, outcomes(MANY, ours=[80, 90], one=[100, 70], other=[None]))
+    assert fastest_round(found) == 100
+    assert fastest_round(rows("m", SERVERS, outcomes(MANY, ours=[None], one=[None]))) is None
