@@ -118,7 +118,7 @@ class SelfTest:
             best = max(echoed_top.values())
             differences.append(abs(generated["token_logprobs"][0] - best))
             shared.append(len(echoed_top.keys() & generated_top.keys()) / len(generated_top))
-            if report["token_logprobs"][position] > best + tolerance:
+            if report["token_logprobs"][position] > best + LOGPROB_TOLERANCE:
                 raise ProbeFailed(f"token {position} is likelier than the likeliest token")
         difference = sum(differences) / len(differences)
         if difference > tolerance:

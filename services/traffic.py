@@ -70,11 +70,14 @@ class Traffic:
         self._ttft.observe(seconds)
 
     def chunk(self) -> None:
-        """A part of a streamed answer passed."""
+        """A part of a streamed answer came from the engine."""
         self._signs += 1
 
     def is_stalled(self) -> bool:
-        """Whether answers are owed and nothing of any passed since this was last asked."""
+        """Whether answers are owed and nothing of any passed since this was last asked.
+
+        For one caller: asking begins the next span. A whole answer gives no sign before its end.
+        """
         known, self._known_signs = self._known_signs, self._signs
         return self._open > 0 and self._signs == known
 
@@ -112,6 +115,9 @@ class WatchedSend:
         """Note a message and pass it on (no coroutine of our own between the two)."""
         if self._streams and (chunk := message.get("body")):
             self._note_chunk(chunk)
+            # The last message may be the relay's own error: no sign of life from the engine.
+            if message.get("more_body"):
+                self._traffic.chunk()
         elif message["type"] == "http.response.start":
             kind = dict(message["headers"]).get(b"content-type", b"")
             self._streams = kind.startswith(_EVENT_STREAM)
@@ -119,7 +125,6 @@ class WatchedSend:
 
     def _note_chunk(self, chunk: bytes) -> None:
         self._last = perf_counter()
-        self._traffic.chunk()
         if self._first is None:
             self._first = self._last
             self._traffic.first_chunk(self._first - self._began)

@@ -23,8 +23,10 @@ KEY = "a-key-of-this-deployment"
 
 
 @asynccontextmanager
-async def serving(tmp_path: Path, **changes: Any) -> AsyncIterator[tuple[VariantApp, Supervisor]]:
-    watched = supervisor(tmp_path, spec(), **changes)
+async def serving(
+    tmp_path: Path, *options: str, **changes: Any
+) -> AsyncIterator[tuple[VariantApp, Supervisor]]:
+    watched = supervisor(tmp_path, spec(*options), **changes)
     app = VariantApp(watched)
     async with living(app):
         await until(watched, State.READY)
@@ -86,3 +88,21 @@ async def test_strangers_are_told_the_state_alone_and_nothing_is_measured_for_th
     assert (status, told["state"]) == (200, "ready")
     assert told["memory_bytes"] > 1e6
     assert len(measured) == 1
+
+
+async def test_an_engine_that_owes_an_answer_and_computes_nothing_is_replaced(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, "--never-completes", hang_timeout_s=1.5) as (app, watched):
+        await asyncio.sleep(3)
+        assert watched.restarts == 0
+
+        sent = [{"type": "http.request", "body": b'{"model": "m", "prompt": "x"}'}]
+
+        async def once() -> Message:
+            return sent.pop() if sent else await never()
+
+        asked = asyncio.create_task(ask(app, "POST", "/v1/completions", once))
+        await until(watched, State.STARTING)
+        status, _ = await asked
+        assert status == 502

@@ -143,3 +143,12 @@ async def test_answers_stall_when_nothing_of_any_passed_since_it_was_last_asked(
         assert not traffic.is_stalled()
         watched.status = 200
     assert not traffic.is_stalled()
+
+
+async def test_the_error_that_ends_a_stream_is_no_sign_of_its_engine() -> None:
+    traffic = Traffic()
+    with traffic.watch(_send) as watched:
+        await watched(STREAM)
+        await watched({"type": "http.response.body", "body": b"data: error\n\n"})
+        assert traffic.is_stalled()
+        watched.status = 504
