@@ -17,8 +17,8 @@ _DROPPED = frozenset({"frontend prometheus", "listen stats"})
 # Per request. Serve watches for clients that leave; so does the relay, and once is enough.
 _REQUEST_RULES = (
     "unique-id-format %[uuid]",
-    "http-request set-header x-request-id %[unique-id] if !{ req.hdr(x-request-id) -m len gt 0 }",
-    "http-request set-var(txn.assay_id) req.hdr(x-request-id)",
+    "http-request set-header x-request-id %[unique-id] if !{ req.fhdr(x-request-id) -m len gt 0 }",
+    "http-request set-var(txn.assay_id) req.fhdr(x-request-id)",
     "http-after-response set-header x-request-id %[var(txn.assay_id)]"
     " if !{ res.hdr(x-request-id) -m found }",
     "http-request set-header x-request-disconnect-disabled ?1",

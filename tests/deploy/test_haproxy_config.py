@@ -103,7 +103,7 @@ def test_what_names_no_path_matches_no_route(
     assert b'"error": {"message"' in body
 
 
-@pytest.mark.parametrize(("given", "told"), [("", None), ("mine", "mine")])
+@pytest.mark.parametrize(("given", "told"), [("", None), ("mine", "mine"), ("mine,", "mine,")])
 def test_an_answer_always_has_a_request_id(
     tmp_path: Path, serves_own: str, site: Site, given: str, told: str | None
 ) -> None:
