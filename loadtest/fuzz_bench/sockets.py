@@ -67,8 +67,12 @@ def answers_of(received: bytes, method: str, most: int) -> list[tuple[int, dict[
 
 
 def _has_all(case: WireCase, received: bytes) -> bool:
+    """Whether every answer due has come whole; one that ends with the connection never has."""
     found = answers_of(received, case.method, case.answers)
-    return len(found) == case.answers
+    framed = [
+        "content-length" in headers or "transfer-encoding" in headers for _, headers, _ in found
+    ]
+    return len(found) == case.answers and all(framed)
 
 
 async def send_case(case: WireCase, host: str, port: int) -> list[Exchange]:

@@ -121,7 +121,7 @@ class Bench:
                 return self.say(f"    no profile: {error}")
             finally:
                 if sampling is not None:
-                    sampling.wait(timeout=60)
+                    _end(sampling)
             text = raw.read_text() if raw.is_file() else ""
         if not text:
             return self.say("    no profile: py-spy is missing or may not look (ptrace)")
@@ -129,6 +129,15 @@ class Bench:
         for line in busiest(text):
             self.say(f"      {line}")
         return None
+
+
+def _end(sampling: subprocess.Popen[bytes]) -> None:
+    """Let a sampler write what it has; one that does not end by itself is killed."""
+    try:
+        sampling.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        sampling.kill()
+        sampling.wait()
 
 
 def run_client(block: Block) -> Outcome:

@@ -186,6 +186,7 @@ class Mix:
             path=self._address(variant, route),
             body=_json(body),
             stream=stream,
+            output_tokens=LEAVING_TOKENS,
             leave_after_s=self._rng.uniform(0.02, 2.0),
         )
 

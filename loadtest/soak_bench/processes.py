@@ -95,17 +95,18 @@ class Sampler:
         self._record = record
         self._interval_s = interval_s
         self._ended = threading.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="sampler")
 
     def __enter__(self) -> "Sampler":
         self._began = time.monotonic()
-        self._sampling = self._thread.submit(self._watch)
+        self._sampling = self._executor.submit(self._watch)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._ended.set()
-        with self._thread:
-            self._sampling.result()
+        with self._executor:
+            if kind is None:
+                self._sampling.result()
 
     def _watch(self) -> None:
         due = self._began
