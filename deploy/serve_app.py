@@ -66,7 +66,7 @@ def gateway(arguments: PlanArguments) -> Application:
 
 def open_limit(replicas: Sequence[ReplicaSettings]) -> int:
     """Serve's own bound on open requests of a replica: a backstop above our own admission."""
-    return max(item.max_sequences + item.queue_length for item in replicas) * 2 + 100
+    return max(item.places for item in replicas) * 2 + 100
 
 
 def variant_application(

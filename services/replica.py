@@ -46,8 +46,7 @@ class VariantApp:
         self._front = Front(
             name=settings.variant, keyring=self._keyring, log=self._log, handle=self._handle
         )
-        places = settings.max_sequences + settings.queue_length
-        self._admission = Admission(settings.variant, places)
+        self._admission = Admission(settings.variant, settings.places)
         self._traffic = Traffic()
         supervisor.is_stalled = self._traffic.is_stalled
         self._metrics = VariantMetrics(supervisor, self._traffic)

@@ -37,6 +37,11 @@ class ReplicaSettings:
     access_log: str | None = None
     key_digests: tuple[str, ...] = ()
 
+    @property
+    def places(self) -> int:
+        """How many requests are open at once: those that run, and those that wait."""
+        return self.max_sequences + self.queue_length
+
 
 def launch_of(variant: Variant, settings: ReplicaSettings, manifest: Manifest) -> Launch:
     """How the replica's engine is started; it gets its port and key with each start."""

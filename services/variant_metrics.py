@@ -104,7 +104,7 @@ class VariantMetrics:
             "assay_variant_info": {what: 1},
             "assay_engine_restarts_total": {(): supervisor.restarts},
             "assay_sequences_limit": {(): settings.max_sequences},
-            "assay_requests_limit": {(): settings.max_sequences + settings.queue_length},
+            "assay_requests_limit": {(): settings.places},
         }
         if status.start_s is not None:
             told["assay_engine_start_seconds"] = {(): status.start_s}
