@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from deploy.plan_sections import Objectives
 from eval import verdict_words as words
 from eval.schema import ComparisonFile, Estimate, LoadComparison, VariantComparison
-from services.engines.table import ENGINES
 
 # The share of requests that must meet every latency objective.
 SLO_SHARE = 0.95
@@ -43,7 +42,7 @@ def size_key(candidates: Sequence[Candidate]) -> Callable[[Candidate], tuple[int
     weights: memory of one is not held against a file of another.
     """
     known = all(
-        c.variant.memory_bytes is not None and not is_emulated(c.variant) for c in candidates
+        c.variant.memory_bytes is not None and not words.is_emulated(c.variant) for c in candidates
     )
 
     def key(candidate: Candidate) -> tuple[int, int]:
@@ -59,12 +58,6 @@ def measured_concurrency(comparison: ComparisonFile, objectives: Objectives) -> 
         return objectives.concurrency
     levels = [level.concurrency for v in comparison.variants for level in v.load]
     return max(levels, default=None)
-
-
-def is_emulated(variant: VariantComparison) -> bool:
-    """Whether its engine computes the format in wider numbers, as no deployment would."""
-    engine = ENGINES.get(variant.engine)
-    return engine is not None and engine.emulated
 
 
 def _judge_quality(
@@ -121,7 +114,7 @@ def preferred_figure(
     Goodput in requests per second, latency as the median end to end in seconds, memory in bytes.
     None where it is unknown, or not the format's own but the emulation's.
     """
-    if is_emulated(variant):
+    if words.is_emulated(variant):
         return None
     if objectives.prefer == "memory":
         size = variant.memory_bytes
@@ -144,7 +137,7 @@ def judge(
     level = next((level for level in variant.load if level.concurrency == at), None)
     tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
     tasks += [t for t in variant.refused_tasks if t not in tasks]
-    emulated = is_emulated(variant)
+    emulated = words.is_emulated(variant)
     cost = (
         [([], [EMULATED])]
         if emulated

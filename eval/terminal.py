@@ -4,8 +4,8 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
-from eval.judging import is_emulated
 from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
+from eval.verdict_words import is_emulated
 
 MIB = 1 << 20
 UNKNOWN = "-"

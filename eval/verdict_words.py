@@ -153,9 +153,16 @@ def _place(variant: VariantComparison) -> str:
     return f"{variant.variant} on {engine.title if engine else variant.engine}"
 
 
+def is_emulated(variant: VariantComparison) -> bool:
+    """Whether its engine computes the format in wider numbers, as no deployment would."""
+    engine = ENGINES.get(variant.engine)
+    return engine is not None and engine.emulated
+
+
 def _advantage(view: View, variant: VariantComparison, level: LoadComparison | None) -> str:
     parts = []
-    if level is not None and not variant.saturated_client and not view.baseline.saturated_client:
+    void = any(v.saturated_client or is_emulated(v) for v in (variant, view.baseline))
+    if level is not None and not void:
         speed = ratio_words(level.output_tok_per_s_ratio)
         parts.append(f"{speed} {view.comparison.baseline} at {level.concurrency} streams")
     parts.append(f"{times(variant.weight_bytes / view.baseline.weight_bytes)} the weights")

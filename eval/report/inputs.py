@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan, load_plan
-from eval.judging import is_emulated, measured_concurrency
+from eval.judging import measured_concurrency
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
@@ -20,6 +20,7 @@ from eval.schema import (
     VariantComparison,
     VerdictFile,
 )
+from eval.verdict_words import is_emulated
 from loadtest.records import read_records
 from quantize.explore.schema import ExploreError, Figures, read_figures
 

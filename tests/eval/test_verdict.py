@@ -297,7 +297,9 @@ def test_without_speeds_the_variant_that_leaves_fewer_objectives_open_comes_firs
         found = changed(found, variant.variant, engine="transformers", memory_bytes=1)
     small, large = (of(found, name) for name in ("gguf-q4_k_m", "gguf-q8_0"))
     assert small.weight_bytes < large.weight_bytes
-    order = [entry.variant for entry in decide(found, OBJECTIVES).ranking]
+    verdict = decide(found, OBJECTIVES)
+    assert "throughput" not in verdict.sentence
+    order = [entry.variant for entry in verdict.ranking]
     assert order.index(small.variant) < order.index(large.variant)
     kept = {t: r for t, r in small.quality.items() if t != "assay_choice"}
     doubted = changed(
