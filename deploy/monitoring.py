@@ -6,12 +6,16 @@ It reads the same configuration as compose.yaml's, pointed at the service's addr
 import shutil
 import subprocess
 import tempfile
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from deploy.api_keys import CLIENT_VARIABLE
 from deploy.service import DeployError
 from services.discovery import TARGETS_PATH
 
@@ -79,12 +83,35 @@ def command(configured: Path, data: Path, listen: str) -> list[str]:
     ]
 
 
+def check_key(watched: Watched) -> None:
+    """Ask the service for what there is to watch, as Prometheus will.
+
+    Raises:
+        DeployError: it does not take the key.
+    """
+    request = urllib.request.Request(f"{watched.url}{TARGETS_PATH}")
+    if watched.key:
+        request.add_header("Authorization", f"Bearer {watched.key}")
+    try:
+        urllib.request.urlopen(request, timeout=15).close()
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            raise DeployError(
+                f"the service at {watched.url} does not take our key: "
+                f"name the plan that it runs (PLAN=…) or give the key in {CLIENT_VARIABLE}"
+            ) from None
+    except OSError:
+        # It may be busy: Prometheus asks again.
+        return
+
+
 def watch(watched: Watched) -> None:
     """Run Prometheus in the foreground until Ctrl-C; what it recorded is gone afterwards.
 
     Raises:
-        DeployError: it is not installed, or ends by itself.
+        DeployError: it is not installed, ends by itself, or would be refused by the service.
     """
+    check_key(watched)
     with tempfile.TemporaryDirectory(prefix="assay-prometheus-") as name:
         folder = Path(name)
         configured = write_configuration(folder, configuration(watched), watched)

@@ -38,11 +38,15 @@ def merge_expositions(expositions: Iterable[str]) -> bytes:
 
 
 def read_values(exposition: str, names: Collection[str]) -> dict[str, list[float]]:
-    """The values of all samples of some names (on the wire); absent ones give no entry."""
+    """The values of all samples of some names (on the wire); absent ones give no entry.
+
+    Raises:
+        ValueError: a sample has no number for a value.
+    """
     found: dict[str, list[float]] = {}
     for line in exposition.splitlines():
         name = line[: line.find(" ")].partition("{")[0]
         if name in names:
             rest = line.rpartition("}")[2] if "{" in line else line[len(name) :]
-            found.setdefault(name, []).append(float(rest.split()[0]))
+            found.setdefault(name, []).append(float(rest.lstrip().partition(" ")[0]))
     return found

@@ -66,13 +66,13 @@ class VariantMetrics:
         self._gpus = _Kept[list[GpuUse]]([])
 
     async def text(self, session: aiohttp.ClientSession) -> bytes:
-        """The exposition format, version 0.0.4; an engine that does not answer is left out."""
+        """The exposition format, version 0.0.4; an engine that tells nothing sound is left out."""
         raw = await self._engine_text(session)
-        values = {
-            **self._life(),
-            **engine_values(raw, self._supervisor.variant.engine),
-            **await self._resources(),
-        }
+        try:
+            told = engine_values(raw, self._supervisor.variant.engine)
+        except ValueError:
+            raw, told = "", {}
+        values = {**self._life(), **told, **await self._resources()}
         own = CollectorRegistry(auto_describe=False)
         own.register(_Families(values))
         parts = (generate_latest(own), generate_latest(self._traffic.registry), raw.encode())
@@ -85,7 +85,7 @@ class VariantMetrics:
             child = self._supervisor.ready_child()
             url = child.base_url + child.spec.metrics_path
             async with session.get(url, headers=child.headers, timeout=timeout) as response:
-                return await response.text() if response.status == 200 else ""
+                return await response.text("utf-8", "replace") if response.status == 200 else ""
         except (RequestError, aiohttp.ClientError, TimeoutError):
             return ""
 
@@ -124,7 +124,11 @@ class VariantMetrics:
 
 
 def engine_values(exposition: str, engine: EngineSpec) -> dict[str, Values]:
-    """The ENGINE series as an engine tells them under its own names."""
+    """The ENGINE series as an engine tells them under its own names.
+
+    Raises:
+        ValueError: one of them has no number for a value.
+    """
     wanted = {source for sources in engine.series.values() for source in sources}
     found = read_values(exposition, wanted)
     told: dict[str, Values] = {}

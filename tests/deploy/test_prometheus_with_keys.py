@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 
+from deploy.monitoring import Watched, check_key
+from deploy.service import DeployError
 from services.child import free_port
 from services.gateway import GatewayApp, GatewaySettings
 from services.keys import digest_of
@@ -56,6 +59,8 @@ async def service(folder: Path) -> AsyncIterator[str]:
     async with living(replica), living(gateway):
         serving = asyncio.create_task(server.serve())
         try:
+            while not server.started:
+                await asyncio.sleep(0.05)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.should_exit = True
@@ -89,3 +94,14 @@ async def test_without_its_key_a_service_does_not_even_tell_its_variants(tmp_pat
 
     async with service(tmp_path / "service") as url:
         await _seen(url, tmp_path / "prometheus", "another-key", was_refused)
+
+
+async def test_who_has_another_services_key_is_told_before_prometheus_starts(
+    tmp_path: Path,
+) -> None:
+    async with service(tmp_path / "service") as url:
+        await asyncio.to_thread(check_key, Watched(url=url, key=KEY))
+        for key in ("", "another-key"):
+            with pytest.raises(DeployError, match="name the plan that it runs"):
+                await asyncio.to_thread(check_key, Watched(url=url, key=key))
+    await asyncio.to_thread(check_key, Watched(url=url, key=""))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.life_cycle import State
@@ -102,3 +103,17 @@ async def test_an_engine_without_metrics_leaves_the_rest_as_it_is(tmp_path: Path
         await watched.stop()
     assert values["assay_variant_up"] == 1
     assert "assay_requests_running" not in values
+
+
+@pytest.mark.parametrize("line", ["fake_running two", "fake_running ", 'fake_running{rank="0"}'])
+async def test_an_engine_that_tells_no_number_leaves_the_rest_as_it_is(
+    tmp_path: Path, line: str
+) -> None:
+    watched = supervisor(tmp_path, replace(spec("--metrics", f"{line}\n"), series=NAMES))
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.READY)
+        values = await told(watched, session)
+        await watched.stop()
+    assert values["assay_variant_up"] == 1
+    assert not {"assay_requests_running", "fake_running"} & values.keys()
