@@ -45,7 +45,7 @@ class Size:
 SIZES = {
     REFERENCE: Size(rounds=5, prompt_tokens=32, output_tokens=64, requests={1: 16, 8: 40, 16: 64}),
     "random-0.5b": Size(
-        rounds=5, prompt_tokens=16, output_tokens=32, requests={1: 2, 8: 8, 16: 16}
+        rounds=5, prompt_tokens=16, output_tokens=32, requests={1: 4, 8: 8, 16: 16}
     ),
 }
 
