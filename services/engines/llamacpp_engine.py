@@ -17,12 +17,6 @@ def _argv(launch: Launch) -> list[str]:
     return [*own_server.argv(launch, "llamacpp"), *budget, *dtype]
 
 
-def _env(launch: Launch) -> dict[str, str]:
-    # The C library asks the kernel for huge pages, where repacked weights and the KV cache lie: a
-    # decoding step reads all of them, and on 4 KiB pages it waited for page tables as well.
-    return {**own_server.env(launch), "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-
-
 def _expected_weight_bytes(manifest: Manifest) -> tuple[int, int]:
     """llama.cpp maps the tensors as they are stored."""
     return int(manifest.weight_bytes * 0.95), int(manifest.weight_bytes * 1.05)
@@ -37,7 +31,7 @@ LLAMACPP = EngineSpec(
     plain_names=frozenset({"gguf"}),
     kv_cache_dtypes=MappingProxyType(dict.fromkeys(KV_CACHE_DTYPES, frozenset(DEVICES))),
     argv=_argv,
-    env=_env,
+    env=own_server.env,
     health_path="/health",
     weights_request=own_server.WEIGHTS_REQUEST,
     parse_weights=own_server.parse_weights,
