@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from deploy.api_keys import CLIENT_VARIABLE
+from deploy.api_keys import CLIENT_VARIABLE, client_headers
 from deploy.service import DeployError
 from services.discovery import TARGETS_PATH
 
@@ -89,9 +89,8 @@ def check_key(watched: Watched) -> None:
     Raises:
         DeployError: it does not take the key.
     """
-    request = urllib.request.Request(f"{watched.url}{TARGETS_PATH}")
-    if watched.key:
-        request.add_header("Authorization", f"Bearer {watched.key}")
+    headers = client_headers({CLIENT_VARIABLE: watched.key})
+    request = urllib.request.Request(f"{watched.url}{TARGETS_PATH}", headers=headers)
     try:
         urllib.request.urlopen(request, timeout=15).close()
     except urllib.error.HTTPError as error:

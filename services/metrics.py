@@ -48,5 +48,6 @@ def read_values(exposition: str, names: Collection[str]) -> dict[str, list[float
         name = line[: line.find(" ")].partition("{")[0]
         if name in names:
             rest = line.rpartition("}")[2] if "{" in line else line[len(name) :]
-            found.setdefault(name, []).append(float(rest.lstrip().partition(" ")[0]))
+            value, *_ = rest.split()
+            found.setdefault(name, []).append(float(value))
     return found

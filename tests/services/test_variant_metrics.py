@@ -48,6 +48,15 @@ async def told(watched: Supervisor, session: aiohttp.ClientSession) -> dict[str,
     }
 
 
+async def told_when_ready(watched: Supervisor) -> dict[str, float]:
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.READY)
+        values = await told(watched, session)
+        await watched.stop()
+    return values
+
+
 def test_an_engines_samples_become_one_each() -> None:
     assert engine_values(ENGINE_TEXT, ENGINE) == {
         "assay_requests_running": {(): 5},
@@ -60,11 +69,7 @@ async def test_a_ready_variant_tells_its_engine_its_memory_and_its_own_state(
     tmp_path: Path,
 ) -> None:
     watched = supervisor(tmp_path, ENGINE)
-    async with aiohttp.ClientSession() as session:
-        await watched.start(session)
-        await until(watched, State.READY)
-        values = await told(watched, session)
-        await watched.stop()
+    values = await told_when_ready(watched)
     assert values["assay_variant_up"] == 1
     assert {state: values[f"assay_variant_state,{state}"] for state in State} == {
         state: float(state is State.READY) for state in State
@@ -96,11 +101,7 @@ async def test_a_variant_that_is_not_ready_still_says_so(tmp_path: Path) -> None
 
 async def test_an_engine_without_metrics_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
     watched = supervisor(tmp_path, replace(ENGINE, metrics_path="/no-such-route"))
-    async with aiohttp.ClientSession() as session:
-        await watched.start(session)
-        await until(watched, State.READY)
-        values = await told(watched, session)
-        await watched.stop()
+    values = await told_when_ready(watched)
     assert values["assay_variant_up"] == 1
     assert "assay_requests_running" not in values
 
@@ -110,10 +111,6 @@ async def test_an_engine_that_tells_no_number_leaves_the_rest_as_it_is(
     tmp_path: Path, line: str
 ) -> None:
     watched = supervisor(tmp_path, replace(spec("--metrics", f"{line}\n"), series=NAMES))
-    async with aiohttp.ClientSession() as session:
-        await watched.start(session)
-        await until(watched, State.READY)
-        values = await told(watched, session)
-        await watched.stop()
+    values = await told_when_ready(watched)
     assert values["assay_variant_up"] == 1
     assert not {"assay_requests_running", "fake_running"} & values.keys()
