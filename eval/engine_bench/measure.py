@@ -118,20 +118,30 @@ def measure(
 
     A prompt is asked once of each server, so that no cache of prefixes answers for the model.
     """
-    outcomes, asked, turn = [], 0, 0
+    outcomes = []
     for child in children:
         with _awake(child):
             _ask(child, workload, prompts, workload.cells[-1], 0)
+    for turn, (number, cell, first) in enumerate(in_turn(workload)):
+        order = [*children[turn % len(children) :], *children[: turn % len(children)]]
+        for child in order:
+            with _awake(child):
+                outcomes.append(_ask(child, workload, prompts, cell, first))
+        if cell is workload.cells[-1]:
+            say(f"{workload.name}: round {number + 1} of {workload.rounds}")
+    return outcomes
+
+
+def in_turn(workload: Workload) -> Iterator[tuple[int, Cell, int]]:
+    """Every round's cells, each with its first prompt's number; no prompt comes twice.
+
+    The first prompts are the warm-up's, which asks as the last cell does.
+    """
+    first = workload.cells[-1].requests
     for number in range(workload.rounds):
         for cell in workload.cells:
-            asked += cell.requests
-            order = [*children[turn % len(children) :], *children[: turn % len(children)]]
-            turn += 1
-            for child in order:
-                with _awake(child):
-                    outcomes.append(_ask(child, workload, prompts, cell, asked))
-        say(f"{workload.name}: round {number + 1} of {workload.rounds}")
-    return outcomes
+            yield number, cell, first
+            first += cell.requests
 
 
 def _ask(

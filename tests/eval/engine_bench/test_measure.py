@@ -1,0 +1,39 @@
+"""Which prompts the servers are asked."""
+
+from pathlib import Path
+
+from eval.engine_bench.measure import Cell, Workload, in_turn
+
+CELLS = tuple(
+    Cell(concurrency=requests, requests=requests, stream=stream)
+    for stream in (False, True)
+    for requests in (1, 8, 16)
+)
+WORKLOAD = Workload(
+    name="any",
+    artifact=Path("unused"),
+    prompt_tokens=16,
+    output_tokens=32,
+    rounds=3,
+    cells=CELLS,
+    threads=2,
+)
+
+
+def test_no_prompt_is_asked_twice_so_that_no_prefix_cache_answers_for_the_model() -> None:
+    """A small cell after a large one would ask the large one's prompts again."""
+    warm_up = list(range(CELLS[-1].requests))
+    asked = [
+        number
+        for _, cell, first in in_turn(WORKLOAD)
+        for number in range(first, first + cell.requests)
+    ]
+    together = warm_up + asked
+    assert len(set(together)) == len(together)
+    assert len(asked) == WORKLOAD.rounds * sum(cell.requests for cell in CELLS)
+
+
+def test_every_round_asks_all_cells_in_their_order() -> None:
+    """Rounds are compared cell by cell."""
+    turns = [(number, cell) for number, cell, _ in in_turn(WORKLOAD)]
+    assert turns == [(number, cell) for number in range(3) for cell in CELLS]
