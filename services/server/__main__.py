@@ -29,10 +29,6 @@ BACKENDS = {
 # The engine thread must get the interpreter back soon after a decode; Python's default lets
 # another thread keep it for 5 ms, which is several tokens.
 _SWITCH_INTERVAL_S = 0.0002
-# OpenMP threads spin this often before they sleep. The default spins for milliseconds, and a
-# thread that spins while its partner is off the CPU makes decoding several times slower as soon
-# as anything else runs on the machine.
-_OPENMP_SPINS = "2000"
 # Sequences that may wait for a place; the 1,025th is refused with a 429.
 _MAX_WAITING = 1024
 _SHUTDOWN_S = 5
@@ -46,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not key:
         print(f"error: {KEY_VARIABLE} must hold the API key", file=sys.stderr)
         return 2
-    os.environ.setdefault("GOMP_SPINCOUNT", _OPENMP_SPINS)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     # uvicorn raises the signal again after its own graceful stop: by then all is done.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
