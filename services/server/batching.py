@@ -36,10 +36,12 @@ def compose(running: Running[Sequence], capacity: Capacity) -> tuple[Batch, list
             token = sequence.generated[-1]
             segments.append(Segment(sequence, [token], batch.rows, 1, is_prompt=False))
             batch.add(sequence.slot, sequence.length - 1, token, True)
+    prompts = [sequence for sequence in running if sequence.is_prefilling]
     limit = capacity.batch_tokens
     if segments:
-        limit = min(limit, len(batch) + _PREFILL_BESIDE_DECODE)
-    prompts = [sequence for sequence in running if sequence.is_prefilling]
+        # Where more wait for their first token than for their next one, a step reads more.
+        outnumbered = max(1.0, len(prompts) / len(segments))
+        limit = min(limit, len(batch) + int(_PREFILL_BESIDE_DECODE * outnumbered))
     left = [len(sequence.request.prompt) - sequence.prefilled for sequence in prompts]
     shares = levelled(share_room(left, limit - len(batch)))
     for sequence, room in zip(prompts, shares, strict=True):

@@ -49,6 +49,15 @@ def test_a_long_prompt_is_read_in_smaller_parts_while_others_decode() -> None:
     assert beside.prefilled == 128
 
 
+@pytest.mark.parametrize(("waiting", "read"), [(1, 128), (2, 128), (3, 192), (7, 448), (15, 510)])
+def test_the_more_wait_for_a_first_token_the_more_is_read_beside_decoding(
+    waiting: int, read: int
+) -> None:
+    prompts = [sequence(slot, 500) for slot in range(2, 2 + waiting)]
+    compose([decoding(0), decoding(1), *prompts], CAPACITY)
+    assert sum(prompt.prefilled for prompt in prompts) == read
+
+
 def test_a_scored_prompt_never_asks_for_more_rows_than_there_are() -> None:
     prompt = sequence(0, 20, scored=True)
     sizes = []
@@ -92,7 +101,7 @@ def test_half_a_step_is_the_oldest_prompts_and_the_rest_goes_to_the_shortest(
 
 def test_a_short_prompt_is_read_at_once_beside_a_long_one() -> None:
     long, short = sequence(0, 3000), sequence(1, 20)
-    compose([long, short, decoding(2)], CAPACITY)
+    compose([long, short, decoding(2), decoding(3)], CAPACITY)
     assert (long.prefilled, short.prefilled) == (108, 20)
 
 
