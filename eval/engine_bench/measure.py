@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import aiohttp
 
@@ -30,6 +30,8 @@ _PATH = "/v1/completions"
 _NAME = "bench"
 _SAMPLED = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
 _GREEDY = {"temperature": 0}
+
+Server = TypeVar("Server")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ def measure(
     prompts: Prompts,
     say: Callable[[str], None],
 ) -> list[Outcome]:
-    """Every cell of every server in every round; whoever was first in a cell is last in the next.
+    """Every cell of every server in every round; whoever is first in a round is last in the next.
 
     A prompt is asked once of each server, so that no cache of prefixes answers for the model.
     """
@@ -122,9 +124,8 @@ def measure(
     for child in children:
         with _awake(child):
             _ask(child, workload, prompts, workload.cells[-1], 0)
-    for turn, (number, cell, first) in enumerate(in_turn(workload)):
-        order = [*children[turn % len(children) :], *children[: turn % len(children)]]
-        for child in order:
+    for number, cell, first in numbered_cells(workload):
+        for child in rotated(children, number):
             with _awake(child):
                 outcomes.append(_ask(child, workload, prompts, cell, first))
         if cell is workload.cells[-1]:
@@ -132,7 +133,13 @@ def measure(
     return outcomes
 
 
-def in_turn(workload: Workload) -> Iterator[tuple[int, Cell, int]]:
+def rotated(servers: Sequence[Server], number: int) -> list[Server]:
+    """The order of a round: over as many rounds as servers, each has every place in every cell."""
+    start = number % len(servers)
+    return [*servers[start:], *servers[:start]]
+
+
+def numbered_cells(workload: Workload) -> Iterator[tuple[int, Cell, int]]:
     """Every round's cells, each with its first prompt's number; no prompt comes twice.
 
     The first prompts are the warm-up's, which asks as the last cell does.

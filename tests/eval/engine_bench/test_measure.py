@@ -1,8 +1,8 @@
-"""Which prompts the servers are asked."""
+"""Which prompts the servers are asked, and in which order."""
 
 from pathlib import Path
 
-from eval.engine_bench.measure import Cell, Workload, in_turn
+from eval.engine_bench.measure import Cell, Workload, numbered_cells, rotated
 
 CELLS = tuple(
     Cell(concurrency=requests, requests=requests, stream=stream)
@@ -25,7 +25,7 @@ def test_no_prompt_is_asked_twice_so_that_no_prefix_cache_answers_for_the_model(
     warm_up = list(range(CELLS[-1].requests))
     asked = [
         number
-        for _, cell, first in in_turn(WORKLOAD)
+        for _, cell, first in numbered_cells(WORKLOAD)
         for number in range(first, first + cell.requests)
     ]
     together = warm_up + asked
@@ -35,5 +35,14 @@ def test_no_prompt_is_asked_twice_so_that_no_prefix_cache_answers_for_the_model(
 
 def test_every_round_asks_all_cells_in_their_order() -> None:
     """Rounds are compared cell by cell."""
-    turns = [(number, cell) for number, cell, _ in in_turn(WORKLOAD)]
+    turns = [(number, cell) for number, cell, _ in numbered_cells(WORKLOAD)]
     assert turns == [(number, cell) for number in range(3) for cell in CELLS]
+
+
+def test_over_as_many_rounds_as_servers_each_has_every_place() -> None:
+    """What a place brings or costs is then nobody's."""
+    servers = ["ours", "single", "batched"]
+    orders = [rotated(servers, number) for number in range(5)]
+    assert [set(place) for place in zip(*orders[:3], strict=True)] == [set(servers)] * 3
+    assert orders[3:] == orders[:2]
+    assert orders[0][0] == orders[1][-1]
