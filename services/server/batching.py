@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.server.backend import Batch, Capacity
 from services.server.sequence import Sequence
 
-# Prompt tokens per step while others wait for their next token: a few decode steps' worth.
+# Prompt tokens per step while others wait for their next token: at least a few steps' worth.
 _PREFILL_BESIDE_DECODE = 128
 # Prompt tokens that are not worth a pass of their own.
 _FEW_MORE = 8
@@ -39,9 +39,9 @@ def compose(running: Running[Sequence], capacity: Capacity) -> tuple[Batch, list
     prompts = [sequence for sequence in running if sequence.is_prefilling]
     limit = capacity.batch_tokens
     if segments:
-        # Where more wait for their first token than for their next one, a step reads more.
-        outnumbered = max(1.0, len(prompts) / len(segments))
-        limit = min(limit, len(batch) + int(_PREFILL_BESIDE_DECODE * outnumbered))
+        # Where more prompts are read than sequences decode, a step reads more of them.
+        share = max(len(prompts), len(segments))
+        limit = min(limit, len(batch) + _PREFILL_BESIDE_DECODE * share // len(segments))
     left = [len(sequence.request.prompt) - sequence.prefilled for sequence in prompts]
     shares = levelled(share_room(left, limit - len(batch)))
     for sequence, room in zip(prompts, shares, strict=True):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from services.server.backend import Capacity
@@ -50,11 +52,12 @@ def test_a_long_prompt_is_read_in_smaller_parts_while_others_decode() -> None:
 
 
 @pytest.mark.parametrize(("waiting", "read"), [(1, 128), (2, 128), (3, 192), (7, 448), (15, 510)])
-def test_the_more_wait_for_a_first_token_the_more_is_read_beside_decoding(
+def test_the_more_prompts_there_are_the_more_is_read_beside_decoding(
     waiting: int, read: int
 ) -> None:
     prompts = [sequence(slot, 500) for slot in range(2, 2 + waiting)]
-    compose([decoding(0), decoding(1), *prompts], CAPACITY)
+    roomy = replace(CAPACITY, max_sequences=2 + waiting)
+    compose([decoding(0), decoding(1), *prompts], roomy)
     assert sum(prompt.prefilled for prompt in prompts) == read
 
 
