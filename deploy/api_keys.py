@@ -90,7 +90,11 @@ def client_key(environment: Mapping[str, str] = os.environ) -> str:
 
 def client_headers(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The authorization of our own requests; empty where no key is set."""
-    key = client_key(environment)
+    return bearer(client_key(environment))
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header that sends a key; none where it is empty."""
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 

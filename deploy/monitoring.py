@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from deploy.api_keys import CLIENT_VARIABLE, client_headers
+from deploy.api_keys import CLIENT_VARIABLE, bearer
 from deploy.service import DeployError
 from services.discovery import TARGETS_PATH
 
@@ -89,19 +89,16 @@ def check_key(watched: Watched) -> None:
     Raises:
         DeployError: it does not take the key.
     """
-    headers = client_headers({CLIENT_VARIABLE: watched.key})
-    request = urllib.request.Request(f"{watched.url}{TARGETS_PATH}", headers=headers)
+    request = urllib.request.Request(f"{watched.url}{TARGETS_PATH}", headers=bearer(watched.key))
     try:
         urllib.request.urlopen(request, timeout=15).close()
-    except urllib.error.HTTPError as error:
-        if error.code == HTTPStatus.UNAUTHORIZED:
+    except OSError as error:
+        # Whatever else it may be, busy or not up yet: Prometheus asks again.
+        if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.UNAUTHORIZED:
             raise DeployError(
-                f"the service at {watched.url} does not take our key: "
+                f"the service at {watched.url} asks for a key that is not ours: "
                 f"name the plan that it runs (PLAN=…) or give the key in {CLIENT_VARIABLE}"
             ) from None
-    except OSError:
-        # It may be busy: Prometheus asks again.
-        return
 
 
 def watch(watched: Watched) -> None:

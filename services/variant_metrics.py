@@ -66,7 +66,10 @@ class VariantMetrics:
         self._gpus = _Kept[list[GpuUse]]([])
 
     async def text(self, session: aiohttp.ClientSession) -> bytes:
-        """The exposition format, version 0.0.4; an engine that tells nothing sound is left out."""
+        """The exposition format, version 0.0.4.
+
+        Where a figure that we rename is no number, all that the engine told is left out.
+        """
         raw = await self._engine_text(session)
         try:
             told = engine_values(raw, self._supervisor.variant.engine)

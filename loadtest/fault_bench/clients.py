@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from deploy.api_keys import bearer
 from loadtest.fault_bench.outcomes import Ending, Outcome, stream_ending, whole_ending
 from loadtest.job import KEY_VARIABLE
 from loadtest.sse import SseParser
@@ -23,8 +24,7 @@ async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
     """A session that opens a connection per request, as clients of their own would."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    key = os.environ.get(KEY_VARIABLE)
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers = bearer(os.environ.get(KEY_VARIABLE, ""))
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, headers=headers
     ) as session:

@@ -104,4 +104,9 @@ async def test_who_has_another_services_key_is_told_before_prometheus_starts(
         for key in ("", "another-key"):
             with pytest.raises(DeployError, match="name the plan that it runs"):
                 await asyncio.to_thread(check_key, Watched(url=url, key=key))
+
+
+async def test_a_service_that_is_not_up_is_no_matter_of_keys(tmp_path: Path) -> None:
+    async with service(tmp_path / "service") as url:
+        pass
     await asyncio.to_thread(check_key, Watched(url=url, key=""))
