@@ -44,7 +44,7 @@ test-fast: setup ## the tests that start no engine
 	@$(CONTROL) -m pytest -m "not engine"
 check: setup     ## format, lint, types, fast tests
 	@.venvs/control/bin/ruff format --check . && .venvs/control/bin/ruff check . && .venvs/control/bin/mypy && $(CONTROL) -m pytest -q -m "not engine"
-conformance: setup ## start ENGINE=vllm|trtllm|… on the plan's model and hold it to what it claims
+conformance: setup ## start ENGINE=vllm, trtllm, … on the plan's model and hold it to what it claims
 	@$(OWNED) $(CONTROL) -m deploy conformance --engine "$(ENGINE)" $(OPTIONS)
 bench-client: setup ## what the load generator itself adds to latency
 	@$(OWNED) $(CONTROL) -m loadtest calibrate

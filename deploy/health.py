@@ -5,7 +5,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from deploy.api_keys import client_headers
+from deploy.api_keys import CLIENT_VARIABLE, client_headers
+from services.life_cycle import State
 
 
 def health(url: str) -> dict[str, dict[str, Any]]:
@@ -55,6 +56,12 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
         lines.append(f"emulated, quality counts, speed does not: {', '.join(emulated)}")
     reasons = {name: state.get("reason") for name, state in variants.items()}
     lines += [f"{name} is {variants[name]['state']}: {why}" for name, why in reasons.items() if why]
+    if any(
+        state["state"] == State.READY and "restarts" not in state for state in variants.values()
+    ):
+        lines.append(
+            f"without its key the service tells states alone: give it in {CLIENT_VARIABLE}"
+        )
     return "\n".join(lines)
 
 

@@ -97,7 +97,8 @@ def check_key(watched: Watched) -> None:
         if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.UNAUTHORIZED:
             raise DeployError(
                 f"the service at {watched.url} asks for a key that is not ours: "
-                f"name the plan that it runs (PLAN=…) or give the key in {CLIENT_VARIABLE}"
+                f"name the plan that it runs (PLAN=…), or give the key in {CLIENT_VARIABLE}, "
+                "which comes before the plan's"
             ) from None
 
 

@@ -1,7 +1,7 @@
 """``python -m eval.recipe_bench``: every recipe of one model in one table, held against theory.
 
-Makes what is missing, scores every artifact in one process, prints bits per weight (of the files),
-seconds, peak memory, weight SNR, nats per token and accuracy, and writes
+Makes what is missing, scores every artifact in one process, prints bits per weight (of the
+quantized layers), seconds, peak memory, weight SNR, nats per token and accuracy, and writes
 ``results/bench/recipes.json``. Exits with 1 where a measurement contradicts theory.
 """
 
