@@ -37,7 +37,7 @@ prometheus: $(READY) ## watch what runs with Debian's Prometheus, at http://127.
 $(READY):
 	@echo "nothing is installed yet: run \`make setup\` first" >&2; exit 2
 setup:           ## make the environments under .venvs/
-	@$(OWNED) $(PYTHON) -m deploy.installer $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
+	@$(OWNED) $(PYTHON) -m deploy.setup.installer $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
 test: setup      ## the whole test suite, with real engines
 	@$(CONTROL) -m pytest
 test-fast: setup ## the tests that start no engine
@@ -49,16 +49,16 @@ conformance: setup ## start ENGINE=vllm, trtllm, … on the plan's model and hol
 bench-client: setup ## what the load generator itself adds to latency
 	@$(OWNED) $(CONTROL) -m loadtest calibrate
 bench-engines: setup ## our llama.cpp server against llama-cpp-python's two, side by side
-	@$(OWNED) $(CONTROL) -m eval.engine_bench
+	@$(OWNED) $(CONTROL) -m tests.benches.engines
 bench-export: setup ## exported artifacts against the tools' own models, vLLM and llama.cpp
-	@$(OWNED) $(CONTROL) -m eval.export_bench $(if $(MODEL),--model $(MODEL))
+	@$(OWNED) $(CONTROL) -m tests.benches.export $(if $(MODEL),--model $(MODEL))
 bench-recipes: setup ## every recipe in one table: bits, time, memory, SNR, perplexity, accuracy
-	@$(OWNED) $(CONTROL) -m eval.recipe_bench $(if $(MODEL),--model $(MODEL))
+	@$(OWNED) $(CONTROL) -m tests.benches.recipes $(if $(MODEL),--model $(MODEL))
 bench-fuzz: setup ## 10,000 wrong requests to every engine and route: no server error, no crash, no traceback
-	@$(OWNED) $(OWN_RUN_DIR)/fuzz $(CONTROL) -m loadtest.fuzz_bench
+	@$(OWNED) $(OWN_RUN_DIR)/fuzz $(CONTROL) -m tests.benches.fuzz
 bench-faults: setup ## kill, hang, fill and leave a service of its own: what do its clients see? (FAULTS=a,b)
-	@$(OWNED) $(OWN_RUN_DIR)/faults $(CONTROL) -m loadtest.fault_bench $(if $(FAULTS),--faults $(FAULTS))
+	@$(OWNED) $(OWN_RUN_DIR)/faults $(CONTROL) -m tests.benches.fault $(if $(FAULTS),--faults $(FAULTS))
 bench-soak: setup ## MINUTES=60 of mixed load on a service of its own: is memory flat, is every answer right?
-	@$(OWNED) $(OWN_RUN_DIR)/soak $(CONTROL) -m loadtest.soak_bench $(if $(PLAN),--plan $(PLAN)) $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(OWNED) $(OWN_RUN_DIR)/soak $(CONTROL) -m tests.benches.soak $(if $(PLAN),--plan $(PLAN)) $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(MINUTES),--minutes $(MINUTES))
 bench-serving: setup ## what Ray Serve adds to an engine asked directly, side by side (PROFILE=1: where the time goes)
-	@$(OWNED) $(OWN_RUN_DIR)/serving $(CONTROL) -m loadtest.serving_bench $(if $(PLAN),--plan $(PLAN)) $(if $(PROFILE),--profile)
+	@$(OWNED) $(OWN_RUN_DIR)/serving $(CONTROL) -m tests.benches.serving $(if $(PLAN),--plan $(PLAN)) $(if $(PROFILE),--profile)

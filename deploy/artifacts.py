@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.environments import ROOT, python_of
-from deploy.lifeline import guarded
 from deploy.plan import Plan
+from deploy.setup.environments import python_of
 from quantize.artifact_paths import artifact_directory
-from quantize.recipes import with_sources
-from quantize.source_model import SourceModel, fingerprint
+from quantize.jobs.lifeline import guarded
+from quantize.recipes.catalogue import with_sources
+from quantize.root import ROOT
+from quantize.source.source_model import SourceModel, fingerprint
 
 ARTIFACTS_DIR = ROOT / "artifacts"
 # How the quantize command begins its last words.

@@ -7,9 +7,9 @@ from typing import NoReturn
 
 from deploy.api_keys import provide_client_key
 from deploy.artifacts import StageError
-from deploy.environments import SetupError
-from deploy.lifeline import follow_owner, terminate_as_interrupt
 from deploy.plan import DEFAULT_PLAN, Plan, load_plan
+from deploy.setup.environments import SetupError
+from quantize.jobs.lifeline import follow_owner, terminate_as_interrupt
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:

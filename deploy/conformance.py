@@ -13,18 +13,19 @@ from pathlib import Path
 import aiohttp
 
 from deploy.artifacts import artifact_of, make_artifacts, source_model
-from deploy.environments import ROOT, python_of
 from deploy.machine_check import check_machine
 from deploy.plan import Plan, PlanError
+from deploy.setup.environments import python_of
+from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact_check import check_artifact
-from quantize.calibration import BUNDLED_TEXT, read_texts
-from quantize.end_tokens import end_tokens
-from services.child import EngineChild
-from services.conformance import Conformance, Finding, Reference, conformance_table
-from services.engine_log import EngineLog
+from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
+from quantize.root import ROOT
+from services.engine.child import EngineChild
+from services.engine.conformance import Conformance, Finding, Reference, conformance_table
+from services.engine.engine_log import EngineLog
+from services.engine.proof import prove_weights
 from services.engines.spec import Launch
 from services.engines.table import ENGINES
-from services.proof import prove_weights
 from services.variants import VARIANTS, Variant, find_variant
 
 TEXTS = 4
@@ -133,7 +134,13 @@ def reference_scores(model: Path) -> list[Reference]:
     with tempfile.TemporaryDirectory(prefix="assay-scores-") as folder:
         given, found = Path(folder) / "texts.json", Path(folder) / "scores.json"
         given.write_text(json.dumps(texts))
-        words = ["-m", "quantize.reference_scores", str(model), str(given), str(found)]
+        words = [
+            "-m",
+            "quantize.source.in_quantize.reference_scores",
+            str(model),
+            str(given),
+            str(found),
+        ]
         done = subprocess.run(
             [str(python_of("quantize")), *words],
             cwd=ROOT,

@@ -6,7 +6,7 @@ import urllib.request
 from typing import Any
 
 from deploy.api_keys import CLIENT_VARIABLE, client_headers
-from services.life_cycle import State
+from services.engine.life_cycle import State
 
 
 def health(url: str) -> dict[str, dict[str, Any]]:

@@ -18,10 +18,11 @@ from typing import Any
 
 import psutil
 
-from deploy.lifeline import start_time
+from quantize.jobs.lifeline import start_time
+from quantize.root import ROOT
 
 # A second service of the same checkout (the test suite's) keeps its record elsewhere.
-RUN_DIR = Path(os.environ.get("ASSAY_RUN_DIR") or Path(__file__).parent.parent / ".run")
+RUN_DIR = Path(os.environ.get("ASSAY_RUN_DIR") or ROOT / ".run")
 RECORD = RUN_DIR / "service.json"
 MARK = "ASSAY_DEPLOYMENT"
 STOP_GRACE_S = 45.0
@@ -88,16 +89,24 @@ def clear(record: ServiceRecord) -> None:
 
 def _withdraw(record: ServiceRecord) -> None:
     """Take a guest's applications off its cluster, as a driver of its own."""
-    command = [sys.executable, "-m", "deploy.withdraw", str(record.ray_address), record.deployment]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.ray_cluster.withdraw",
+        str(record.ray_address),
+        record.deployment,
+    ]
     done = subprocess.run(
         [*command, *(["--with-serve"] if record.owns_serve else [])],
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     if done.returncode:
-        raise DeployError(done.stderr.strip() or f"deploy.withdraw: exit code {done.returncode}")
+        raise DeployError(
+            done.stderr.strip() or f"deploy.ray_cluster.withdraw: exit code {done.returncode}"
+        )
 
 
 def _belongs(process: psutil.Process, deployment: str, ray_folder: str) -> bool:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from deploy.api_keys import require_keys
 from deploy.artifacts import artifact_of, source_model
-from deploy.environments import ENVIRONMENTS, ROOT, VENVS, python_of
 from deploy.plan import UNMEASURED, Plan
 from deploy.plan_variants import Limits
 from deploy.service import RUN_DIR, DeployError
-from quantize.manifest import read_manifest
+from deploy.setup.environments import ENVIRONMENTS, python_of
+from quantize.artifact.manifest import read_manifest
+from quantize.root import ROOT, VENVS
 from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings
-from services.keys import digest_of
+from services.http.keys import digest_of
 from services.replica_settings import ReplicaSettings
 from services.variants import Variant
 

@@ -7,8 +7,8 @@ import os
 import sys
 import time
 
-from deploy.lifeline import POLL_S, start_time
 from deploy.service import MARK, clear, read_record, sweep
+from quantize.jobs.lifeline import POLL_S, start_time
 
 
 def main() -> None:

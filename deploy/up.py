@@ -11,9 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.environments import ROOT
 from deploy.health import health
-from deploy.lifeline import OWNER_VARIABLE, start_time
 from deploy.plan import Plan
 from deploy.service import (
     MARK,
@@ -25,7 +23,9 @@ from deploy.service import (
     stop,
 )
 from deploy.settings import fingerprint
-from quantize.log_tail import log_tail
+from quantize.jobs.lifeline import OWNER_VARIABLE, start_time
+from quantize.jobs.log_tail import log_tail
+from quantize.root import ROOT
 
 POLL_S = 0.5
 HOST_LOG = RUN_DIR / "host.log"

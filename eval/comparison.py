@@ -22,8 +22,8 @@ from eval.schema import (
 from loadtest.failures import Stage, read_failures
 from loadtest.load_file import LevelSummary
 from loadtest.summary import goodput, throughput_ratio
+from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
-from quantize.manifest import read_manifest
 from services.variants import Variant
 
 COMPARISON_NAME = "comparison.json"

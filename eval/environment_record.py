@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from deploy.environments import ROOT
 from deploy.machine_check import weight_only_variants
 from deploy.plan import Plan
 from deploy.settings import cpu_model, engine_version
+from quantize.root import ROOT
 
 CONTROL_PACKAGES = ("ray", "locust", "lm-eval")
 

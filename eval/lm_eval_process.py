@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.lifeline import guarded
 from eval.lm_eval_job import Event, Job
 from eval.schema import TaskScore
+from quantize.jobs.lifeline import guarded
+from quantize.root import ROOT
 
-ROOT = Path(__file__).parent.parent
 TELL_EVERY_S = 10.0
 COMMAND = (sys.executable, "-m", "eval.lm_eval_runner")
 

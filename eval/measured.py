@@ -17,7 +17,7 @@ from eval.schema import QualityFile
 from loadtest.failures import Stage
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
 from loadtest.records import RequestRecord, read_records
-from quantize.manifest import Manifest
+from quantize.artifact.manifest import Manifest
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, STOPPED, StageError, run_stage, source_model
 from deploy.plan import Plan
+from eval.explore.run import FOLDER
+from eval.explore.schema import FIGURES_NAME
 from quantize.artifact_paths import model_directory
-from quantize.explore.run import FOLDER
-from quantize.explore.schema import FIGURES_NAME
 
 
 def figures_path(plan: Plan) -> Path:

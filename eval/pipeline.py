@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, make_what_can_be
-from deploy.environments import LAST_SETUP
 from deploy.lock import hold
 from deploy.plan import Plan
 from deploy.service import RUN_DIR, read_record, stop
+from deploy.setup.environments import LAST_SETUP
 from deploy.up import up
 from eval.comparison import build_comparison
 from eval.environment_record import write_environment, write_json

@@ -19,7 +19,7 @@ from eval.lm_eval_process import QualityError, run_job
 from eval.schema import QualityFile
 from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.failures import forget_failures, record_failure
-from quantize.source_model import TOKENIZER_FILES, resolve_model
+from quantize.source.source_model import TOKENIZER_FILES, resolve_model
 
 TASKS_DIR = Path(__file__).parent / "tasks"
 # Raise it when the same plan and endpoint would be asked or scored differently.

@@ -7,11 +7,11 @@ import argparse
 
 from deploy.command_line import add_plan_options, plan_of, run_command
 from deploy.lock import hold
-from loadtest.calibrate import FIGURES, calibrate
 from loadtest.locust_process import LoadTestError
 from loadtest.measure import run_load_test
 from loadtest.run_directory import run_directory
-from quantize.bench_figures import write_figures
+from tests.benches.bench_figures import write_figures
+from tests.benches.client.calibrate import FIGURES, calibrate
 
 
 def _say(line: str) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from loadtest.job import JOB_VARIABLE, Job, LevelEnd, decode
 from loadtest.records import RequestRecord
-from quantize.log_tail import log_tail
-
-ROOT = Path(__file__).parent.parent
+from quantize.jobs.log_tail import log_tail
+from quantize.root import ROOT
 
 
 class LoadTestError(RuntimeError):

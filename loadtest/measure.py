@@ -25,8 +25,8 @@ from loadtest.records import RequestRecord, write_records
 from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.summary import counted, output_throughput, percentiles
 from loadtest.target import Target, inputs_sha256, write_result
-from quantize.calibration import calibration_plan, read_texts
-from quantize.source_model import resolve_model
+from quantize.calibration.calibration_set import calibration_plan, read_texts
+from quantize.source.source_model import resolve_model
 
 Say = Callable[[str], None]
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import yaml
 
 from deploy.plan import Plan
+from quantize.root import ROOT
 
-RESULTS_DIR = Path(__file__).parent.parent / "results"
+RESULTS_DIR = ROOT / "results"
 
 
 def run_directory(plan: Plan, results: Path = RESULTS_DIR) -> Path:

@@ -10,17 +10,17 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from quantize.calibration import BUNDLED, calibration_plan
-from quantize.capacity_table import capacity_report
-from quantize.dry_run import dry_run
-from quantize.explore.run import ExploreOrder, explore
+from eval.explore.run import ExploreOrder, explore
+from quantize.calibration.calibration_set import BUNDLED, calibration_plan
+from quantize.jobs.tool_process import RefusedError, ToolError
+from quantize.jobs.workbench import explain_os_error
 from quantize.make import make_artifacts
 from quantize.method import RecipeError
 from quantize.order import Order
-from quantize.recipes import RECIPES
-from quantize.source_model import REFERENCE, fingerprint
-from quantize.tool_process import RefusedError, ToolError
-from quantize.workbench import explain_os_error
+from quantize.recipes.catalogue import RECIPES
+from quantize.sizing.capacity_table import capacity_report
+from quantize.sizing.dry_run import dry_run
+from quantize.source.source_model import REFERENCE, fingerprint
 
 
 def _arguments() -> argparse.Namespace:

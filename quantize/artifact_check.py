@@ -9,11 +9,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from quantize.manifest import ArtifactError, Manifest, read_manifest, verify_files
-from quantize.recipe import WHOLE_ROW, Recipe
-from quantize.recipes import find_recipe
-from quantize.stored_tensor import WeightFileError
-from quantize.weight_measures import LinearLayer, WeightMeasures, measure_gguf, measure_safetensors
+from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest, verify_files
+from quantize.artifact.stored_tensor import WeightFileError
+from quantize.artifact.weight_measures import (
+    LinearLayer,
+    WeightMeasures,
+    measure_gguf,
+    measure_safetensors,
+)
+from quantize.recipes.catalogue import find_recipe
+from quantize.recipes.recipe import WHOLE_ROW, Recipe
 
 _TOLERANCE = 1e-6
 

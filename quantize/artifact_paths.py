@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from quantize.recipes import Recipe
-from quantize.source_model import SourceModel
+from quantize.recipes.catalogue import Recipe
+from quantize.source.source_model import SourceModel
 
 _HASH_DIGITS = 8
 

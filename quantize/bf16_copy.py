@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from quantize.artifact.safetensors_header import INDEX_NAME, read_safetensors, weight_files
+from quantize.artifact.stored_tensor import StoredTensor
 from quantize.method import Job, Outcome
-from quantize.safetensors_header import INDEX_NAME, read_safetensors, weight_files
-from quantize.source_model import TOKENIZER_FILES, read_config
-from quantize.stored_tensor import StoredTensor
+from quantize.source.source_model import TOKENIZER_FILES, read_config
 
 _BLOCK_BYTES = 1 << 24
 

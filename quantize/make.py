@@ -4,11 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from quantize.artifact_check import check_measures, measure_weights
-from quantize.artifact_paths import model_directory
-from quantize.calibration import read_texts
-from quantize.estimate import check_room, estimate
-from quantize.manifest import (
+from quantize.artifact.manifest import (
     MANIFEST_NAME,
     FileEntry,
     Manifest,
@@ -16,13 +12,17 @@ from quantize.manifest import (
     sha256_of_file,
     verify_files,
 )
+from quantize.artifact_check import check_measures, measure_weights
+from quantize.artifact_paths import model_directory
+from quantize.calibration.calibration_set import read_texts
+from quantize.jobs.progress import ProgressLine
+from quantize.jobs.tool_worker import ToolWorker
+from quantize.jobs.workbench import locked, making
 from quantize.method import Job, Outcome
 from quantize.methods import METHODS
 from quantize.order import Item, Order, plan_items, reusable
-from quantize.progress import ProgressLine
-from quantize.source_model import check_source_model
-from quantize.tool_worker import ToolWorker
-from quantize.workbench import locked, making
+from quantize.sizing.estimate import check_room, estimate
+from quantize.source.source_model import check_source_model
 
 
 def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantize.calibration import CalibrationPlan
-from quantize.recipes import Recipe
-from quantize.source_model import SourceModel
-from quantize.tool_worker import ToolWorker
+from quantize.calibration.calibration_set import CalibrationPlan
+from quantize.jobs.tool_worker import ToolWorker
+from quantize.recipes.catalogue import Recipe
+from quantize.source.source_model import SourceModel
 
 
 class RecipeError(RuntimeError):

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from quantize import bf16_copy, gguf_export, gptqmodel_checkpoint, modelopt_checkpoint
+from quantize import bf16_copy
+from quantize.by_gptqmodel import gptqmodel_checkpoint
+from quantize.by_llamacpp import gguf_export
+from quantize.by_modelopt import modelopt_checkpoint
 from quantize.method import MethodSpec
-from quantize.recipes import Method
+from quantize.recipes.catalogue import Method
 
 _LIBRARIES = ("torch", "transformers")
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
 from quantize.artifact_paths import artifact_directory, inputs_sha256
-from quantize.calibration import CalibrationPlan, plan_sha256
-from quantize.manifest import ArtifactError, Manifest, read_manifest
+from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256
+from quantize.jobs.tool_process import installed_version
 from quantize.methods import METHODS
-from quantize.recipes import Recipe, with_sources
-from quantize.source_model import SourceModel
-from quantize.tool_process import installed_version
+from quantize.recipes.catalogue import Recipe, with_sources
+from quantize.source.source_model import SourceModel
 
 
 @dataclass(frozen=True, kw_only=True)

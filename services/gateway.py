@@ -12,9 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from services.access_log import AccessLog
-from services.admission import Admission
-from services.asgi import (
+from services.engine.life_cycle import State
+from services.http.access_log import AccessLog
+from services.http.admission import Admission
+from services.http.asgi import (
     EXPOSITION,
     JSON,
     Headers,
@@ -25,14 +26,13 @@ from services.asgi import (
     live,
     send_response,
 )
-from services.discovery import TARGETS_PATH, targets
-from services.errors import RequestError
-from services.front import Front
-from services.keys import Keyring
-from services.life_cycle import State
-from services.metrics import merge_expositions
-from services.relay import Relay, open_session
-from services.request_body import MAX_BODY_BYTES, parse_object, read_body
+from services.http.errors import RequestError
+from services.http.front import Front
+from services.http.keys import Keyring
+from services.http.relay import Relay, open_session
+from services.http.request_body import MAX_BODY_BYTES, parse_object, read_body
+from services.metrics.discovery import TARGETS_PATH, targets
+from services.metrics.exposition import merge_expositions
 from services.variants import find_variant
 
 ROUTED = frozenset({"/v1/completions", "/v1/chat/completions"})

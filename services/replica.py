@@ -13,18 +13,18 @@ from typing import Any
 
 import aiohttp
 
-from services.access_log import AccessLog
-from services.admission import Admission
-from services.asgi import EXPOSITION, JSON, Receive, Scope, Send, live, send_response
-from services.errors import RequestError
-from services.front import Front
-from services.keys import Keyring
-from services.life_cycle import State
-from services.relay import Relay, open_session
-from services.request_body import check_refused, check_tokens, parse_object, read_body
-from services.supervisor import Supervisor
-from services.traffic import Traffic
-from services.variant_metrics import VariantMetrics
+from services.engine.life_cycle import State
+from services.engine.supervisor import Supervisor
+from services.http.access_log import AccessLog
+from services.http.admission import Admission
+from services.http.asgi import EXPOSITION, JSON, Receive, Scope, Send, live, send_response
+from services.http.errors import RequestError
+from services.http.front import Front
+from services.http.keys import Keyring
+from services.http.relay import Relay, open_session
+from services.http.request_body import check_refused, check_tokens, parse_object, read_body
+from services.metrics.traffic import Traffic
+from services.metrics.variant_metrics import VariantMetrics
 
 # Exact paths only: an engine's other routes, reached by its own key, would obey any client.
 GENERATION_ROUTES = frozenset({"/v1/completions", "/v1/chat/completions"})

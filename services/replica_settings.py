@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantize.manifest import Manifest
+from quantize.artifact.manifest import Manifest
 from services.engines.spec import Launch
-from services.request_body import MAX_BODY_BYTES
+from services.http.request_body import MAX_BODY_BYTES
 from services.variants import Variant
 
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from quantize.machine import Device, Machine
-from quantize.recipes import RECIPES, Recipe, find_recipe
+from quantize.recipes.catalogue import RECIPES, Recipe, find_recipe
 from services.engines.spec import EngineBuild, EngineSpec
 from services.engines.support import Arithmetic, devices_phrase
 from services.engines.table import ENGINES

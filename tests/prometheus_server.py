@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from deploy.monitoring import Watched, command, configuration, write_configuration
-from services.child import free_port
-from services.metrics import read_values
+from deploy.prometheus.monitoring import Watched, command, configuration, write_configuration
+from services.engine.child import free_port
+from services.metrics.exposition import read_values
 
 SCRAPE_INTERVAL_S = 2
 DEADLINE_S = 90.0

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from deploy.service import ServiceRecord, processes_of
-from services.child import free_port
-from tests.conftest import ROOT
+from quantize.root import ROOT
+from services.engine.child import free_port
 
 pytestmark = pytest.mark.engine
 KEY, SECOND, FOREIGN = "first-key-0123456789", "second-key-0123456789", "another-deployments-key"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.environments import python_of
+from deploy.setup.environments import python_of
+from quantize.root import ROOT
 
-ROOT = Path(__file__).parent.parent
-MODULES = sorted((Path(__file__).parent / "in_quantize").glob("test_*.py"))
+MODULES = sorted(Path(__file__).parent.glob("**/in_quantize/test_*.py"))
 
 
 @pytest.mark.engine

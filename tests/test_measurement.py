@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from deploy.artifacts import artifact_of, source_model
-from deploy.environments import ROOT, python_of
 from deploy.plan import Plan
+from deploy.setup.environments import python_of
 from eval.pipeline import make_report
 from eval.quality import run_quality
 from eval.samples import Sample, read_samples
@@ -20,8 +20,9 @@ from loadtest.measure import load_test
 from loadtest.prompts import make_prompts
 from loadtest.records import read_records
 from loadtest.run_directory import open_run
-from quantize.calibration import calibration_plan, read_texts
-from quantize.source_model import resolve_model
+from quantize.calibration.calibration_set import calibration_plan, read_texts
+from quantize.root import ROOT
+from quantize.source.source_model import resolve_model
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 

@@ -13,10 +13,10 @@ from deploy.grafana.layout import DASHBOARDS
 from deploy.grafana.panels import Panel
 from deploy.plan import load_plan
 from services.engines.table import ENGINES
-from services.series import ENGINE, GPU, SERIES
+from services.metrics.series import ENGINE, GPU, SERIES
 from services.variants import find_variant
 from tests.conftest import PLAN
-from tests.deploy.prometheus_tools import needs_prometheus, promtool
+from tests.deploy.prometheus.prometheus_tools import needs_prometheus, promtool
 from tests.prometheus_server import Prometheus, running_prometheus, wait_for
 
 pytestmark = pytest.mark.engine

@@ -1,7 +1,8 @@
 """What a dashboard is made of: rows of panels, each a title, a unit and its queries.
 
-Series are those of the SERIES table (``services/series.py``). ``$variant`` is the dashboard's
-variable and ``$__rate_interval`` Grafana's own; both are replaced before Prometheus is asked.
+Series are those of the SERIES table (``services/metrics/series.py``). ``$variant`` is the
+dashboard's variable and ``$__rate_interval`` Grafana's own; both are replaced before Prometheus is
+asked.
 """
 
 from dataclasses import dataclass

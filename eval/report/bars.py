@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.glyphs import Mark, glyph
+from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.report.formats import NOT_MEASURED, percent, size
-from quantize.drawing.glyphs import Mark, glyph
-from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 340.0
 ROW = 22.0

@@ -1,11 +1,11 @@
 """The decision table: everything that the choice depends on, one row per variant."""
 
+from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
 from eval.report.tiles import TONE_OF
 from eval.schema import Estimate, Ranked, TaskComparison, VariantComparison
-from quantize.drawing.glyphs import Mark
 
 _WORDS = {"equal_or_better": "within the margin", "worse": "worse", "undecided": "undecided"}
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
 from eval.schema import Estimate, TaskComparison
-from quantize.drawing.glyphs import Mark
 
 
 def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:

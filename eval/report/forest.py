@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.glyphs import Mark, glyph
+from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.report.formats import difference, difference_unit, trimmed
 from eval.report.scatter import clip_floor
 from eval.schema import Estimate, TaskComparison
-from quantize.drawing.glyphs import Mark, glyph
-from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 450.0
 ROW = 23.0

@@ -5,10 +5,10 @@ The page never computes with these texts; the exact value travels beside each in
 
 from collections.abc import Callable
 
+from eval.drawing.numbers import minus as minus
+from eval.drawing.numbers import significant as significant
+from eval.drawing.numbers import trimmed as trimmed
 from eval.schema import Estimate
-from quantize.drawing.numbers import minus as minus
-from quantize.drawing.numbers import significant as significant
-from quantize.drawing.numbers import trimmed as trimmed
 
 NOT_MEASURED = "not measured"
 _BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan, load_plan
+from eval.explore.schema import ExploreError, Figures, read_figures
 from eval.judging import measured_concurrency
 from eval.schema import (
     ComparisonFile,
@@ -22,7 +23,6 @@ from eval.schema import (
 )
 from eval.verdict_words import is_emulated
 from loadtest.records import read_records
-from quantize.explore.schema import ExploreError, Figures, read_figures
 
 Model = TypeVar("Model", bound=BaseModel)
 

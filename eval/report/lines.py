@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.glyphs import Mark, glyph
+from eval.drawing.labels import spread
+from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.report.formats import trimmed
 from eval.schema import Estimate
-from quantize.drawing.glyphs import Mark, glyph
-from quantize.drawing.labels import spread
-from quantize.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 
 WIDTH = 450.0
 LEFT, TOP = 52.0, 24.0

@@ -5,9 +5,9 @@ Hue alone never tells two variants apart: a recipe has its own shape, and labels
 
 from collections.abc import Sequence
 
+from eval.drawing.glyphs import CORNERS, Mark
 from eval.schema import VariantComparison
-from quantize.drawing.glyphs import CORNERS, Mark
-from quantize.recipes import RECIPES
+from quantize.recipes.catalogue import RECIPES
 from services.engines.table import ENGINES
 
 HUES = 6

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
-from quantize.drawing.glyphs import Mark
 
 DEFINITIONS: tuple[tuple[str, str], ...] = (
     (

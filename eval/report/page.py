@@ -9,6 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from eval.drawing.glyphs import icon
+from eval.drawing.shell import look, script, script_digest
+from eval.explore.sections import number_formats
 from eval.report import details, formats, method, panels
 from eval.report.decision import decision_table
 from eval.report.inputs import Run, read_run
@@ -16,9 +19,6 @@ from eval.report.marks import assign_marks
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.bootstrap import CONFIDENCE
-from quantize.drawing.glyphs import icon
-from quantize.drawing.shell import look, script, script_digest
-from quantize.explore.sections import number_formats
 
 _HERE = Path(__file__).parent
 REPORT_NAME = "report.html"

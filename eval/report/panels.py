@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.bars import Bar, bars
 from eval.report.forest import Row, forest
@@ -12,7 +13,6 @@ from eval.report.inputs import Run
 from eval.report.lines import Axis, Series, lines
 from eval.report.scatter import Point, scatter
 from eval.schema import Estimate, LoadComparison, VariantComparison
-from quantize.drawing.glyphs import Mark
 
 # With more variants than this, only the best and the baseline are named in the line charts.
 _MOST_LINES = 12

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.glyphs import Mark, glyph
+from eval.drawing.labels import Anchor, Box, place
+from eval.drawing.svg import Scale, drawing, line, padded, tag, text, text_width
 from eval.report.formats import difference, difference_unit, significant, trimmed
 from eval.schema import Estimate
-from quantize.drawing.glyphs import Mark, glyph
-from quantize.drawing.labels import Anchor, Box, place
-from quantize.drawing.svg import Scale, drawing, line, padded, tag, text, text_width
 
 WIDTH, HEIGHT = 450.0, 340.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 438.0, 22.0, 296.0

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.glyphs import Mark, icon
 from eval.report import formats
 from eval.schema import Estimate
-from quantize.drawing.glyphs import Mark, icon
 
 _SYMBOL = {"good": "✓", "bad": "✗", "unsure": "?", "": ""}
 

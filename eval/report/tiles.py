@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.svg import Scale, drawing, line, tag
 from eval.judging import SLO_SHARE
 from eval.report import formats
 from eval.report.inputs import Run
 from eval.schema import Estimate, LoadComparison, TaskComparison, VariantComparison
-from quantize.drawing.svg import Scale, drawing, line, tag
 
 WIDTH = 220.0
 HEIGHT = 30.0

@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from quantize.manifest import Manifest
+from quantize.artifact.manifest import Manifest
 from services.engines import own_server
 from services.engines.spec import EngineSpec, Launch
 from services.engines.support import DEVICES, on

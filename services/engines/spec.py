@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from quantize.artifact.manifest import Manifest
 from quantize.machine import Device
-from quantize.manifest import Manifest
-from quantize.recipe import Checkpoint
+from quantize.recipes.recipe import Checkpoint
 from services.engines.support import Devices
 
 # How an engine is compiled from an artifact: with its weights as they are stored, or with 16-bit
@@ -87,9 +87,9 @@ class EngineSpec:
     that cannot tell its weights has no ``weights_request``, one that asks for no key no
     ``takes_key``; ``engine_builds`` are the ways in which it can compile an engine from an artifact
     ahead of time. ``series`` says under which names (of samples, in its ``metrics_path``) it tells
-    what the ENGINE part of the SERIES table (``services/series.py``) asks of every engine, in the
-    same unit; several add up. ``refuses`` are fields of a request, as paths, that it is never asked
-    though it knows them, with the reason that the client is told.
+    what the ENGINE part of the SERIES table (``services/metrics/series.py``) asks of every engine,
+    in the same unit; several add up. ``refuses`` are fields of a request, as paths, that it is
+    never asked though it knows them, with the reason that the client is told.
     """
 
     name: str

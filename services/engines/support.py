@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from quantize.machine import Device
-from quantize.recipe import Checkpoint
+from quantize.recipes.recipe import Checkpoint
 
 # How an engine computes a format on a device. ``native``: as the format prescribes.
 # ``weight-only``: weights as stored, inputs left at 16 bits though the format rounds them, so

@@ -1,14 +1,14 @@
 """transformers behind our own OpenAI server: every safetensors artifact, emulated on any machine.
 
 Weights are decoded from the packed tensors and inputs rounded as the format prescribes
-(``quantize.checkpoint``), so what is measured is the quality of the artifact; the speed is that of
-float32 and says nothing.
+(``quantize.formats.in_quantize``), so what is measured is the quality of the artifact; the speed is
+that of float32 and says nothing.
 """
 
 from typing import get_args
 
-from quantize.manifest import Manifest
-from quantize.recipe import Checkpoint
+from quantize.artifact.manifest import Manifest
+from quantize.recipes.recipe import Checkpoint
 from services.engines import own_server
 from services.engines.spec import EngineSpec, Launch
 from services.engines.support import emulated_anywhere

@@ -17,7 +17,8 @@ What it lacks, and why no more is claimed:
 * It cannot tell what weights it holds.
 * The model's name is that of its folder, so it is given a link of the variant's name.
 
-``engine_build`` compiles a TensorRT engine first (``quantize.trtllm_build``) and serves that.
+``engine_build`` compiles a TensorRT engine first (``services.engines.in_trtllm.trtllm_build``) and
+serves that.
 """
 
 import json
@@ -25,10 +26,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from quantize.artifact.manifest import Manifest
 from quantize.machine import Device
-from quantize.manifest import Manifest
-from quantize.recipe import Checkpoint
-from quantize.recipes import find_recipe
+from quantize.recipes.catalogue import find_recipe
+from quantize.recipes.recipe import Checkpoint
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 from services.engines.support import GPUS, Devices, on
 
@@ -120,7 +121,7 @@ def _build(launch: Launch) -> list[str]:
     return [
         str(launch.python),
         "-m",
-        "quantize.trtllm_build",
+        "services.engines.in_trtllm.trtllm_build",
         "--artifact",
         str(launch.artifact),
         "--checkpoint",

@@ -13,9 +13,9 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from quantize.artifact.manifest import Manifest
 from quantize.machine import Device
-from quantize.manifest import Manifest
-from quantize.recipe import Checkpoint
+from quantize.recipes.recipe import Checkpoint
 from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
 from services.engines.support import DEVICES, GPUS, Devices, native_and_weight_only, on
 
@@ -94,9 +94,9 @@ def _argv(launch: Launch) -> list[str]:
         *(["--kv-cache-dtype", launch.kv_cache_dtype] if launch.kv_cache_dtype else []),
         "--enforce-eager",
         "--middleware",
-        "services.engines.vllm_extension.require_key",
+        "services.engines.in_vllm.vllm_extension.require_key",
         "--worker-extension-cls",
-        "services.engines.vllm_extension.WeightReport",
+        "services.engines.in_vllm.vllm_extension.WeightReport",
     ]
 
 

@@ -22,8 +22,8 @@ KEY_VARIABLE = "ASSAY_ENGINE_KEY"
 
 # Each backend lives in its own environment, so its module is only imported when it is asked for.
 BACKENDS = {
-    "llamacpp": ("services.server.llamacpp_backend", "LlamaCppBackend"),
-    "transformers": ("services.server.transformers_backend", "TransformersBackend"),
+    "llamacpp": ("services.server.in_llamacpp.llamacpp_backend", "LlamaCppBackend"),
+    "transformers": ("services.server.in_quantize.transformers_backend", "TransformersBackend"),
 }
 
 # The engine thread must get the interpreter back soon after a decode; Python's default lets

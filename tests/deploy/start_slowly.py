@@ -14,10 +14,10 @@ from typing import Any
 import ray
 from ray import serve
 
-from deploy.cluster import start_cluster
-from deploy.lifeline import start_time
 from deploy.plan import Serving
+from deploy.ray_cluster.cluster import start_cluster
 from deploy.service import MARK, DeployError, ServiceRecord, kill_processes
+from quantize.jobs.lifeline import start_time
 
 # Of this process alone: the same test may run twice on a machine.
 DEPLOYMENT = f"starts-slowly-{os.getpid()}"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.environments import ENVIRONMENTS, ROOT, is_finished, python_of
 from deploy.plan import load_plan
+from deploy.setup.environments import ENVIRONMENTS, is_finished, python_of
+from quantize.root import ROOT
 
 COMPOSE = ROOT / "compose.yaml"
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
@@ -30,7 +31,9 @@ def ours(services: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.engine
 def test_it_keeps_the_compose_specification() -> None:
     if not is_finished(ENVIRONMENTS["compose"]):
-        pytest.skip("the environment `compose` is not made (python -m deploy.installer compose)")
+        pytest.skip(
+            "the environment `compose` is not made (python -m deploy.setup.installer compose)"
+        )
     check = [str(python_of("compose")), str(ROOT / "tests" / "deploy" / "check_compose.py")]
     done = subprocess.run([*check, str(COMPOSE)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ from deploy import conformance, machine_check
 from deploy.conformance import ConformanceError, choose_variant, run_conformance
 from deploy.plan import PlanError, load_plan
 from quantize.machine import Machine
-from services.conformance import Finding
+from services.engine.conformance import Finding
 from services.engines.table import ENGINES
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from deploy.health import table
-from services.life_cycle import State
+from services.engine.life_cycle import State
 
 URL = "http://127.0.0.1:8000"
 HINT = "without its key the service tells states alone: give it in ASSAY_API_KEY"

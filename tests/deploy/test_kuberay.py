@@ -12,10 +12,11 @@ import httpx
 import pytest
 import yaml
 
-from deploy.environments import PINS, ROOT
-from deploy.ingress import SERVE_VARIABLES
+from deploy.haproxy.ingress import SERVE_VARIABLES
 from deploy.plan import load_plan
 from deploy.settings import GATEWAY_ROUTE, route_of
+from deploy.setup.environments import PINS
+from quantize.root import ROOT
 
 MANIFEST = ROOT / "deploy" / "kuberay" / "rayservice.yaml"
 PORT = 8768
@@ -78,7 +79,7 @@ def test_every_variant_of_the_plan_has_its_application(config: dict[str, Any]) -
             expected["variant"] = app["name"]
         assert app["args"] == expected
         kind = "gateway" if app["name"] == "gateway" else "variant"
-        assert app["import_path"] == f"deploy.serve_app:{kind}"
+        assert app["import_path"] == f"deploy.ray_cluster.serve_app:{kind}"
     assert config["http_options"] == {"host": plan.serving.host, "port": plan.serving.port}
     assert config["proxy_location"] == "EveryNode"
 
@@ -142,7 +143,7 @@ def test_its_serve_configuration_serves_a_variant(tmp_path: Path, config: dict[s
     served = {**config, "applications": kept, "http_options": {"host": "127.0.0.1", "port": PORT}}
     file = tmp_path / "serve.json"
     file.write_text(json.dumps(served))
-    command = [sys.executable, "-m", "tests.deploy.serve_manifest", str(file)]
+    command = [sys.executable, "-m", "tests.deploy.ray_cluster.serve_manifest", str(file)]
     url = f"http://127.0.0.1:{PORT}"
     with subprocess.Popen(command, cwd=ROOT, text=True) as process:
         try:

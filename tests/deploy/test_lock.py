@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.environments import ROOT
 from deploy.lock import BusyError, hold
+from quantize.root import ROOT
 
 HOLDER = """
 import sys, time

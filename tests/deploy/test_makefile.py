@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.environments import ROOT
+from quantize.root import ROOT
 
 
 @pytest.mark.parametrize("target", ["status", "eval", "report", "loadtest", "down"])

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from deploy import service
-from deploy.lifeline import start_time
 from deploy.service import MARK, ServiceRecord, read_record, stop, sweep, write_record
+from quantize.jobs.lifeline import start_time
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from deploy import settings
 from deploy.service import DeployError
 from deploy.settings import engine_version
 from services.engines.table import ENGINES
-from tests.services.test_child import spec
+from tests.services.engine.test_child import spec
 
 
 @pytest.fixture

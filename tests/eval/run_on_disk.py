@@ -12,10 +12,10 @@ from loadtest.job import ClientHealth
 from loadtest.load_file import Endpoint, LevelSummary, LoadFile
 from loadtest.records import RequestRecord, write_records
 from loadtest.summary import output_throughput, percentiles, request_rate
+from quantize.artifact.manifest import Manifest
 from quantize.artifact_paths import artifact_directory
-from quantize.manifest import Manifest
-from quantize.recipes import find_recipe
-from quantize.source_model import SourceModel
+from quantize.recipes.catalogue import find_recipe
+from quantize.source.source_model import SourceModel
 from services.variants import find_variant
 
 MODEL = SourceModel(name="reference", folder=Path(), sha256="c" * 64)

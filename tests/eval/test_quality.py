@@ -15,13 +15,14 @@ from transformers import AutoTokenizer
 
 from deploy.plan import Plan
 from eval.lm_eval_job import Event, Job
-from eval.lm_eval_process import ROOT, QualityError, follow, run_job
+from eval.lm_eval_process import QualityError, follow, run_job
 from eval.lm_eval_runner import refusal
 from eval.quality import batch_size, inputs_sha256, run_quality
 from eval.samples import by_task, read_samples
 from eval.schema import QualityFile, TaskScore
 from loadtest.endpoint import EndpointError, read_health
-from quantize.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
+from quantize.root import ROOT
+from quantize.source.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
 from tests.eval.fake_endpoint import Behaviour, Fake, log_probability, serve
 
 TEXTS = ["Mira lives by the sea. She sings.", "Ten boats left the harbour before dawn."]

@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,9 @@ import yaml
 from quantize.reference_model import build, questions
 from quantize.reference_model.person_relations import PERSON_RELATIONS
 from quantize.reference_model.world import Person, World, build_world
+from quantize.root import ROOT
 from tests.quantize.reference_model.test_exercises import is_true
 
-ROOT = Path(__file__).parents[2]
 TASKS = ROOT / "eval" / "tasks"
 NAMES = ("assay_choice", "assay_text", "assay_words")
 

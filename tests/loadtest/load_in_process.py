@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from deploy.lifeline import terminate_as_interrupt
 from deploy.plan import load_plan
 from loadtest.measure import load_test
+from quantize.jobs.lifeline import terminate_as_interrupt
 from tests.loadtest.examples import some_prompts
 
 if __name__ == "__main__":

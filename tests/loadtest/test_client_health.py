@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from quantize.root import ROOT
+
 SCRIPT = """
 import os, subprocess
 from loadtest.client_health import go_first

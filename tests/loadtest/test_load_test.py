@@ -16,10 +16,10 @@ from deploy.plan import Plan
 from loadtest.endpoint import EndpointError
 from loadtest.failures import read_failures
 from loadtest.load_file import LoadFile
-from loadtest.locust_process import ROOT
 from loadtest.measure import load_test, round_order
 from loadtest.records import RequestRecord, read_records
 from loadtest.run_directory import run_directory
+from quantize.root import ROOT
 from tests.loadtest.examples import VARIANTS, a_plan, some_prompts, write_plan
 from tests.loadtest.fake_engine import FAULTS, FakeEngine, running_engine
 

@@ -4,12 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from quantize.calibration import calibration_plan
+from quantize.calibration.calibration_set import calibration_plan
 from quantize.make import make_artifacts
 from quantize.order import Order
-from quantize.source_model import fingerprint
-
-ROOT = Path(__file__).parents[2]
+from quantize.root import ROOT
+from quantize.source.source_model import fingerprint
 
 
 def make(model: Path, artifacts: Path, text: Path, *recipes: str) -> tuple[list[Path], list[str]]:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from quantize.artifact.manifest import MANIFEST_NAME, ArtifactError, FileEntry, sha256_of_file
 from quantize.artifact_check import check_artifact, check_measures, measure_weights
-from quantize.manifest import MANIFEST_NAME, ArtifactError, FileEntry, sha256_of_file
-from quantize.recipes import find_recipe
+from quantize.recipes.catalogue import find_recipe
+from tests.quantize.artifact.small_gguf import write_gguf
 from tests.quantize.made import make
-from tests.quantize.small_gguf import write_gguf
 
 
 @pytest.fixture(scope="session")

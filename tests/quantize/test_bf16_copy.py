@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
+from quantize.artifact.safetensors_header import read_safetensors
 from quantize.bf16_copy import round_to_bfloat16, write_as_bf16
-from quantize.safetensors_header import read_safetensors
 from tests.quantize.made import make
 from tests.quantize.tiny_model import make_tiny_model, write_safetensors
 

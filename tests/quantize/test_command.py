@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from quantize.artifact_check import check_artifact
-from tests.quantize.made import ROOT, arguments, make, run
+from quantize.root import ROOT
+from tests.quantize.made import arguments, make, run
 from tests.quantize.tiny_model import make_tiny_model
 
 

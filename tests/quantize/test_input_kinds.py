@@ -1,7 +1,7 @@
 """Formats say whether inputs are rounded; a format that is new has to say it too."""
 
-from quantize.checkpoint.input_kinds import rounds_inputs
-from quantize.recipes import RECIPES
+from quantize.formats.input_kinds import rounds_inputs
+from quantize.recipes.catalogue import RECIPES
 
 
 def test_formats_with_narrow_inputs_round_them_and_weight_only_formats_do_not() -> None:

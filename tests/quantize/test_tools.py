@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from quantize.artifact.gguf_header import read_gguf
+from quantize.artifact.manifest import ArtifactError
 from quantize.artifact_check import check_artifact
-from quantize.gguf_export import CHAT_TEMPLATE_KEY, compare_tokens
-from quantize.gguf_header import read_gguf
-from quantize.manifest import ArtifactError
+from quantize.by_llamacpp.gguf_export import CHAT_TEMPLATE_KEY, compare_tokens
+from quantize.jobs.tool_process import environment_python, run_tool
 from quantize.method import RecipeError
-from quantize.tool_process import environment_python, run_tool
-from tests.quantize.made import ROOT, arguments, make, run
+from quantize.root import ROOT
+from tests.quantize.made import arguments, make, run
 from tests.quantize.tiny_model import CHAT_TEMPLATE
 
 
@@ -21,7 +22,11 @@ from tests.quantize.tiny_model import CHAT_TEMPLATE
 def test_the_fast_clip_search_finds_the_tools_own_bounds(tmp_path: Path) -> None:
     log = tmp_path / "log"
     python = environment_python("quantize")
-    run_tool([python, "-m", "tests.quantize.compare_clip_searches"], log=log, threads=2)
+    run_tool(
+        [python, "-m", "tests.quantize.by_gptqmodel.in_quantize.compare_clip_searches"],
+        log=log,
+        threads=2,
+    )
     assert float(log.read_text().split()[-1]) > 0.99
 
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from aiohttp import web
 
-from services.child import free_port
-from services.errors import RequestError
+from services.engine.child import free_port
 from services.gateway import GatewayApp, GatewaySettings, choose_variant
-from tests.services.living import living
+from services.http.errors import RequestError
+from tests.services.engine.living import living
 
 NAMES = ("bf16-vllm", "gguf-q4_k_m")
 PLACES = 3

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from services.engine.life_cycle import State
 from services.gateway import GatewayApp, GatewaySettings
-from services.life_cycle import State
 from services.replica import VariantApp
-from tests.services.test_child import spec
-from tests.services.test_supervisor import supervisor
+from tests.services.engine.test_child import spec
+from tests.services.engine.test_supervisor import supervisor
 
 App = Callable[..., Any]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from services.child import EngineChild
-from services.keys import digest_of
-from services.life_cycle import State
+from services.engine.child import EngineChild
+from services.engine.life_cycle import State
+from services.engine.supervisor import Supervisor
+from services.http.keys import digest_of
 from services.replica import VariantApp
-from services.supervisor import Supervisor
-from tests.services.living import living
-from tests.services.test_child import spec
-from tests.services.test_supervisor import supervisor, until
+from tests.services.engine.living import living
+from tests.services.engine.test_child import spec
+from tests.services.engine.test_supervisor import supervisor, until
 
 Message = MutableMapping[str, Any]
 KEY = "a-key-of-this-deployment"

@@ -9,13 +9,13 @@ from typing import get_args
 import pytest
 
 import services
+from quantize.artifact.manifest import ArtifactError, FileEntry, Manifest
 from quantize.machine import Machine
-from quantize.manifest import ArtifactError, FileEntry, Manifest
-from quantize.recipe import Checkpoint
+from quantize.recipes.recipe import Checkpoint
+from services.engine.proof import prove_weights
 from services.engines.spec import HeldWeights, Launch
 from services.engines.support import DEVICES
 from services.engines.table import ENGINES
-from services.proof import prove_weights
 from services.variants import VARIANTS, find_variant, refusal
 
 MANIFEST = Manifest(

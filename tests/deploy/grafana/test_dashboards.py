@@ -11,7 +11,7 @@ import yaml
 
 from deploy.grafana.__main__ import FOLDER, file_of, main, text_of
 from deploy.grafana.layout import COLUMNS, DASHBOARDS, DATA_SOURCE, Dashboard, dashboard_json
-from services.series import GPU, SERIES
+from services.metrics.series import GPU, SERIES
 
 PROVISIONING = FOLDER.parent / "provisioning"
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda item: item.uid)

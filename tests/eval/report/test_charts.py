@@ -6,13 +6,13 @@ from itertools import combinations, pairwise
 
 import pytest
 
+from eval.drawing.glyphs import Mark
+from eval.drawing.labels import Anchor, Box, place, spread
+from eval.drawing.svg import Scale, fit, tag
 from eval.report.lines import Axis, Series, lines
 from eval.report.marks import assign_marks
 from eval.report.scatter import Point, clip_floor, pareto, scatter
 from eval.schema import Estimate
-from quantize.drawing.glyphs import Mark
-from quantize.drawing.labels import Anchor, Box, place, spread
-from quantize.drawing.svg import Scale, fit, tag
 from tests.eval.report.builders import CPU_DEMO, comparison, estimate, thirty
 
 MARK = Mark(key=0, hue=0, shape="circle", hollow=False)

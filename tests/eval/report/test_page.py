@@ -11,14 +11,14 @@ import pytest
 
 import eval.report.page
 from deploy.plan import load_plan
+from eval.explore.schema import FIGURES_NAME
 from eval.report.inputs import ReportError
 from eval.report.page import write_report
 from eval.schema import ComparisonFile, VerdictFile
 from eval.verdict import decide
-from quantize.explore.schema import FIGURES_NAME
 from services.engines.table import ENGINES
+from tests.eval.explore.examples import figures
 from tests.eval.report import builders, run_files, verdicts
-from tests.quantize.explore.examples import figures
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 ONE, THIRTY = builders.CPU_DEMO[:1], builders.thirty()

@@ -10,8 +10,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from quantize.reference_model.build import CALIBRATION, WEIGHTS
 from quantize.reference_model.tokenizer import CONTROL_TOKENS, VOCABULARY, write_tokenizer
+from quantize.root import ROOT
 
-ROOT = Path(__file__).parents[3]
 VENVS = ROOT / ".venvs"
 HARD = (
     " ",
@@ -91,7 +91,13 @@ def test_the_transformers_of_other_environments_agree(
     environment: str, texts: list[str], raw: sentencepiece.SentencePieceProcessor, tmp_path: Path
 ) -> None:
     (tmp_path / "texts.json").write_text(json.dumps(texts))
-    run_in(environment, "quantize.hf_tokenize", WEIGHTS, tmp_path / "texts.json", tmp_path / "ids")
+    run_in(
+        environment,
+        "quantize.by_llamacpp.in_quantize.hf_tokenize",
+        WEIGHTS,
+        tmp_path / "texts.json",
+        tmp_path / "ids",
+    )
     read = {row["text"]: row["ids"] for row in json.loads((tmp_path / "ids").read_text())}
     for text in texts:
         assert read[text] in (raw.encode(text), [1, *raw.encode(text)])
@@ -111,7 +117,13 @@ def test_llama_cpp_agrees_and_adds_bos(
     asked = [(text, special) for text in texts for special in (True, False)]
     items = [{"text": text, "special": special} for text, special in asked]
     (tmp_path / "texts.json").write_text(json.dumps(items))
-    run_in("llamacpp", "quantize.gguf_tokenize", gguf, tmp_path / "texts.json", tmp_path / "ids")
+    run_in(
+        "llamacpp",
+        "quantize.by_llamacpp.in_llamacpp.gguf_tokenize",
+        gguf,
+        tmp_path / "texts.json",
+        tmp_path / "ids",
+    )
     read = json.loads((tmp_path / "ids").read_text())
     for (text, special), ids in zip(asked, read, strict=True):
         assert ids == [1] * special + raw.encode(text)

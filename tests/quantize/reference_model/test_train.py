@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from quantize.root import ROOT
 from tests.quantize.reference_model.test_weights import SHAPES, read_header
 
-ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import sys
 from pathlib import Path
-from quantize.reference_model.train import Training, rate_factor, train
+from quantize.reference_model.in_quantize.train import Training, rate_factor, train
 
 if __name__ == "__main__":
     training = Training(out=Path(sys.argv[1]), steps=1, rows=1, workers=1)

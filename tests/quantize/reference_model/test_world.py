@@ -9,8 +9,7 @@ import pytest
 import quantize.reference_model.world
 from quantize.reference_model import corpus, questions
 from quantize.reference_model.world import PEOPLE, World, build_world
-
-ROOT = Path(__file__).parents[3]
+from quantize.root import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from quantize.root import ROOT
 from tests.services.server.tiny_llama import TinyLlama, make_tiny_llama
 
-ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".venvs" / "llamacpp" / "bin" / "python"
 KEY = "test-key"
 MODEL = "tiny"

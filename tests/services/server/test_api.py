@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.services.server.conftest import MODEL, PYTHON, ROOT, RunningServer
+from quantize.root import ROOT
+from tests.services.server.conftest import MODEL, PYTHON, RunningServer
 
 pytestmark = pytest.mark.engine
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.server.conftest import PYTHON, ROOT
+from quantize.root import ROOT
+from tests.services.server.conftest import PYTHON
 from tests.services.server.tiny_llama import Shape, make_tiny_llama
 
 pytestmark = pytest.mark.engine
@@ -18,7 +19,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from services.server.backend import BackendError
-from services.server.llamacpp_backend import LlamaCppBackend
+from services.server.in_llamacpp.llamacpp_backend import LlamaCppBackend
 options = json.loads(sys.argv[2])
 try:
     backend = LlamaCppBackend(Path(sys.argv[1]), context_length=512, threads=1, **options)

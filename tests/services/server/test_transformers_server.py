@@ -12,17 +12,18 @@ import aiohttp
 import numpy as np
 import pytest
 
+from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact_check import check_artifact
-from quantize.checkpoint.input_kinds import InputKind
-from quantize.checkpoint.score_files import ArtifactToScore, ScoreRequest, Scores
-from quantize.end_tokens import end_tokens
-from quantize.tool_process import ROOT, environment_python
-from services.child import EngineChild
-from services.engine_log import EngineLog
+from quantize.emulation.score_files import ArtifactToScore, ScoreRequest, Scores
+from quantize.formats.input_kinds import InputKind
+from quantize.jobs.tool_process import environment_python
+from quantize.root import ROOT
+from services.engine.child import EngineChild
+from services.engine.engine_log import EngineLog
+from services.engine.proof import prove_weights
+from services.engine.self_test import SelfTest
 from services.engines.spec import Launch
 from services.engines.transformers_engine import TRANSFORMERS
-from services.proof import prove_weights
-from services.self_test import SelfTest
 from tests.quantize.made import make
 from tests.quantize.tiny_model import make_tiny_model, random_sentences
 
@@ -75,7 +76,7 @@ def scores(artifacts: dict[str, Path], text: Path, tmp_path_factory: pytest.Temp
     asked = folder / "request.json"
     asked.write_text(request.model_dump_json())
     python = str(environment_python("quantize"))
-    command = [python, "-m", "quantize.checkpoint.score_job", str(asked)]
+    command = [python, "-m", "quantize.emulation.in_quantize.score_job", str(asked)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return Scores.model_validate_json(request.answer.read_text())

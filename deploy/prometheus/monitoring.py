@@ -1,0 +1,118 @@
+"""Prometheus beside the running service, where there is no compose: Debian's package, as it is.
+
+It reads the same configuration as compose.yaml's, pointed at the service's address.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.api_keys import CLIENT_VARIABLE, bearer
+from deploy.service import DeployError
+from services.metrics.discovery import TARGETS_PATH
+
+FOLDER = Path(__file__).parent
+CONFIGURATION = FOLDER / "prometheus.yml"
+KEY_FILE = "api_key"
+LISTEN = "127.0.0.1:9090"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A service to watch: its root ``url``, and the key it asks for ("" where it asks for none)."""
+
+    url: str
+    key: str
+
+
+def configuration(watched: Watched, *, scrape_interval_s: int | None = None) -> dict[str, Any]:
+    """The content of prometheus.yml for a service at another address.
+
+    ``scrape_interval_s`` is for those in a hurry.
+    """
+    content: dict[str, Any] = yaml.safe_load(CONFIGURATION.read_text())
+    for job in content["scrape_configs"]:
+        for discovery in job["http_sd_configs"]:
+            discovery["url"] = f"{watched.url}{TARGETS_PATH}"
+            if scrape_interval_s is not None:
+                discovery["refresh_interval"] = f"{scrape_interval_s}s"
+    if scrape_interval_s is not None:
+        hurried = ("scrape_interval", "scrape_timeout", "evaluation_interval")
+        content["global"] |= dict.fromkeys(hurried, f"{scrape_interval_s}s")
+    return content
+
+
+def write_configuration(folder: Path, content: dict[str, Any], watched: Watched) -> Path:
+    """Put a configuration with its rules and its key into a folder; returns the file's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in content["rule_files"]:
+        shutil.copyfile(FOLDER / name, folder / name)
+    key = folder / KEY_FILE
+    key.touch(mode=0o600)
+    key.write_text(watched.key)
+    path = folder / CONFIGURATION.name
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def command(configured: Path, data: Path, listen: str) -> list[str]:
+    """Prometheus' command line.
+
+    Raises:
+        DeployError: it is not installed.
+    """
+    program = shutil.which("prometheus")
+    if program is None:
+        raise DeployError(
+            "there is no Prometheus here: `apt-get install prometheus`, or use compose"
+        )
+    return [
+        program,
+        f"--config.file={configured}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={listen}",
+        "--log.level=warn",
+    ]
+
+
+def check_key(watched: Watched) -> None:
+    """Ask the service for what there is to watch, as Prometheus will.
+
+    Raises:
+        DeployError: it does not take the key.
+    """
+    request = urllib.request.Request(f"{watched.url}{TARGETS_PATH}", headers=bearer(watched.key))
+    try:
+        urllib.request.urlopen(request, timeout=15).close()
+    except OSError as error:
+        # Whatever else it may be, busy or not up yet: Prometheus asks again.
+        if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.UNAUTHORIZED:
+            raise DeployError(
+                f"the service at {watched.url} asks for a key that is not ours: "
+                f"name the plan that it runs (PLAN=…), or give the key in {CLIENT_VARIABLE}, "
+                "which comes before the plan's"
+            ) from None
+
+
+def watch(watched: Watched) -> None:
+    """Run Prometheus in the foreground until Ctrl-C; what it recorded is gone afterwards.
+
+    Raises:
+        DeployError: it is not installed, ends by itself, or would be refused by the service.
+    """
+    check_key(watched)
+    with tempfile.TemporaryDirectory(prefix="assay-prometheus-") as name:
+        folder = Path(name)
+        configured = write_configuration(folder, configuration(watched), watched)
+        arguments = command(configured, folder / "data", LISTEN)
+        print(f"Prometheus at http://{LISTEN}, watching {watched.url}; Ctrl-C ends it", flush=True)
+        code = subprocess.run(arguments, check=False).returncode
+        raise DeployError(f"Prometheus ended with code {code}")

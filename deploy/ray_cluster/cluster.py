@@ -1,0 +1,254 @@
+"""Ray Serve, run by one host process: one application per variant, and the gateway.
+
+The host runs in the foreground (``python -m deploy host``); ``up`` starts it in the background
+and waits. It owns a cluster on this machine, which ends with it; or it is a guest of an existing
+cluster, from which it takes its applications away. Nothing else is ended.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import ray
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve import RunTarget
+from ray.serve.config import HTTPOptions
+from ray.serve.exceptions import RayServeException
+
+from deploy.api_keys import forget_keys, require_keys
+from deploy.haproxy.ingress import LOOPBACK, NO_HAPROXY, SWITCH, bind_host, ingress_variables
+from deploy.plan import Plan, Serving
+from deploy.ray_cluster.cluster_check import application_name
+from deploy.ray_cluster.existing_cluster import (
+    check_cluster,
+    connect,
+    runtime_env,
+    start_serve,
+    withdraw,
+)
+from deploy.ray_cluster.placement import demands
+from deploy.ray_cluster.serve_app import (
+    GATEWAY,
+    gateway_application,
+    open_limit,
+    variant_application,
+)
+from deploy.service import (
+    MARK,
+    DeployError,
+    ServiceRecord,
+    kill_processes,
+    remove_record,
+    write_record,
+)
+from deploy.settings import GATEWAY_ROUTE, gateway_settings, replica_settings, route_of
+from quantize.jobs.lifeline import terminate_as_interrupt
+from quantize.root import ROOT
+from services.http.keys import digest_of
+
+OBJECT_STORE_BYTES = 150 * 2**20
+# Ray gives its node 30 s to start, which a busy machine can miss.
+RAY_ATTEMPTS = 3
+RAY_VARIABLES: Mapping[str, str] = {
+    # An engine must die with the Ray worker that owns it.
+    "RAY_process_group_cleanup_enabled": "1",
+    # `uv run` in a parent process must not make Ray rebuild this environment for its workers.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Ray runs its workers at niceness 15, and an engine would inherit it: anything else on the
+    # machine would starve it and spoil its figures.
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Serve starts a proxy anew that failed three checks; by default, that takes half a minute.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    # It kills one that is not ready in time, which a busy machine can miss in its 5 s.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+}
+
+
+def start_cluster(record: ServiceRecord, serving: Serving) -> None:
+    """Start a local Ray cluster of our own, with Serve's ingress at the plan's address.
+
+    Ray's processes find each other on loopback, and Serve's HTTP servers listen where the ingress
+    says. But Ray's own ports (its control store's, its node's) are open on every interface, and
+    whoever is heard there can run code: what guards them is Ray's token, which a local cluster asks
+    for unless ``RAY_AUTH_MODE`` is set otherwise.
+    """
+    digests = tuple(map(digest_of, require_keys(serving)))
+    os.environ.update(RAY_VARIABLES)
+    # What Ray and the engines leave in temporary folders when killed goes with the cluster's.
+    temporary = Path(record.ray_folder) / "tmp"
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary)
+    os.environ.update(ingress_variables(serving, digests, Path(record.ray_folder)))
+    forget_keys(serving)
+    if os.environ[SWITCH] == "0":
+        print(NO_HAPROXY, flush=True)
+    for attempt in range(1, RAY_ATTEMPTS + 1):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=record.ray_folder,
+                _node_ip_address=LOOPBACK,
+                log_to_driver=False,
+                logging_level="warning",
+            )
+            serve.start(http_options=HTTPOptions(host=bind_host(serving), port=serving.port))
+            return
+        except Exception as error:  # noqa: BLE001 (Ray raises a bare Exception for a slow start)
+            if attempt == RAY_ATTEMPTS:
+                raise DeployError(f"Ray did not start: {error}") from None
+            print(f"host: Ray did not start ({error}); trying again", flush=True)
+            _clear_attempt(record)
+
+
+def _clear_attempt(record: ServiceRecord) -> None:
+    """End what a start that failed has left.
+
+    Ray forgets a node that was too slow to start: its processes would stay beside the next one's.
+    """
+    if ray.is_initialized():
+        with suppress(RayError, RayServeException, TimeoutError):
+            serve.shutdown()
+    ray.shutdown()
+    kill_processes(record.deployment, record.ray_folder)
+
+
+def own_targets(plan: Plan) -> list[RunTarget]:
+    """The applications on a cluster of our own: they have the machine to themselves."""
+    replicas = replica_settings(plan)
+    limit = open_limit(replicas)
+    return [
+        *(
+            RunTarget(
+                target=variant_application(settings, limit),
+                name=settings.variant,
+                route_prefix=route_of(settings.variant),
+            )
+            for settings in replicas
+        ),
+        RunTarget(
+            target=gateway_application(gateway_settings(plan), limit),
+            name=GATEWAY,
+            route_prefix=GATEWAY_ROUTE,
+        ),
+    ]
+
+
+def guest_targets(plan: Plan, deployment: str) -> list[RunTarget]:
+    """The applications on an existing cluster: marked as ours, and each reserves its room."""
+    replicas = replica_settings(plan)
+    limit, environment, asked = open_limit(replicas), runtime_env(deployment), demands(plan)
+    return [
+        *(
+            RunTarget(
+                target=variant_application(settings, limit, asked[settings.variant], environment),
+                name=application_name(deployment, settings.variant),
+                route_prefix=route_of(settings.variant),
+            )
+            for settings in replicas
+        ),
+        RunTarget(
+            target=gateway_application(gateway_settings(plan), limit, environment),
+            name=application_name(deployment, GATEWAY),
+            route_prefix=GATEWAY_ROUTE,
+        ),
+    ]
+
+
+def start_sweeper(record: ServiceRecord) -> None:
+    """Start the process that clears away what a killed host would leave."""
+    arguments = [str(record.host_pid), record.deployment, record.ray_folder]
+    variables = {key: value for key, value in os.environ.items() if key != MARK}
+    subprocess.Popen(
+        [sys.executable, "-m", "deploy.sweeper", *arguments],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env=variables,
+        cwd=ROOT,
+    )
+
+
+def drain(applications: Sequence[str], timeout_s: float) -> None:
+    """Let every variant finish what it holds open, for ``timeout_s`` at most.
+
+    Before Serve is shut down: that takes HAProxy away, and with it the streams through it.
+    """
+    try:
+        asked = [serve.get_app_handle(name).drain.remote(timeout_s) for name in applications]
+        until = time.monotonic() + timeout_s + 2
+        left = [answer.result(timeout_s=max(0.1, until - time.monotonic())) for answer in asked]
+    except (RayError, RayServeException, TimeoutError) as error:
+        print(f"host: not all variants could be asked to drain: {error}", flush=True)
+    else:
+        if any(left):
+            print(f"host: cut {sum(left)} requests, serving.drain_timeout_s is over", flush=True)
+
+
+def host(record: ServiceRecord, plan: Plan) -> None:
+    """Run the service until SIGTERM or Ctrl-C (KeyboardInterrupt), then take it down."""
+    write_record(record)
+    start_sweeper(record)
+    run = _run_own if record.ray_address is None else _run_as_guest
+    run(record, plan)
+
+
+def _run_own(record: ServiceRecord, plan: Plan) -> None:
+    """Own a cluster that ends with this process."""
+    targets = own_targets(plan)
+    try:
+        start_cluster(record, plan.serving)
+        _serve_until_stopped(targets, plan.serving.drain_timeout_s)
+    finally:
+        # Without a cluster, Serve would start one only to shut it down.
+        if ray.is_initialized():
+            serve.shutdown()
+        ray.shutdown()
+
+
+def _run_as_guest(record: ServiceRecord, plan: Plan) -> None:
+    """Serve on somebody's cluster, and take away what is ours in the end."""
+    assert record.ray_address is not None
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    try:
+        connect(record.ray_address)
+    except DeployError:
+        remove_record()
+        raise
+    try:
+        check_cluster(plan)
+        targets = guest_targets(plan, record.deployment)
+        forget_keys(plan.serving)
+        record = replace(record, owns_serve=start_serve(plan.serving.host, plan.serving.port))
+        write_record(record)
+        _serve_until_stopped(targets, plan.serving.drain_timeout_s)
+    finally:
+        withdraw(record.deployment, owns_serve=record.owns_serve)
+        remove_record()
+        ray.shutdown()
+
+
+def _serve_until_stopped(targets: Sequence[RunTarget], drain_timeout_s: float) -> None:
+    """Deploy, and wait for SIGTERM or Ctrl-C. Engines may still be loading when Serve runs them.
+
+    Ray has put a handler of its own in the place of ours, which kills the process on SIGTERM
+    while it is still draining and taking its applications away.
+    """
+    terminate_as_interrupt()
+    try:
+        serve.run_many(targets)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print("host: stopping", flush=True)
+        variants = [target.name for target in targets if target.route_prefix != GATEWAY_ROUTE]
+        drain(variants, drain_timeout_s)

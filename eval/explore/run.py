@@ -1,0 +1,178 @@
+"""Make the explorer's folder for one model: figures, page and pictures, whole or not at all."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.explore.page import PAGE_NAME, pictures, render
+from eval.explore.schema import FIGURES_NAME, ExploreError, Figures, read_figures
+from quantize.artifact.manifest import sha256_of_file
+from quantize.artifact_paths import model_directory
+from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
+from quantize.jobs.progress import ProgressLine
+from quantize.jobs.tool_process import environment_python, run_tool
+from quantize.jobs.workbench import Workbench, locked, making
+from quantize.recipes.catalogue import find_recipe
+from quantize.root import ROOT
+from quantize.source.source_model import SourceModel, check_source_model
+
+FOLDER = "explore"
+ENVIRONMENT = "quantize"
+# What decides the figures; whatever only draws them may change without new measurements.
+_MEASURING = (
+    "quantize/number_formats/*.py",
+    *(
+        f"quantize/explore/{name}.py"
+        for name in (
+            *("block_sizes", "errors", "explored_format", "formats", "grids", "live_model"),
+            *("measure", "schema", "sensitivity", "stored_layers", "synthetic"),
+        )
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreOrder:
+    """Which model, on which text (a JSONL file), into which folder (None: beside its artifacts)."""
+
+    model: SourceModel
+    calibration: Path
+    artifacts: Path
+    output: Path | None
+    threads: int
+
+    @property
+    def directory(self) -> Path:
+        """The folder that is made."""
+        return self.output or model_directory(self.artifacts, self.model) / FOLDER
+
+
+def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
+    """Measure, draw and write; what is there and made from the same inputs is reused.
+
+    Blocks while another process makes the same folder; ``say`` receives one line. Returns the
+    page's path.
+
+    Raises:
+        ExploreError: the output folder holds something else.
+        ValueError: the model or the text is at fault.
+        ToolError: a step failed.
+        OSError: the folder cannot be written; nothing unfinished is left.
+    """
+    directory = order.directory
+    _refuse_foreign(directory)
+    wanted = _inputs_sha256(order)
+    with locked(directory, lambda: say(f"{FOLDER:<16} waiting: another process is at it")) as lock:
+        figures = _known(directory, wanted)
+        if figures is not None and _is_drawn(directory, figures):
+            say(f"{FOLDER:<16} reused           {directory / PAGE_NAME}")
+            return directory / PAGE_NAME
+        if figures is None:
+            check_source_model(order.model.folder, [find_recipe("bf16")])
+            read_texts(order.calibration)
+        log = directory.parent / f"{directory.name}.log"
+        log.write_bytes(b"")
+        with making(directory) as bench, ProgressLine(FOLDER) as progress:
+            if figures is None:
+                _measure(order, bench, wanted, log, lock, progress)
+                figures = read_figures(bench.output)
+                what = f"made in {figures.seconds:.1f} s"
+            else:
+                (bench.output / FIGURES_NAME).write_bytes((directory / FIGURES_NAME).read_bytes())
+                what = "drawn anew"
+            progress("drawing")
+            _draw(figures, bench, log, lock)
+        log.unlink()
+    say(f"{FOLDER:<16} {what:<16} {directory / PAGE_NAME}")
+    return directory / PAGE_NAME
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Never replace a folder that the explorer has not made."""
+    if directory.is_file() or (
+        directory.is_dir() and any(directory.iterdir()) and not (directory / FIGURES_NAME).is_file()
+    ):
+        raise ExploreError(f"{directory} holds something else; give a new or an empty folder")
+
+
+def _inputs_sha256(order: ExploreOrder) -> str:
+    """Hash of the model, the text and the code that measures."""
+    digest = hashlib.sha256()
+    for part in (order.model.sha256, sha256_of_file(order.calibration)):
+        digest.update(part.encode())
+    for pattern in _MEASURING:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(f"{path.name}\0{sha256_of_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _known(directory: Path, wanted: str) -> Figures | None:
+    """The figures that are there, if they are made from today's inputs."""
+    try:
+        figures = read_figures(directory)
+    except ExploreError:
+        return None
+    return figures if figures.inputs_sha256 == wanted else None
+
+
+def _is_drawn(directory: Path, figures: Figures) -> bool:
+    """Whether page and pictures are there and as today's code draws them."""
+    page = directory / PAGE_NAME
+    names = {f"{name}.png" for name in pictures(figures)}
+    return (
+        page.is_file()
+        and page.read_text(encoding="utf-8") == render(figures)
+        and names == {path.name for path in directory.glob("*.png")}
+    )
+
+
+def _measure(
+    order: ExploreOrder,
+    bench: Workbench,
+    wanted: str,
+    log: Path,
+    lock_fd: int,
+    progress: Callable[[str], None],
+) -> None:
+    own = order.calibration == BUNDLED_TEXT
+    request = {
+        "model": str(order.model.folder.resolve()),
+        "name": order.model.name,
+        "inputs_sha256": wanted,
+        "calibration": str(order.calibration.resolve()),
+        "calibration_name": "bundled calibration text" if own else order.calibration.name,
+        "threads": order.threads,
+        "output": str((bench.output / FIGURES_NAME).resolve()),
+    }
+    path = bench.scratch.resolve() / "request.json"
+    path.write_text(json.dumps(request))
+
+    def show(tail: str, _seconds: float) -> None:
+        steps = [line for line in tail.splitlines() if line.startswith("explore: ")]
+        progress(steps[-1].removeprefix("explore: ") if steps else "starting")
+
+    run_tool(
+        [environment_python(ENVIRONMENT), "-m", "eval.explore.in_quantize.measure", path],
+        log=log,
+        threads=order.threads,
+        held_fds=(lock_fd,),
+        on_progress=show,
+    )
+
+
+def _draw(figures: Figures, bench: Workbench, log: Path, lock_fd: int) -> None:
+    """The page, and each of its drawings as a PNG."""
+    (bench.output / PAGE_NAME).write_text(render(figures), encoding="utf-8")
+    for name, svg in pictures(figures).items():
+        (bench.scratch / f"{name}.svg").write_text(svg, encoding="utf-8")
+    run_tool(
+        [
+            environment_python(ENVIRONMENT),
+            *("-m", "eval.drawing.raster", bench.scratch.resolve(), bench.output.resolve()),
+        ],
+        log=log,
+        threads=1,
+        held_fds=(lock_fd,),
+    )

@@ -1,0 +1,189 @@
+"""Run NVIDIA's Model Optimizer on requests; in the ``quantize`` environment (see tool_server.py).
+
+``python -m quantize.by_modelopt.in_quantize.modelopt_ptq --request FILE`` carries out one request
+by hand.
+
+Where torch sees a GPU the model is spread over its memory, the machine's and, layer by layer, the
+disk (accelerate's device map), and the exporter writes offloaded layers one at a time: memory is
+bounded by what there is. On a CPU the whole model is held in bfloat16, once. Not bounded by layers
+are AutoQuantize (gradients of its sums need every layer's inputs) and the fine-tune.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import modelopt.torch.quantization as mtq
+import torch
+from modelopt.torch.export import export_hf_checkpoint
+from modelopt.torch.export.convert_hf_config import convert_hf_quant_config_format
+from modelopt.torch.export.unified_export_hf import requantize_resmooth_fused_llm_layers
+from modelopt.torch.quantization.model_calib import max_calibrate
+from transformers import AutoModelForCausalLM
+
+from quantize.artifact.in_quantize.proof_logits import write_proof
+from quantize.by_modelopt.in_quantize.compressed_checkpoint import INT8, MXFP4, rewrite
+from quantize.by_modelopt.in_quantize.modelopt_auto import search
+from quantize.by_modelopt.in_quantize.modelopt_backend import install, with_backend
+from quantize.by_modelopt.in_quantize.modelopt_scales import fold_scales
+from quantize.by_modelopt.in_quantize.modelopt_train import (
+    calibration_batches,
+    reference_batches,
+    train,
+)
+from quantize.calibration.calibration_set import CalibrationError, plan_from_json, token_sha256
+from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
+from quantize.jobs.tool_server import BadRequest, serve
+
+_BATCH_TOKENS = 8192
+# The search of AWQ tries its scales on every batch; more than these add time and nothing else.
+_SEARCH_TOKENS = 16384
+_FORMS = {"compressed-mxfp4": MXFP4, "compressed-int8": INT8}
+_ROW_INPUTS = {"num_bits": 8, "type": "dynamic", "block_sizes": {-1: None}}
+
+
+def carry_out(request: dict[str, Any]) -> None:
+    """Quantize the model of ``request`` and export it to the folder ``saved``.
+
+    Raises:
+        BadRequest: the calibration text is at fault.
+    """
+    torch.manual_seed(0)
+    torch.set_num_threads(request["threads"])
+    install()
+    plan = plan_from_json(request["calibration"])
+    try:
+        sequences = calibration_tokens(Path(request["model"]), plan)
+    except CalibrationError as error:
+        raise BadRequest(str(error)) from None
+    digest = token_sha256(sequences)
+    Path(request["outcome"]).write_text(json.dumps({"calibration_sha256": digest}))
+    print("progress: loading the model", flush=True)
+    model = _load(request["model"])
+    _quantize(model, request, sequences)
+    requantize_resmooth_fused_llm_layers(model)
+    if request["proof"]:
+        write_proof(Path(request["proof"]), model, sequences)
+    print("progress: writing", flush=True)
+    _export(model, request)
+
+
+def _load(folder: str) -> Any:
+    placed = {"device_map": "auto"} if torch.cuda.is_available() else {}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, **placed)
+    model.config.use_cache = False
+    return model.eval()
+
+
+def _quantize(model: Any, request: Mapping[str, Any], sequences: Sequence[list[int]]) -> None:
+    parameters = request["parameters"]
+    batches = _batches(sequences, model.device)
+    if parameters["preset"] == "auto":
+        search(model, batches, parameters)
+        return
+    config = with_backend(getattr(mtq, parameters["preset"]))
+    if "kv_preset" in parameters:
+        config["quant_cfg"] += copy.deepcopy(getattr(mtq, parameters["kv_preset"])["quant_cfg"])
+    if "alpha" in parameters:
+        config["algorithm"] = {"method": "smoothquant", "alpha": parameters["alpha"]}
+    searched = "awq" in str(config["algorithm"])
+    kept = max(1, _SEARCH_TOKENS // batches[0].numel()) if searched else len(batches)
+    teacher = copy.deepcopy(model).float() if "train_steps" in parameters else None
+    mtq.quantize(model, config, _forward(batches[:kept]))
+    if parameters.get("fold_scales"):
+        fold_scales(model, _forward(batches))
+    if parameters.get("row_inputs"):
+        _round_inputs_by_row(model)
+    if teacher is not None:
+        _fine_tune(model, teacher, request, sequences)
+        max_calibrate(model, _forward(batches))
+
+
+def _batches(sequences: Sequence[list[int]], device: torch.device) -> list[torch.Tensor]:
+    """(rows, length) token ids, so many rows that a batch has about 8192 tokens."""
+    rows = max(1, _BATCH_TOKENS // len(sequences[0]))
+    return [
+        torch.tensor(sequences[start : start + rows], device=device)
+        for start in range(0, len(sequences), rows)
+    ]
+
+
+def _forward(batches: Sequence[torch.Tensor]) -> Callable[[Any], None]:
+    def run(model: Any) -> None:
+        with torch.no_grad():
+            for number, batch in enumerate(batches, start=1):
+                print(f"progress: calibrating {number}/{len(batches)}", flush=True)
+                model(input_ids=batch, use_cache=False)
+
+    return run
+
+
+def _round_inputs_by_row(model: Any) -> None:
+    """Let each token's inputs have a scale of their own, found when they come."""
+    for module in model.modules():
+        quantizer = getattr(module, "input_quantizer", None)
+        if quantizer is not None and quantizer.is_enabled:
+            quantizer.reset_amax()
+            quantizer.set_from_attribute_config(_ROW_INPUTS)
+
+
+def _fine_tune(
+    model: Any, teacher: Any, request: Mapping[str, Any], sequences: Sequence[list[int]]
+) -> None:
+    steps = request["parameters"]["train_steps"]
+    batches = (
+        reference_batches(Path(request["model"]), steps)
+        if request["reference"]
+        else calibration_batches(sequences, steps)
+    )
+    model.float()
+    train(model, teacher, batches, steps=steps, rate=request["parameters"]["train_rate"])
+    # Weights alone: the frequencies of the rotary embedding must stay in float32.
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16()
+
+
+def _export(model: Any, request: Mapping[str, Any]) -> None:
+    """Write the checkpoint, and its description as ``config.json`` shall announce it."""
+    saved = Path(request["saved"])
+    export_hf_checkpoint(model, export_dir=saved)
+    description = saved / "hf_quant_config.json"
+    content = json.loads(description.read_text())
+    quantization = content["quantization"]
+    form = _FORMS.get(request["checkpoint"])
+    if form is not None:
+        described = rewrite(saved, form, quantization["exclude_modules"])
+        description.unlink()
+    else:
+        if request["parameters"].get("fold_scales"):
+            # No layer scales its inputs any more: what is left is the plain format.
+            quantization["quant_algo"] = "NVFP4"
+            del quantization["pre_quant_scale"], quantization["has_zero_point"]
+        described = convert_hf_quant_config_format(content)
+        description.write_text(json.dumps(content, indent=2) + "\n")
+    Path(request["described"]).write_text(json.dumps(described))
+
+
+def main() -> None:
+    """Serve a worker's socket, or carry out one request by hand."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--request", type=Path, help="a request as modelopt_checkpoint writes it")
+    parser.add_argument("--proof", help="also write the model's logits to this file")
+    arguments, _ = parser.parse_known_args()
+    if arguments.request is None:
+        serve(carry_out)
+        return
+    request = json.loads(arguments.request.read_text())
+    try:
+        carry_out(request | ({"proof": arguments.proof} if arguments.proof else {}))
+    except BadRequest as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""No process outlives its owner: the guards that keep a killed command from leaving orphans.
+
+Standard library only: the installer uses this before any environment exists.
+
+Two halves. A long-running command calls ``follow_owner``: when the process that started it is
+gone (``kill -9`` of ``make``), it stops itself the way Ctrl-C would. And every tool it starts runs
+under ``python quantize/jobs/lifeline.py OWNER_PID -- command``, which kills the tool's whole
+process group when the owner is gone, however the owner died.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+OWNER_VARIABLE = "ASSAY_OWNER_PID"
+POLL_S = 0.2
+GRACE_S = 10.0
+
+
+def start_time(pid: int) -> int | None:
+    """Start of a process in clock ticks since boot; None when it is gone or a zombie.
+
+    Together with the pid it names a process for good: pids are reused, start times are not.
+    Source: proc_pid_stat(5), field 22.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state in {"Z", "X"} else int(rest[18])
+
+
+def follow_owner() -> None:
+    """Send ourselves SIGTERM when the process named by ``ASSAY_OWNER_PID`` is gone.
+
+    Does nothing where the variable is not set (a command typed by hand).
+    """
+    owner = os.environ.get(OWNER_VARIABLE, "")
+    if not owner.isdigit():
+        return
+    pid = int(owner)
+    born = start_time(pid)
+
+    def watch() -> None:
+        while born is not None and start_time(pid) == born:
+            time.sleep(POLL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="owner-watch", daemon=True).start()
+
+
+def terminate_as_interrupt() -> None:
+    """Make SIGTERM raise KeyboardInterrupt, so that one clean-up path serves both."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def guarded(command: Sequence[str]) -> list[str]:
+    """The command line that runs ``command`` under a guard owned by this process.
+
+    Start it with ``start_new_session=True``: a guard must survive what kills its owner's group.
+    """
+    return [sys.executable, "-I", __file__, str(os.getpid()), "--", *command]
+
+
+def _stop_group(child: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the child's process group, SIGKILL to what is left after ``GRACE_S``."""
+    for number, patience_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            child.poll()
+            try:
+                os.killpg(child.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+
+
+def guard(owner: int, command: Sequence[str]) -> int:
+    """Run ``command`` in a process group of its own until it ends or ``owner`` is gone.
+
+    Returns its exit code, or 128 + SIGTERM when it was stopped.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _signal, _frame: stopping.set())
+    born = start_time(owner)
+    child = subprocess.Popen(command, start_new_session=True)
+    while not stopping.is_set():
+        try:
+            code = child.wait(timeout=POLL_S)
+        except subprocess.TimeoutExpired:
+            if born is None or start_time(owner) != born:
+                break
+        else:
+            _stop_group(child)
+            return code if code >= 0 else 128 - code
+    _stop_group(child)
+    return 128 + signal.SIGTERM
+
+
+if __name__ == "__main__":
+    sys.exit(guard(int(sys.argv[1]), sys.argv[3:]))

@@ -1,0 +1,68 @@
+"""The RECIPES table: every way Assay turns a source model into weights that an engine serves.
+
+A recipe is data. The file named by its ``method`` (``gptq.py``, ``awq.py``, ``gguf_export.py`` ...)
+knows how to carry it out; names, directories, dashboards and documents derive from this table.
+"""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from quantize.recipes.gguf_recipes import GGUF_RECIPES
+from quantize.recipes.gptq_recipes import GPTQ_RECIPES
+from quantize.recipes.modelopt_recipes import MODELOPT_RECIPES, auto
+from quantize.recipes.recipe import Method, Recipe, WeightFormat
+
+__all__ = ["RECIPES", "Method", "Recipe", "WeightFormat", "find_recipe", "with_sources"]
+
+_ALL = (
+    Recipe(
+        name="bf16",
+        method="copy",
+        checkpoint="bf16",
+        weight_format="safetensors",
+        bits=16,
+        effective_bits=(16, 16),
+        layer_kinds=frozenset({"BF16"}),
+    ),
+    *GPTQ_RECIPES,
+    *MODELOPT_RECIPES,
+    *GGUF_RECIPES,
+)
+
+_AUTO_NAME = re.compile(r"auto-(\d(?:\.\d+)?)")
+_AUTO_LIMITS = (4.5, 8.0)
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _ALL})
+
+
+def find_recipe(name: str) -> Recipe:
+    """Look up a recipe by name; ``auto-<bits>`` exists for every budget between 4.5 and 8.
+
+    Raises:
+        ValueError: no such recipe; the message lists the valid names, nearest first.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    budget = _AUTO_NAME.fullmatch(name)
+    if budget and _AUTO_LIMITS[0] < float(budget[1]) < _AUTO_LIMITS[1]:
+        return auto(budget[1])
+    near = get_close_matches(name, RECIPES, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown recipe {name!r}{hint} (valid: {', '.join(RECIPES)})")
+
+
+def with_sources(names: list[str]) -> list[Recipe]:
+    """The recipes to make for ``names``, each after the recipe whose artifact it reads."""
+    ordered: dict[str, Recipe] = {}
+
+    def add(name: str) -> None:
+        recipe = find_recipe(name)
+        if recipe.source is not None:
+            add(recipe.source)
+        ordered.setdefault(recipe.name, recipe)
+
+    for name in names:
+        add(name)
+    return list(ordered.values())

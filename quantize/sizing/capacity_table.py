@@ -1,0 +1,166 @@
+"""``python -m quantize capacity``: one table of what a model needs, and what holds it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from quantize.machine import probe_machine
+from quantize.recipes.catalogue import find_recipe
+from quantize.recipes.recipe import Recipe
+from quantize.sizing.capacity import (
+    BATCH_TOKENS,
+    DEVICES,
+    ENGINE_BYTES,
+    GIB,
+    SYSTEM_BYTES,
+    USABLE,
+    Placement,
+    fit,
+    needs,
+)
+from quantize.source.model_shape import ModelShape, ShapeError, read_shape
+from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS
+
+_CONTEXT = 2048
+_UNITS = {"GIB": GIB, "GB": 10**9, "MIB": 1 << 20, "MB": 10**6, "TIB": 1 << 40, "TB": 10**12}
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of ``128GiB``, ``80 GB``.
+
+    Raises:
+        ValueError: that is no size.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
+    unit = _UNITS.get(found[2].upper()) if found else None
+    if found is None or unit is None or float(found[1]) <= 0:
+        raise ValueError(f"--memory {text!r} is no size: write for example 128GiB or 80GB")
+    return int(float(found[1]) * unit)
+
+
+def load_config(model: str) -> dict[str, Any]:
+    """The configuration of ``reference``, a folder, a ``config.json``, or a Hugging Face id.
+
+    Of an id that one file is downloaded, nothing else.
+
+    Raises:
+        ValueError: there is none, or it is no JSON object.
+    """
+    path = REFERENCE_WEIGHTS if model == REFERENCE else Path(model).expanduser()
+    path = path / "config.json" if path.is_dir() else path
+    if not path.is_file() and re.fullmatch(r"[\w.-]+/[\w.-]+", model) and model[0] != ".":
+        path = _download(model)
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ShapeError(f"{model!r}: no folder with a config.json, no such file") from None
+    except (OSError, ValueError) as error:
+        raise ShapeError(f"{path} cannot be read ({error})") from None
+    if not isinstance(config, dict):
+        raise ShapeError(f"{path} holds no JSON object")
+    return config
+
+
+def _download(model: str) -> Path:
+    try:
+        return Path(huggingface_hub.hf_hub_download(model, "config.json"))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ShapeError(
+            f"{model!r} is no folder or file here, and its config.json cannot be downloaded "
+            f"({type(error).__name__}: {first_line})"
+        ) from None
+
+
+def placements(memory: str | None) -> list[Placement]:
+    """The asked memory alone, or this machine's GPU and the known devices."""
+    if memory is not None:
+        return [Placement(name=memory, memory_bytes=parse_memory(memory))]
+    here = probe_machine()
+    mine = [Placement(name="here", memory_bytes=here.memory_bytes)] if here.memory_bytes else []
+    return [*mine, *DEVICES]
+
+
+def capacity_report(
+    model: str, *, memory: str | None, context: int | None, concurrency: int, recipes: list[str]
+) -> str:
+    """The whole answer as text; without a ``context``, for 2048 tokens or what the model has.
+
+    Raises:
+        ValueError: the model's configuration, a recipe's name or the memory is at fault.
+    """
+    shape = read_shape(load_config(model))
+    if context is None:
+        context = min(_CONTEXT, shape.positions)
+    if context > shape.positions:
+        raise ValueError(f"--context {context}: the model has {shape.positions} positions")
+    chosen = [find_recipe(name) for name in recipes]
+    devices = placements(memory)
+    head = _heading(model, shape, context, concurrency)
+    table = _table(shape, chosen, devices, context, concurrency)
+    return f"{head}\n\n{table}\n\n{_legend(devices, context, concurrency)}"
+
+
+def _heading(model: str, shape: ModelShape, context: int, concurrency: int) -> str:
+    experts = f", {shape.experts} experts" if shape.experts > 1 else ""
+    return (
+        f"{model}: {shape.parameters / 1e9:.3f} B parameters, {shape.blocks} blocks{experts}; "
+        f"{concurrency} x {context:,} tokens"
+    )
+
+
+def _table(
+    shape: ModelShape,
+    recipes: list[Recipe],
+    devices: list[Placement],
+    context: int,
+    concurrency: int,
+) -> str:
+    by_name = {recipe.name: recipe for recipe in recipes}
+    names = (device.name for device in devices)
+    rows = [("recipe", "bits", "weights", "KV cache", "in all", *names)]
+    for item in needs(shape, recipes, context=context, concurrency=concurrency):
+        cells = []
+        for device in devices:
+            found = fit(
+                shape, by_name[item.recipe], device, context=context, concurrency=concurrency
+            )
+            cells.append(f"{found.concurrency:,} | {_tokens(found.context)}")
+        sizes = (item.weight_bytes, item.cache_bytes, item.total_bytes)
+        rows.append(
+            (item.recipe, f"{item.bits_per_weight:.2f}", *(_gib(size) for size in sizes), *cells)
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    )
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f}" if size < 100 * GIB else f"{size / GIB:,.0f}"
+
+
+def _tokens(count: int) -> str:
+    return f"{count // 1024}k" if count >= 1024 else str(count)
+
+
+def _legend(devices: list[Placement], context: int, concurrency: int) -> str:
+    lines = [
+        "Sizes in GiB. Each device: the most sequences of "
+        f"{context:,} tokens | the longest context of {concurrency} sequences (k = 1024 tokens, no "
+        "longer than the model's own). 0 | 0: the weights do not fit.",
+        f"Counted beside weights and cache: one forward pass over {BATCH_TOKENS:,} tokens and "
+        f"{ENGINE_BYTES / GIB:.1f} GiB for the engine, within {USABLE:.0%} of a device's memory.",
+    ]
+    if any(device.shared for device in devices):
+        lines.append(
+            "DGX Spark: CPU and GPU share the memory; "
+            f"{SYSTEM_BYTES / GIB:.0f} GiB are left to the system. What other programs hold is "
+            "missing from it."
+        )
+    lines.append("FP4 arithmetic needs a Blackwell device; before it only the size shrinks.")
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Hold a checkpoint's tensors against its own configuration.
+
+Tools give a weight that a checkpoint lacks random values and leave out one too many, both without
+an error: the artifact would look whole and be another model.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from quantize.artifact.stored_tensor import StoredTensor
+from quantize.source.model_shape import Linear, ModelShape, read_shape
+
+_EMBEDDING = "model.embed_tokens.weight"
+_HEAD = "lm_head.weight"
+_BLOCKS = "model.layers."
+# Mixtral's names of what the other architectures call gate_proj, up_proj and down_proj.
+_MIXTRAL = {"gate": "w1", "up": "w3", "down": "w2"}
+
+
+class SourceTensorError(ValueError):
+    """The weights are not those of the configuration; the message names the tensor."""
+
+
+def check_tensors(config: Mapping[str, Any], tensors: Iterable[StoredTensor]) -> None:
+    """Refuse a checkpoint that lacks a tensor, has one of another size, or has more blocks.
+
+    Biases are not asked for: whether there are any is each architecture's own matter.
+
+    Raises:
+        SourceTensorError: naming the first such tensor.
+        ShapeError: the configuration does not say the model's shape.
+    """
+    shape = read_shape(config)
+    stored = {tensor.name: tensor.shape for tensor in tensors}
+    for name, expected in _expected(shape):
+        if name not in stored:
+            raise SourceTensorError(
+                f"{name} is missing from the weights, but config.json asks for it; "
+                "give the whole checkpoint"
+            )
+        if stored[name] != expected:
+            raise SourceTensorError(
+                f"{name} is {_sizes(stored[name])}, but config.json asks for {_sizes(expected)}; "
+                "give the configuration that belongs to the weights"
+            )
+    for name in stored:
+        block = name.removeprefix(_BLOCKS).partition(".")[0]
+        if name.startswith(_BLOCKS) and block.isdecimal() and int(block) >= shape.blocks:
+            raise SourceTensorError(
+                f"{name} is one too many: config.json names {shape.blocks} layers; "
+                "give the configuration that belongs to the weights"
+            )
+
+
+def _expected(shape: ModelShape) -> Iterator[tuple[str, tuple[int, ...]]]:
+    table = (shape.vocabulary, shape.hidden)
+    yield _EMBEDDING, table
+    for linear in shape.linears:
+        for name in _names(shape, linear):
+            yield name, (linear.outputs, linear.inputs)
+        if linear.role == "gate" and linear.copies > 1:
+            yield f"{_experts(shape, linear)}gate.weight", (linear.copies, shape.hidden)
+    for block in range(shape.blocks):
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            yield f"{_BLOCKS}{block}.{norm}.weight", (shape.hidden,)
+        for norm in ("q_norm", "k_norm") if shape.architecture.startswith("Qwen3") else ():
+            yield f"{_BLOCKS}{block}.self_attn.{norm}.weight", (shape.head_size,)
+    yield "model.norm.weight", (shape.hidden,)
+    if not shape.tied:
+        yield _HEAD, table
+
+
+def _names(shape: ModelShape, linear: Linear) -> Iterator[str]:
+    """What a layer's copies are called in the checkpoints of the architecture."""
+    block = f"{_BLOCKS}{linear.block}."
+    if linear.role in ("q", "k", "v", "o"):
+        yield f"{block}self_attn.{linear.role}_proj.weight"
+    elif linear.copies == 1:
+        yield f"{block}mlp.{linear.role}_proj.weight"
+    else:
+        layer = _MIXTRAL[linear.role] if _is_mixtral(shape) else f"{linear.role}_proj"
+        for expert in range(linear.copies):
+            yield f"{_experts(shape, linear)}experts.{expert}.{layer}.weight"
+
+
+def _experts(shape: ModelShape, linear: Linear) -> str:
+    """The module of a block that holds its router and its experts, with a dot at the end."""
+    module = "block_sparse_moe" if _is_mixtral(shape) else "mlp"
+    return f"{_BLOCKS}{linear.block}.{module}."
+
+
+def _is_mixtral(shape: ModelShape) -> bool:
+    return shape.architecture == "MixtralForCausalLM"
+
+
+def _sizes(shape: Iterable[int]) -> str:
+    return " x ".join(str(size) for size in shape)

@@ -1,0 +1,196 @@
+"""Relay raw bytes between an ASGI request and an HTTP server behind it.
+
+Nothing is re-encoded on the way back, so what a client sees is what the engine sent, chunk by chunk
+(of a stream, event by event). A client that goes away closes the connection upstream, which cancels
+its request.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+
+from services.http.asgi import Receive, Scope, Send, request_id
+from services.http.errors import CLIENT_LEFT, RequestError
+from services.http.event_stream import CONTENT_TYPE, WholeEvents, error_event
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"content-length",
+        b"host",
+        b"authorization",
+        b"date",
+        b"server",
+        b"x-request-id",
+        b"expect",
+        b"x-request-disconnect-disabled",
+    }
+)
+
+
+# An idle connection is given up well before the server behind it does (uvicorn's default, which
+# every engine keeps: 5 s): a request on one that is being closed is lost, and nobody may repeat it.
+IDLE_S = 2.0
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A pool without a bound of its own (queues are ours to bound) that passes bodies as sent."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
+
+
+class Relay:
+    """Forwards requests through one connection pool.
+
+    ``timeout_s`` bounds a whole request; streams that still flow are cut at that point too.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, timeout_s: float) -> None:
+        self._session = session
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5)
+
+    async def forward(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> int:
+        """Send the request to ``url`` and stream the answer back; returns its status (499 for a
+        client that left).
+
+        ``headers`` are added to the client's own (its authorization is never passed on).
+
+        Raises:
+            RequestError: 502 or 504 when the server behind fails before its answer began. A stream
+                of events that fails later ends in an error event; any other answer is broken off,
+                as HTTP has no other way to say so.
+            ConnectionResetError: the answer was broken off.
+        """
+        passed = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name not in _HOP_BY_HOP
+        } | {**headers, "x-request-id": request_id(scope)}
+        query = scope.get("query_string", b"").decode("latin-1")
+        target = f"{url}?{query}" if query else url
+        async with _WhileConnected(receive):
+            return await self._exchange(scope["method"], target, body, passed, send)
+        return CLIENT_LEFT
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        send: Send,
+    ) -> int:
+        answer = _Answer(send)
+        try:
+            # The session's own timeout does not run while a client that reads nothing holds us up.
+            async with (
+                asyncio.timeout(self._timeout.total),
+                self._session.request(
+                    method, url, data=body or None, headers=headers, timeout=self._timeout
+                ) as response,
+            ):
+                await answer.begin(response)
+                async for chunk in response.content.iter_any():
+                    await answer.add(chunk)
+                await answer.complete()
+                return response.status
+        except TimeoutError:
+            error = RequestError(504, "the engine did not answer in time")
+        except aiohttp.ClientError as failure:
+            error = RequestError(502, f"the engine broke off: {type(failure).__name__}")
+        return await answer.fail(error)
+
+
+class _Answer:
+    """An answer on its way to the client, and how far it has got."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._events: WholeEvents | None = None
+        self._began = False
+        # Whether something is being sent: a client that reads nothing would not read an error.
+        self._is_sending = False
+
+    async def begin(self, response: aiohttp.ClientResponse) -> None:
+        """Pass on the status and the headers."""
+        kept = [
+            (name.lower(), value)
+            for name, value in response.raw_headers
+            if name.lower() not in _HOP_BY_HOP
+        ]
+        self._began = self._is_sending = True
+        await self._send(
+            {"type": "http.response.start", "status": response.status, "headers": kept}
+        )
+        self._is_sending = False
+        if response.content_type == CONTENT_TYPE:
+            self._events = WholeEvents()
+
+    async def add(self, chunk: bytes) -> None:
+        """Pass on what can be."""
+        if whole := self._events.feed(chunk) if self._events else chunk:
+            self._is_sending = True
+            await self._send({"type": "http.response.body", "body": whole, "more_body": True})
+            self._is_sending = False
+
+    async def complete(self) -> None:
+        """Pass on what is left."""
+        self._is_sending = True
+        rest = self._events.rest() if self._events else b""
+        await self._send({"type": "http.response.body", "body": rest})
+
+    async def fail(self, error: RequestError) -> int:
+        """End with an error as far as one can still be told; returns its status."""
+        if self._events is not None and not self._is_sending:
+            await self._send({"type": "http.response.body", "body": error_event(error)})
+            return error.status
+        if self._began:
+            raise ConnectionResetError(error.message)
+        raise error
+
+
+class _WhileConnected:
+    """Cancels the block when the client leaves, and goes on after it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = self._over = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._watch = asyncio.ensure_future(_until_disconnect(self._receive))
+        self._watch.add_done_callback(self._leave)
+
+    def _leave(self, watch: asyncio.Task[None]) -> None:
+        if not self._over and not watch.cancelled():
+            assert self._task is not None
+            self._left = True
+            self._task.cancel()
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> bool:
+        self._over = True
+        self._watch.cancel()
+        # A cancellation from elsewhere at the same time is obeyed as such.
+        return self._left and self._task is not None and self._task.uncancel() == 0
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

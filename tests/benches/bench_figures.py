@@ -1,0 +1,58 @@
+"""What every benchmark writes: figures, each with what it is held against, and the machine."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from quantize.root import ROOT
+
+BENCH_DIR = ROOT / "results" / "bench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One line of a benchmark: a value, and what it is held against.
+
+    ``ratio`` is value / against, both in ``unit``; ``limit`` is the bound that decides ``met``,
+    in the same unit unless the name says otherwise. None where nothing is compared or bounded.
+    """
+
+    name: str
+    value: float
+    unit: str
+    against: float | None = None
+    ratio: float | None = None
+    limit: float | None = None
+    met: bool | None = None
+
+
+def write_figures(
+    path: Path, figures: Sequence[Figure], distributions: Sequence[str] = (), **more: object
+) -> None:
+    """Write figures and machine by a temporary name and a rename.
+
+    ``distributions`` are installed packages whose versions matter; ``more`` is added beside.
+
+    Raises:
+        OSError: the directory cannot be written; a file that was there stays as it was.
+    """
+    environment: Mapping[str, object] = {
+        "cpu_count": os.cpu_count(),
+        "load_average_1min": os.getloadavg()[0],
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in distributions},
+    }
+    content = {
+        "figures": [asdict(figure) for figure in figures],
+        "environment": environment,
+        **more,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,234 @@
+"""One model, three servers: the same requests to each in turn, round after round.
+
+All servers are up at the same time, and all but the one that is asked are stopped by a signal: an
+idle server that polls would otherwise be charged to the others.
+"""
+
+import asyncio
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import aiohttp
+
+from deploy.setup.environments import python_of
+from quantize.artifact_check import check_artifact
+from services.engine.child import EngineChild, EngineError
+from services.engine.engine_log import EngineLog
+from services.engines.spec import EngineSpec, Launch
+from tests.benches.engines.answer import AnswerError, count_tokens, tokens_per_second
+from tests.benches.engines.client import ClientError, closed_loop, post
+
+_START_TIMEOUT_S = 300.0
+_ANSWER_TIMEOUT_S = 300.0
+_KV_CACHE_GIB = 4.0
+_PATH = "/v1/completions"
+_NAME = "bench"
+_SAMPLED = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
+_GREEDY = {"temperature": 0}
+
+Server = TypeVar("Server")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One way of asking: ``requests`` of them, ``concurrency`` at a time."""
+
+    concurrency: int
+    requests: int
+    stream: bool
+    sampled: bool = False
+
+    @property
+    def name(self) -> str:
+        """How the table names it."""
+        kind = "streamed" if self.stream else "whole"
+        return f"c={self.concurrency} {'sampled' if self.sampled else 'greedy'} {kind}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What is asked of one model: cells in every round, prompts of one length."""
+
+    name: str
+    artifact: Path
+    prompt_tokens: int
+    output_tokens: int
+    rounds: int
+    cells: tuple[Cell, ...]
+    threads: int
+    max_sequences: int = 16
+    context_length: int = 512
+
+
+class Prompts(Protocol):
+    """Texts to ask with, and the tokenizer's count of any text."""
+
+    def text(self, number: int) -> str:
+        """Prompt ``number``, from 0."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One cell of one server in one round: tokens per second, or why there are none."""
+
+    server: str
+    cell: Cell
+    tok_per_s: float | None
+    fault: str | None = None
+
+
+@contextmanager
+def serving(specs: Sequence[EngineSpec], workload: Workload) -> Iterator[list[EngineChild]]:
+    """All servers, ready and stopped by a signal until they are asked.
+
+    Raises:
+        EngineError: one does not start; with the end of its log.
+    """
+    with tempfile.TemporaryDirectory(prefix="assay-engines-") as scratch, ExitStack() as stack:
+        children = []
+        for number, spec in enumerate(specs):
+            folder = Path(scratch) / str(number)
+            child = EngineChild(
+                spec=spec,
+                launch=_launch(spec, workload, folder),
+                log=EngineLog(folder / "engine.log"),
+            )
+            stack.callback(_end, child)
+            asyncio.run(_start(child))
+            _signal(child, signal.SIGSTOP)
+            children.append(child)
+        yield children
+
+
+def measure(
+    children: Sequence[EngineChild],
+    workload: Workload,
+    prompts: Prompts,
+    say: Callable[[str], None],
+) -> list[Outcome]:
+    """Every cell of every server in every round; whoever is first in a round is last in the next.
+
+    A prompt is asked once of each server, so that no cache of prefixes answers for the model.
+    """
+    outcomes = []
+    for child in children:
+        with _awake(child):
+            _ask(child, workload, prompts, workload.cells[-1], 0)
+    for number, cell, first in numbered_cells(workload):
+        for child in rotated(children, number):
+            with _awake(child):
+                outcomes.append(_ask(child, workload, prompts, cell, first))
+        if cell is workload.cells[-1]:
+            say(f"{workload.name}: round {number + 1} of {workload.rounds}")
+    return outcomes
+
+
+def rotated(servers: Sequence[Server], number: int) -> list[Server]:
+    """The order of a round: over as many rounds as servers, each has every place in every cell."""
+    start = number % len(servers)
+    return [*servers[start:], *servers[:start]]
+
+
+def numbered_cells(workload: Workload) -> Iterator[tuple[int, Cell, int]]:
+    """Every round's cells, each with its first prompt's number; no prompt comes twice.
+
+    The first prompts are the warm-up's, which asks as the last cell does.
+    """
+    first = workload.cells[-1].requests
+    for number in range(workload.rounds):
+        for cell in workload.cells:
+            yield number, cell, first
+            first += cell.requests
+
+
+def _ask(
+    child: EngineChild, workload: Workload, prompts: Prompts, cell: Cell, first: int
+) -> Outcome:
+    """One cell of one server; a server that fails has no figure, and the reason beside it."""
+    key, port, server = child.launch.api_key, child.launch.port, child.spec.title
+    requests = [
+        post(_PATH, key, _body(prompts.text(first + index), workload, cell))
+        for index in range(cell.requests)
+    ]
+    try:
+        answers = closed_loop(port, requests, cell.concurrency, _ANSWER_TIMEOUT_S)
+        tokens = sum(
+            count_tokens(
+                answer,
+                stream=cell.stream,
+                asked=workload.output_tokens,
+                count=prompts.count,
+            )
+            for answer in answers
+        )
+    except (ClientError, AnswerError) as error:
+        return Outcome(server=server, cell=cell, tok_per_s=None, fault=str(error))
+    return Outcome(server=server, cell=cell, tok_per_s=tokens_per_second(answers, tokens))
+
+
+def _body(prompt: str, workload: Workload, cell: Cell) -> dict[str, object]:
+    return {
+        "model": _NAME,
+        "prompt": prompt,
+        "max_tokens": workload.output_tokens,
+        "stream": cell.stream,
+        **(_SAMPLED if cell.sampled else _GREEDY),
+    }
+
+
+def _launch(spec: EngineSpec, workload: Workload, folder: Path) -> Launch:
+    return Launch(
+        python=python_of(spec.environment),
+        artifact=workload.artifact,
+        manifest=check_artifact(workload.artifact),
+        served_name=_NAME,
+        port=0,
+        api_key="",
+        context_length=workload.context_length,
+        max_sequences=workload.max_sequences,
+        threads=workload.threads,
+        kv_cache_gib=_KV_CACHE_GIB,
+        scratch=folder,
+    )
+
+
+async def _start(child: EngineChild) -> None:
+    """Start it, and once more on another port: somebody may have taken the first one meanwhile."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            child.spawn()
+            await child.wait_ready(session, _START_TIMEOUT_S)
+        except EngineError:
+            child.stop()
+            child.spawn()
+            await child.wait_ready(session, _START_TIMEOUT_S)
+
+
+@contextmanager
+def _awake(child: EngineChild) -> Iterator[None]:
+    _signal(child, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        _signal(child, signal.SIGSTOP)
+
+
+def _signal(child: EngineChild, number: signal.Signals) -> None:
+    if child.process is not None and child.process.poll() is None:
+        child.process.send_signal(number)
+
+
+def _end(child: EngineChild) -> None:
+    """A stopped process would not hear that it shall end."""
+    _signal(child, signal.SIGCONT)
+    child.stop()

@@ -1,0 +1,93 @@
+"""Values for fields beyond the common ones: an engine knows them, or must refuse or ignore them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from tests.benches.fuzz.edge_values import NAN, nested
+
+EXTENSIONS: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "best_of": (0, -1, 2, 10**9),
+        "stop_token_ids": ([-1], [2**40], ["a"], [1.5], 3, [0] * 10_000, [10**30]),
+        "prompt_logprobs": (-5, -1, 0, 10**6, True, "a"),
+        "min_p": (-1, 0.5, 1, 2, NAN, "a"),
+        "repetition_penalty": (0, -1, 1e-300, 1e300, NAN, 2),
+        "length_penalty": (0, NAN, 1e300),
+        "suffix": ("a", 3),
+        "bad_words": ([""], ["a"], [1], "a", ["\ud800"], ["word"] * 3000),
+        "allowed_token_ids": ([], [-1], [2**40], [1], ["a"], [10**30]),
+        "logits_processors": (["os.system"], "a", [{"qualname": "os.system"}]),
+        "response_format": (
+            {},
+            {"type": "json_object"},
+            {"type": "text"},
+            {"type": "junk"},
+            "json",
+            {"type": "json_schema"},
+            {"type": "json_schema", "json_schema": {}},
+            {"type": "structural_tag"},
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "junk"}}},
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {"$ref": "#/a"}}},
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": nested(50)}},
+        ),
+        "structured_outputs": (
+            {},
+            {"regex": "("},
+            {"regex": "(a+)+$"},
+            {"grammar": "root ::="},
+            {"json": "{"},
+            {"choice": []},
+            {"choice": [1]},
+            {"json": {"type": "junk"}},
+            {"regex": "a", "choice": ["a"]},
+            {"structural_tag": "{"},
+        ),
+        "guided_json": ({}, "{", {"type": "junk"}),
+        "tools": (
+            [],
+            [{}],
+            "a",
+            [{"type": "function"}],
+            [{"type": "function", "function": {}}],
+            [{"type": "function", "function": {"name": "f"}}],
+            [{"type": "function", "function": {"name": "f", "parameters": {"type": "junk"}}}],
+        ),
+        "tool_choice": (
+            "auto",
+            "required",
+            "none",
+            "junk",
+            {},
+            {"type": "function", "function": {"name": "g"}},
+        ),
+        "use_beam_search": (True, "a"),
+        "prompt_embeds": ("junk", "", ["junk"], "gAN9cQAu", 3),
+        "chat_template": ("{{ 1/0 }}", "{% for", "{{ ''.__class__ }}", 3),
+        "chat_template_kwargs": (
+            {},
+            {"messages": 1},
+            {"tokenize": True},
+            {"chat_template": "a"},
+            [],
+            {"": 1},
+        ),
+        "add_generation_prompt": (False, "a"),
+        "continue_final_message": (True, "a"),
+        "mm_processor_kwargs": ({"a": 1}, "a"),
+        "priority": (1, 10**9, -(2**63) - 1, "a"),
+        "request_id": ("", "a", "x" * 10_000, 3, "\ud800"),
+        "cache_salt": ("", "a", 3),
+        "kv_transfer_params": ({}, {"do_remote_decode": True}, "a"),
+        "vllm_xargs": ({}, {"a": nested(3)}, "a"),
+        "truncate_prompt_tokens": (-5, -1, 0, 1, 10**9, "a"),
+        "return_token_ids": (True, "a"),
+        "return_tokens_as_token_ids": (True, "a"),
+        "skip_special_tokens": (False, "a"),
+        "include_stop_str_in_output": (True, "a"),
+        "documents": ([{"a": "b"}], "a", [1]),
+        "reasoning_effort": ("low", "junk", 1),
+        "functions": ([], [{"name": "f"}]),
+        "__proto__": ({"a": 1},),
+    }
+)

@@ -1,0 +1,90 @@
+"""Scores decoded artifacts in one process: weight noise, perplexity, multiple choice.
+
+``python -m tests.benches.recipes.in_quantize.score_process REQUEST ANSWERS`` in the ``quantize``
+environment reads a ``Request`` and writes one ``Score`` a line. The model runs as the transformers
+engine runs it (weights decoded from the packed tensors, inputs rounded as the format says), but
+without the server between: forty recipes are to be scored in minutes.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from transformers import AutoTokenizer
+
+from eval.lm_eval_tasks import ask, load_tasks
+from eval.samples import write_samples
+from quantize.emulation.in_quantize.emulation import load_any
+from quantize.formats.in_quantize.decode import decoded_weights
+from tests.benches.recipes.files import Item, Request, Score
+from tests.benches.recipes.in_quantize.weight_noise import (
+    is_rescaled,
+    read_reference,
+    weight_snr_db,
+)
+
+_BATCH_SEQUENCES = 32
+
+
+class InProcessModel(HFLM):  # type: ignore[misc]
+    """lm-eval's own model class on a model that is loaded already, with what ``ask`` needs."""
+
+    truncated = 0
+
+    def begin_task(self) -> None:
+        """Nothing is counted here; prompts of the bundled tasks fit."""
+
+    def count_tokens(self, context: str, continuation: str) -> int:
+        """How many tokens of ``continuation`` are scored after ``context``."""
+        if not context:
+            return len(self.tok_encode(continuation, add_special_tokens=False))
+        return len(self._encode_pair(context, continuation)[1])
+
+
+def _score(item: Item, request: Request, tokenizer: Any, reference: Any) -> Score:
+    started = time.monotonic()
+    loaded = load_any(item.artifact, request.source)
+    weights = dict(loaded.named_parameters())
+    rescaled = is_rescaled(weights, reference)
+    snr_db = weight_snr_db(weights, reference, rescaled=rescaled)
+    model = InProcessModel(
+        pretrained=loaded,
+        tokenizer=tokenizer,
+        batch_size=_BATCH_SEQUENCES,
+        max_length=request.context_length,
+    )
+    manager, tasks = load_tasks(request.tasks, str(request.tasks_dir), bundled_only=True)
+    samples, values = [], {}
+    for name, task in tasks.items():
+        rows, score = ask(model, name, task, manager, request.limit)
+        samples.extend(rows)
+        values[name] = score.value
+    write_samples(item.samples, samples)
+    return Score(
+        recipe=item.recipe,
+        weight_snr_db=snr_db,
+        rescaled=rescaled,
+        seconds=time.monotonic() - started,
+        values=values,
+    )
+
+
+def main() -> int:
+    """Score every item in turn; returns the exit code."""
+    request = Request.model_validate_json(Path(sys.argv[1]).read_text())
+    torch.set_num_threads(request.threads)
+    tokenizer = AutoTokenizer.from_pretrained(request.source)
+    reference = read_reference(decoded_weights(request.source))
+    with Path(sys.argv[2]).open("w") as answers:
+        for number, item in enumerate(request.items, start=1):
+            print(f"scoring {number}/{len(request.items)} {item.recipe}", flush=True)
+            answers.write(_score(item, request, tokenizer, reference).model_dump_json() + "\n")
+            answers.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Stored forms against what torch itself, or plain arithmetic, makes of the same bytes."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from quantize.formats.in_quantize.block_scaled import encode_nvfp4
+from quantize.formats.in_quantize.packed_weights import decode_module
+from quantize.formats.in_quantize.schemes import CheckpointError, Schemes
+from quantize.formats.in_quantize.stored_modules import StoredModule
+
+KINDS = {
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int32: "I32",
+    torch.float8_e4m3fn: "F8_E4M3",
+}
+GENERATOR = torch.Generator().manual_seed(2)
+WEIGHT = torch.randn((32, 64), generator=GENERATOR)
+INPUT = torch.randn((3, 5, 64), generator=GENERATOR)
+
+
+def modelopt(algorithm: str) -> Schemes:
+    return Schemes({"quant_method": "modelopt", "quant_algo": algorithm})
+
+
+def stored(**parts: Tensor) -> StoredModule:
+    kinds = {name: KINDS[part.dtype] for name, part in parts.items()}
+    return StoredModule(name="model.layers.0.mlp.up_proj", parts=parts, kinds=kinds)
+
+
+@pytest.mark.parametrize("scale", [torch.tensor(0.01), torch.rand(32) / 100, torch.rand(32, 1)])
+def test_fp8_is_the_code_times_the_scale_of_tensor_or_row(scale: Tensor) -> None:
+    codes = (WEIGHT * 50).to(torch.float8_e4m3fn)
+    module = stored(weight=codes, weight_scale=scale, input_scale=torch.tensor(0.02))
+    decoded = decode_module(module, modelopt("FP8"))
+    expected = codes.float() * (scale if scale.ndim != 1 else scale[:, None])
+    assert torch.equal(decoded.parameters["weight"], expected)
+    rounded = (INPUT / 0.02).clamp(-448, 448).to(torch.float8_e4m3fn).float() * 0.02
+    assert torch.allclose(decoded.inputs(INPUT), rounded, rtol=1e-6)
+
+
+def test_fp8_inputs_per_token_use_each_tokens_own_largest_value() -> None:
+    codes = (WEIGHT * 50).to(torch.float8_e4m3fn)
+    module = stored(weight=codes, weight_scale=torch.rand(32))
+    rounded = decode_module(module, modelopt("FP8_PER_CHANNEL_PER_TOKEN")).inputs(INPUT)
+    scale = INPUT.abs().amax(-1, keepdim=True) / 448
+    expected = (INPUT * scale.reciprocal()).to(torch.float8_e4m3fn).float() * scale
+    assert torch.equal(rounded, expected)
+    assert torch.allclose(rounded.abs().amax(-1), INPUT.abs().amax(-1), rtol=1e-6)
+
+
+def test_nvfp4_is_the_same_under_both_producers_names() -> None:
+    packed, scale, second = encode_nvfp4(WEIGHT)
+    ours = stored(weight=packed, weight_scale=scale, weight_scale_2=second)
+    weight = decode_module(ours, modelopt("W4A16_NVFP4")).parameters["weight"]
+    low, high = packed & 15, packed >> 4
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    codes = torch.stack((low, high), -1).flatten(-2).int()
+    signed = values[codes & 7] * torch.where(codes >= 8, -1.0, 1.0)
+    assert torch.equal(weight, signed * (scale.float() * second).repeat_interleave(16, -1))
+    group = {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "float"}}
+    theirs = stored(weight_packed=packed, weight_scale=scale, weight_global_scale=1 / second)
+    schemes = Schemes({"quant_method": "compressed-tensors", "config_groups": {"g": group}})
+    other = decode_module(theirs, schemes).parameters["weight"]
+    assert torch.allclose(other, weight, rtol=1e-6)
+
+
+def test_mxfp4_and_mxfp8_scale_blocks_of_32_by_powers_of_two() -> None:
+    scale = torch.randint(120, 130, (32, 2), generator=GENERATOR, dtype=torch.uint8)
+    power = torch.exp2(scale.float() - 127).repeat_interleave(32, -1)
+    eight = WEIGHT.to(torch.float8_e4m3fn)
+    module = stored(weight=eight, weight_scale=scale)
+    weight = decode_module(module, modelopt("MXFP8")).parameters["weight"]
+    assert torch.equal(weight, eight.float() * power)
+    ones = torch.full((32, 32), 0x2A, dtype=torch.uint8)  # -1 then 1
+    four = decode_module(stored(weight=ones, weight_scale=scale), modelopt("MXFP4"))
+    signs = torch.tensor([-1.0, 1.0]).repeat(32)
+    assert torch.equal(four.parameters["weight"], signs * power)
+    assert four.inputs.kind == "mxfp4"
+
+
+def test_int8_multiplies_smoothed_inputs_before_it_rounds_them() -> None:
+    codes = (WEIGHT * 30).to(torch.int8)
+    smooth = torch.rand(64) + 0.5
+    module = stored(
+        weight=codes,
+        weight_scale=torch.full((32,), 0.5),
+        input_scale=torch.tensor(0.05),
+        pre_quant_scale=smooth,
+    )
+    decoded = decode_module(module, modelopt("W8A8_SQ_PER_CHANNEL"))
+    assert torch.equal(decoded.parameters["weight"], codes.float() * 0.5)
+    expected = (INPUT * smooth / 0.05).round().clamp(-128, 127) * 0.05
+    assert (decoded.inputs(INPUT) - expected).abs().max() < 0.0501
+    assert ((decoded.inputs(INPUT) - expected).abs() > 1e-5).float().mean() < 0.01
+
+
+def test_int4_of_modelopt_packs_two_rows_into_a_byte() -> None:
+    codes = torch.randint(-8, 8, (32, 64), generator=GENERATOR, dtype=torch.int8)
+    packed = ((codes[0::2] & 15) | ((codes[1::2] & 15) << 4)).view(torch.uint8)
+    scale = torch.rand((32, 4), generator=GENERATOR)
+    decoded = decode_module(stored(weight=packed, weight_scale=scale), modelopt("W4A16_AWQ"))
+    expected = codes.float() * scale.repeat_interleave(16, -1)
+    assert torch.equal(decoded.parameters["weight"], expected)
+    assert not decoded.inputs.changes_inputs
+
+
+def test_layers_of_a_mixed_checkpoint_are_each_read_their_own_way() -> None:
+    name = "model.layers.0.mlp.up_proj"
+    layers = {name: {"quant_algo": "FP8"}, "other": {"quant_algo": "NVFP4"}}
+    mixed = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}
+    schemes = Schemes(mixed | {"quantized_layers": layers})
+    assert [schemes.of(key).inputs for key in layers] == ["fp8", "nvfp4"]
+    with pytest.raises(CheckpointError, match="MIXED_PRECISION"):
+        schemes.of("model.layers.9.mlp.up_proj")
+
+
+@pytest.mark.parametrize(
+    ("parts", "description", "message"),
+    [
+        ({"weight": torch.int8}, {"quant_method": "modelopt", "quant_algo": "FP8"}, "no form"),
+        ({"weight": torch.int8}, {"quant_method": "exl2"}, "'exl2' is not understood"),
+        ({"weight": torch.int8}, {"quant_method": "modelopt", "quant_algo": "FP5"}, "'FP5'"),
+        (
+            {"weight": torch.float8_e4m3fn, "weight_scale": torch.float32},
+            {"quant_method": "modelopt", "quant_algo": "FP8"},
+            "what its input is rounded to",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_refused(
+    parts: dict[str, torch.dtype], description: dict[str, Any], message: str
+) -> None:
+    tensors = {name: torch.zeros((32, 64), dtype=dtype) for name, dtype in parts.items()}
+    with pytest.raises(CheckpointError, match=message):
+        decode_module(stored(**tensors), Schemes(description))

@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantize.artifact.safetensors_header import read_safetensors
+from quantize.artifact_paths import artifact_directory
+from quantize.recipes.catalogue import find_recipe
+from quantize.source.source_model import (
+    REFERENCE,
+    REFERENCE_WEIGHTS,
+    SourceModelError,
+    check_source_model,
+    fingerprint,
+    resolve_model,
+)
+from tests.quantize.tiny_model import make_tiny_model
+
+BF16 = [find_recipe("bf16")]
+
+
+def _alter_config(model: Path, **changes: object) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | changes))
+
+
+def test_a_sound_model_passes_for_every_recipe(tiny: Path) -> None:
+    check_source_model(tiny, [find_recipe("gguf-q2_k"), find_recipe("gptq-int4-g128")])
+
+
+def test_another_architecture_is_refused_with_the_supported_ones(model: Path) -> None:
+    _alter_config(model, architectures=["MambaForCausalLM"])
+    with pytest.raises(SourceModelError, match=r"MambaForCausalLM.*LlamaForCausalLM, Mistral"):
+        check_source_model(model, BF16)
+
+
+def test_a_quantized_model_is_refused(model: Path) -> None:
+    _alter_config(model, quantization_config={"quant_method": "gptq"})
+    with pytest.raises(SourceModelError, match="quantized already"):
+        check_source_model(model, BF16)
+
+
+def test_a_missing_tokenizer_is_refused(model: Path) -> None:
+    (model / "tokenizer.model").unlink()
+    with pytest.raises(SourceModelError, match="has no tokenizer"):
+        check_source_model(model, BF16)
+
+
+def test_a_missing_config_is_refused(model: Path) -> None:
+    (model / "config.json").unlink()
+    with pytest.raises(SourceModelError, match=r"has no config\.json"):
+        check_source_model(model, BF16)
+
+
+def test_truncated_weights_are_refused_by_name(model: Path) -> None:
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(SourceModelError, match=r"model\.safetensors is truncated"):
+        check_source_model(model, BF16)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F32"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, dtype: str, value: float) -> None:
+    model = make_tiny_model(tmp_path, dtype=dtype, layers=1)
+    weights = model / "model.safetensors"
+    tensor = next(item for item in read_safetensors(weights) if "up_proj" in item.name)
+    raw = bytearray(weights.read_bytes())
+    bits = np.array([value], "<f4").tobytes()
+    bits = bits[2:] if dtype == "BF16" else bits
+    raw[tensor.offset + 8 : tensor.offset + 8 + len(bits)] = bits
+    weights.write_bytes(raw)
+    with pytest.raises(SourceModelError, match=r"layers\.0\.mlp\.up_proj\.weight holds NaN"):
+        check_source_model(model, BF16)
+
+
+def test_a_layer_that_does_not_fit_the_groups_is_named(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path, intermediate_size=384)
+    check_source_model(model, [find_recipe("gptq-int4-g128")])
+    with pytest.raises(SourceModelError, match=r"mlp\.down_proj.*384 values; gguf-q4_k_m.*256"):
+        check_source_model(model, [find_recipe("gguf-q4_k_m"), *BF16])
+
+
+def test_the_reference_model_is_found_by_name() -> None:
+    if REFERENCE_WEIGHTS.is_dir():
+        assert resolve_model(REFERENCE) == REFERENCE_WEIGHTS
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "nothing", "./a/b"])
+def test_a_missing_folder_is_named(name: str) -> None:
+    with pytest.raises(SourceModelError, match=r"no model folder"):
+        resolve_model(name)
+
+
+def test_the_hash_covers_weights_tokenizer_and_configuration_alone(model: Path) -> None:
+    first = fingerprint(str(model)).sha256
+    (model / "README.md").write_text("a model card")
+    assert fingerprint(str(model)).sha256 == first
+    _alter_config(model, rope_theta=5.0)
+    assert fingerprint(str(model)).sha256 != first
+
+
+def test_models_of_one_folder_name_have_directories_of_their_own(model: Path) -> None:
+    first = fingerprint(str(model))
+    _alter_config(model, rope_theta=5.0)
+    second = fingerprint(str(model) + "/")
+    directories = {artifact_directory(Path("a"), each, "bf16") for each in (first, second)}
+    assert len(directories) == 2
+    assert all(path.parent.name.startswith("model-") for path in directories)

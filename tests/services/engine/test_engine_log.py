@@ -1,0 +1,44 @@
+"""An engine's log stays within its bound, and the engine writes on undisturbed."""
+
+import os
+from pathlib import Path
+
+from services.engine.engine_log import EngineLog
+
+LIMIT_BYTES = 1000
+
+
+def test_a_log_is_cut_and_its_end_kept_while_the_engine_writes_on(tmp_path: Path) -> None:
+    log = EngineLog(tmp_path / "engine.log", LIMIT_BYTES)
+    with log.open() as stream:
+        for number in range(100):
+            os.write(stream.fileno(), b"line %08d\n" % number)
+        assert log.is_over()
+        log.cut()
+        assert not log.is_over()
+        os.write(stream.fileno(), b"afterwards\n")
+    assert log.path.read_bytes() == b"afterwards\n"
+    assert log.older.stat().st_size == LIMIT_BYTES
+    lines = log.tail().splitlines()
+    assert lines[-2:] == ["line 00000099", "afterwards"]
+    assert len(lines) == 20
+
+
+def test_a_new_engine_gets_an_empty_log_and_the_last_ones_is_kept(tmp_path: Path) -> None:
+    log = EngineLog(tmp_path / "logs" / "engine.log")
+    with log.open() as stream:
+        stream.write(b"the first\n")
+    with log.open() as stream:
+        stream.write(b"the second\n")
+    assert log.tail() == "the second"
+    assert log.older.read_text() == "the first\n"
+
+
+def test_a_log_is_cut_even_where_its_end_cannot_be_kept(tmp_path: Path) -> None:
+    log = EngineLog(tmp_path / "engine.log", LIMIT_BYTES)
+    log.older.mkdir()
+    with log.path.open("ab") as stream:
+        stream.write(b"x" * 2 * LIMIT_BYTES)
+    log.cut()
+    assert log.path.stat().st_size == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["engine.log", "engine.log.1"]

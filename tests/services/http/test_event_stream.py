@@ -1,0 +1,45 @@
+"""Whole events are passed on at once, halves wait, and no byte is lost."""
+
+import json
+import random
+
+import pytest
+
+from services.http.errors import RequestError
+from services.http.event_stream import MAX_HELD_BYTES, WholeEvents, error_event
+
+STREAM = b'data: {"n": 0}\n\n: ping\r\n\r\ndata: {"n": 1}\n\ndata: [DONE]\n\n'
+
+
+def test_half_an_event_waits_for_the_rest_of_it() -> None:
+    events = WholeEvents()
+    assert events.feed(b"data: 1\n\ndata: 2") == b"data: 1\n\n"
+    assert events.feed(b"\n") == b""
+    assert events.feed(b"\n") == b"data: 2\n\n"
+    assert events.rest() == b""
+
+
+def test_events_that_end_in_crlf_are_whole_too() -> None:
+    assert WholeEvents().feed(b"data: 1\r\n\r\ndata") == b"data: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_byte_is_lost_however_the_stream_is_split(seed: int) -> None:
+    draw = random.Random(seed)
+    cuts = sorted(draw.randrange(len(STREAM) + 1) for _ in range(5))
+    pieces = [STREAM[a:b] for a, b in zip([0, *cuts], [*cuts, len(STREAM)], strict=True)]
+    events = WholeEvents()
+    assert b"".join([*map(events.feed, pieces), events.rest()]) == STREAM
+
+
+def test_what_never_ends_an_event_is_not_held_without_bound() -> None:
+    events = WholeEvents()
+    assert events.feed(b"x" * MAX_HELD_BYTES) == b""
+    assert len(events.feed(b"x")) == MAX_HELD_BYTES + 1
+
+
+def test_an_error_event_is_openais_error() -> None:
+    event = error_event(RequestError(502, "the engine\nbroke off"))
+    assert event.startswith(b"data: ")
+    assert event.count(b"\n") == 2
+    assert json.loads(event[6:])["error"]["message"] == "the engine\nbroke off"
