@@ -110,11 +110,17 @@ def _check_tokenizer(job: Job, gguf: Path) -> int:
     texts.write_text(json.dumps(corpus))
     peaks = []
     for python, module, model, read, written in (
-        ("quantize", "hf_tokenize", job.model.folder.resolve(), texts, source_ids),
-        ("llamacpp", "gguf_tokenize", gguf, source_ids, gguf_ids),
+        (
+            "quantize",
+            "quantize.by_llamacpp.in_quantize.hf_tokenize",
+            job.model.folder.resolve(),
+            texts,
+            source_ids,
+        ),
+        ("llamacpp", "quantize.by_llamacpp.in_llamacpp.gguf_tokenize", gguf, source_ids, gguf_ids),
     ):
         usage = run_tool(
-            [environment_python(python), "-m", f"quantize.{module}", model, read, written],
+            [environment_python(python), "-m", module, model, read, written],
             log=job.log,
             threads=job.threads,
             held_fds=[job.lock_fd],

@@ -76,7 +76,7 @@ def _notes(path: Path, importances: Importances) -> Any:
     }
     overrides = (llama_cpp.llama_model_kv_override * (len(notes) + 1))()
     for override, (key, value) in zip(overrides, notes.items(), strict=False):
-        override.key = f"quantize.by_llamacpp.imatrix.{key}".encode()
+        override.key = f"quantize.imatrix.{key}".encode()
         if isinstance(value, str):
             override.tag = _STRING
             override.value.val_str = value.encode()[:_MAX_NAME_BYTES]

@@ -105,9 +105,9 @@ def test_every_type_is_made_with_one_matrix(
     assert bits["gguf-iq1_m"] < bits["gguf-iq2_xxs"] < bits["gguf-iq2_xs"] < bits["gguf-iq2_m"]
     for name in WITH_IMATRIX:
         notes = read_gguf(artifacts[name] / "model.gguf").metadata
-        assert notes["quantize.by_llamacpp.imatrix.file"] == IMATRIX_NAME
-        assert notes["quantize.by_llamacpp.imatrix.dataset"] == calibration_text.name
-        assert notes["quantize.by_llamacpp.imatrix.entries_count"] == len(importances)
+        assert notes["quantize.imatrix.file"] == IMATRIX_NAME
+        assert notes["quantize.imatrix.dataset"] == calibration_text.name
+        assert notes["quantize.imatrix.entries_count"] == len(importances)
 
 
 @pytest.mark.engine
