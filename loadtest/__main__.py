@@ -10,8 +10,8 @@ from deploy.lock import hold
 from loadtest.locust_process import LoadTestError
 from loadtest.measure import run_load_test
 from loadtest.run_directory import run_directory
-from tests.benches.bench_figures import write_figures
 from tests.benches.client.calibrate import FIGURES, calibrate
+from tests.benches.harness.bench_figures import write_figures
 
 
 def _say(line: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.benches.null_server import NullServer
+from tests.benches.harness.null_server import NullServer
 
 FAULTS = ("429", "500", "early", "no_done", "broken", "error_event")
 

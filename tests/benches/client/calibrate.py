@@ -21,8 +21,8 @@ from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
 from quantize.root import ROOT
-from tests.benches.bench_figures import BENCH_DIR, Figure
-from tests.benches.null_server import TPOT_S, TTFT_S
+from tests.benches.harness.bench_figures import BENCH_DIR, Figure
+from tests.benches.harness.null_server import TPOT_S, TTFT_S
 
 FIGURES = BENCH_DIR / "loadtest-client.json"
 CONCURRENCIES = (1, 4, 16)
@@ -114,7 +114,7 @@ def null_server(announce: Path, *, ttft_s: float = TTFT_S, tpot_s: float = TPOT_
     """A null server in a process of its own; yields its port."""
     words = [str(announce), str(os.getpid()), str(ttft_s), str(tpot_s)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.benches.null_server", *words],
+        [sys.executable, "-m", "tests.benches.harness.null_server", *words],
         cwd=ROOT,
         start_new_session=True,
     )

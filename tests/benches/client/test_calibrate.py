@@ -5,9 +5,9 @@ import pytest
 
 from loadtest.locust_process import LoadTestError
 from loadtest.records import RequestRecord
-from tests.benches.bench_figures import write_figures
 from tests.benches.client.calibrate import figures_of
-from tests.benches.null_server import TPOT_S, TTFT_S
+from tests.benches.harness.bench_figures import write_figures
+from tests.benches.harness.null_server import TPOT_S, TTFT_S
 from tests.loadtest.examples import a_record, failed
 
 

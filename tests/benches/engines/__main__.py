@@ -20,13 +20,13 @@ from quantize.calibration.calibration_set import BUNDLED, calibration_plan, read
 from quantize.jobs.tool_process import environment_python, run_tool
 from quantize.source.source_model import REFERENCE, SourceModel, fingerprint
 from services.variants import find_variant
-from tests.benches.bench_figures import BENCH_DIR, Figure, write_figures
 from tests.benches.engines.client_pace import client_figure
-from tests.benches.engines.figures import RATIO, Row, fastest_round, figure, rows, table
-from tests.benches.engines.measure import Cell, Workload, measure, serving
 from tests.benches.engines.peers import PEERS, contenders
+from tests.benches.engines.server_figures import RATIO, Row, fastest_round, figure, rows, table
+from tests.benches.engines.server_rounds import Cell, Workload, measure, serving
 from tests.benches.engines.text_prompts import TextPrompts
-from tests.benches.export.comparison import Bench, compare, make
+from tests.benches.export.score_comparison import Bench, compare, make
+from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
 
 VARIANT = "gguf-q4_k_m"
 RANDOM_MODEL = ARTIFACTS_DIR / "random-0.5b"

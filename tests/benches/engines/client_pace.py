@@ -3,10 +3,10 @@
 import tempfile
 from pathlib import Path
 
-from tests.benches.bench_figures import Figure
 from tests.benches.client.calibrate import null_server
-from tests.benches.engines.answer import tokens_per_second
-from tests.benches.engines.client import closed_loop, post
+from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.closed_loop import closed_loop, post
+from tests.benches.harness.received import tokens_per_second
 
 # The null server runs in Python as well, so what the two reach together is the least the client
 # alone can do.

@@ -24,8 +24,14 @@ from quantize.emulation.score_files import Scores
 from quantize.machine import probe_machine
 from quantize.recipes.catalogue import RECIPES, find_recipe
 from quantize.source.source_model import REFERENCE, fingerprint
-from tests.benches.bench_figures import BENCH_DIR, Figure, write_figures
-from tests.benches.export.comparison import SCORED_SEQUENCES, SCORED_TOKENS, Bench, compare, make
+from tests.benches.export.score_comparison import (
+    SCORED_SEQUENCES,
+    SCORED_TOKENS,
+    Bench,
+    compare,
+    make,
+)
+from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
 
 
 def run(bench: Bench) -> bool:

@@ -12,16 +12,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.command_line import run_command
-from tests.benches.bench_figures import BENCH_DIR, Figure, write_figures
 from tests.benches.fault.client_faults import leave, read_nothing
-from tests.benches.fault.clients import open_session
 from tests.benches.fault.disk_faults import fill_artifacts, fill_results
 from tests.benches.fault.end_faults import end_service
 from tests.benches.fault.engine_faults import fill_log, hang_engine, kill_engine
+from tests.benches.fault.fault_clients import open_session
 from tests.benches.fault.recovery import at_most, ready
 from tests.benches.fault.serving_faults import kill_haproxy, kill_replica
 from tests.benches.fault.stage import FaultError, Stage
-from tests.benches.own_service import OwnService, own_service
+from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
+from tests.benches.harness.own_service import OwnService, own_service
 
 FIGURES = BENCH_DIR / "faults.json"
 PLAN = Path(__file__).parent / "plan.yaml"

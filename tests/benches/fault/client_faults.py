@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.benches.bench_figures import Figure
-from tests.benches.fault.clients import Client
+from tests.benches.fault.fault_clients import Client
 from tests.benches.fault.recovery import at_most, begun, ready
 from tests.benches.fault.serving_faults import WORKING, idle_after
 from tests.benches.fault.stage import FaultError, Stage
+from tests.benches.harness.bench_figures import Figure
 
 ROUNDS = 10
 CLIENTS = 1000

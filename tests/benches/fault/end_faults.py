@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 
 from deploy.service import RUN_DIR, processes_of, stop
-from tests.benches.bench_figures import Figure
 from tests.benches.fault.recovery import at_most
-from tests.benches.own_service import OwnService
+from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.own_service import OwnService
 
 STOP_LIMIT_S = 30.0
 SWEEP_LIMIT_S = 20.0

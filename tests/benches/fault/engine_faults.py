@@ -9,7 +9,6 @@ from pathlib import Path
 
 from deploy.service import RUN_DIR
 from services.engine.engine_log import LIMIT_BYTES, PERIOD_S
-from tests.benches.bench_figures import Figure
 from tests.benches.fault.outcomes import Outcome
 from tests.benches.fault.recovery import (
     at_most,
@@ -22,6 +21,7 @@ from tests.benches.fault.recovery import (
     strike,
 )
 from tests.benches.fault.stage import Stage
+from tests.benches.harness.bench_figures import Figure
 
 STREAMS = 32
 STREAM_TOKENS = 600

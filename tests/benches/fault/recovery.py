@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from tests.benches.bench_figures import Figure
-from tests.benches.fault.clients import Client
+from tests.benches.fault.fault_clients import Client
 from tests.benches.fault.outcomes import Outcome, counted
 from tests.benches.fault.stage import FaultError, Stage
+from tests.benches.harness.bench_figures import Figure
 
 POLL_S = 0.05
 RECOVERY_TIMEOUT_S = 120.0

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import psutil
 
-from tests.benches.bench_figures import Figure
 from tests.benches.fault.recovery import (
     POLL_S,
     at_most,
@@ -20,6 +19,7 @@ from tests.benches.fault.recovery import (
     strike,
 )
 from tests.benches.fault.stage import FaultError, Stage
+from tests.benches.harness.bench_figures import Figure
 
 STREAMS = 16
 STREAM_TOKENS = 400

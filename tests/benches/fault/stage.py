@@ -8,8 +8,8 @@ import aiohttp
 import psutil
 
 from deploy.service import processes_of
-from tests.benches.fault.clients import Client
-from tests.benches.own_service import OwnService
+from tests.benches.fault.fault_clients import Client
+from tests.benches.harness.own_service import OwnService
 
 
 class FaultError(RuntimeError):

@@ -23,7 +23,6 @@ from deploy.command_line import run_command
 from deploy.health import health
 from deploy.service import processes_of
 from deploy.setup.installer import set_up
-from tests.benches.bench_figures import BENCH_DIR, Figure, write_figures
 from tests.benches.fuzz.campaign import (
     Finding,
     Tally,
@@ -32,7 +31,8 @@ from tests.benches.fuzz.campaign import (
     fuzz_sockets,
 )
 from tests.benches.fuzz.mutations import CHAT, COMPLETIONS, Body, valid_bodies
-from tests.benches.own_service import OwnService, own_service
+from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
+from tests.benches.harness.own_service import OwnService, own_service
 
 PLAN = Path(__file__).parent / "plan.yaml"
 FIGURES = BENCH_DIR / "fuzz.json"

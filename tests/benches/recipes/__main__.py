@@ -25,10 +25,10 @@ from quantize.order import Order
 from quantize.recipes.catalogue import RECIPES, find_recipe
 from quantize.root import ROOT
 from quantize.source.source_model import REFERENCE, SourceModel, fingerprint
-from tests.benches.bench_figures import BENCH_DIR, write_figures
+from tests.benches.harness.bench_figures import BENCH_DIR, write_figures
 from tests.benches.recipes.files import Item, Request, Score
 from tests.benches.recipes.ladders import climb
-from tests.benches.recipes.table import figures, print_findings, print_table
+from tests.benches.recipes.recipe_table import figures, print_findings, print_table
 
 TASKS_DIR = ROOT / "eval" / "tasks"
 TEXT, CHOICE = "assay_text", "assay_choice"

@@ -22,12 +22,14 @@ from deploy.service import RUN_DIR
 from loadtest.locust_process import LoadTestError
 from quantize.root import ROOT
 from services.engine.child import free_port
-from tests.benches.bench_figures import BENCH_DIR, Figure, write_figures
-from tests.benches.null_server import TPOT_S
-from tests.benches.own_service import own_plan
-from tests.benches.serving.client import Block, Outcome
+from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
+from tests.benches.harness.null_server import TPOT_S
+from tests.benches.harness.own_service import own_plan
+from tests.benches.serving.bench_service import BenchService, bench_service
+from tests.benches.serving.block_load import Block, Outcome
 from tests.benches.serving.cpu_use import busiest, cpu_s, microseconds_per_token, sampler
-from tests.benches.serving.figures import (
+from tests.benches.serving.null_variant import NAME, TTFT_S
+from tests.benches.serving.way_figures import (
     DIRECT,
     GATEWAY,
     SERVE,
@@ -36,8 +38,6 @@ from tests.benches.serving.figures import (
     figures_of,
     table,
 )
-from tests.benches.serving.null_engine import NAME, TTFT_S
-from tests.benches.serving.service import BenchService, bench_service
 
 FIGURES = BENCH_DIR / "serving.json"
 CONCURRENCIES = (1, 4, 16, 64)
@@ -150,7 +150,7 @@ def run_client(block: Block) -> Outcome:
     timeout_s = block.duration_s + 300
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.benches.serving.client"],
+            [sys.executable, "-m", "tests.benches.serving.block_load"],
             input=block.model_dump_json(),
             capture_output=True,
             text=True,

@@ -8,7 +8,7 @@ from services.http.errors import RequestError
 from services.replica import VariantApp
 from services.replica_settings import ReplicaSettings
 from services.variants import find_variant
-from tests.benches.serving.null_engine import NAME, NULL_VARIANT
+from tests.benches.serving.null_variant import NAME, NULL_VARIANT
 
 
 @serve.ingress()

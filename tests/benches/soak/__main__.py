@@ -18,8 +18,8 @@ from deploy.plan import DEFAULT_PLAN
 from loadtest.prompts import make_prompts
 from quantize.calibration.calibration_set import calibration_plan, read_texts
 from quantize.source.source_model import resolve_model
-from tests.benches.bench_figures import BENCH_DIR, Figure, write_figures
-from tests.benches.own_service import OwnService, own_service
+from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
+from tests.benches.harness.own_service import OwnService, own_service
 from tests.benches.soak.answers import Outcome
 from tests.benches.soak.assessment import (
     after_warm_up,
@@ -32,7 +32,6 @@ from tests.benches.soak.assessment import (
     table,
     together,
 )
-from tests.benches.soak.clients import Clients
 from tests.benches.soak.mix import Mix
 from tests.benches.soak.processes import Sample, Sampler, write_samples
 from tests.benches.soak.service_figures import (
@@ -45,6 +44,7 @@ from tests.benches.soak.service_figures import (
     throughput_figure,
     write_outcomes,
 )
+from tests.benches.soak.soak_clients import Clients
 
 FIGURES = BENCH_DIR / "soak.json"
 SAMPLES = BENCH_DIR / "soak-processes.parquet"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tests.benches.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure
 from tests.benches.soak.processes import Sample
 from tests.benches.soak.slopes import Growth, Slope, slope_of
 

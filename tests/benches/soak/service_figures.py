@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.benches.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure
 from tests.benches.soak.answers import Outcome
 from tests.benches.soak.assessment import WARM_UP_SHARE
 

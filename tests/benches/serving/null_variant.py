@@ -1,6 +1,6 @@
 """An engine that computes nothing: what is measured behind it beyond its schedule was added.
 
-``python -m tests.benches.serving.null_engine PORT NAME``. It is no engine of the product (not in
+``python -m tests.benches.serving.null_variant PORT NAME``. It is no engine of the product (not in
 ``ENGINES``): the benchmark hands its spec to the replica that runs every other engine.
 """
 
@@ -13,7 +13,7 @@ from quantize.recipes.catalogue import find_recipe
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 from services.engines.support import on
 from services.variants import Variant
-from tests.benches.null_server import TPOT_S, NullServer
+from tests.benches.harness.null_server import TPOT_S, NullServer
 
 NAME = "null"
 # At once: any wait before the first token would hide what is added to it.
@@ -21,7 +21,7 @@ TTFT_S = 0.0
 
 
 def _argv(launch: Launch) -> list[str]:
-    module = "tests.benches.serving.null_engine"
+    module = "tests.benches.serving.null_variant"
     return [str(launch.python), "-m", module, str(launch.port), launch.served_name]
 
 

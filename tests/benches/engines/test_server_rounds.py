@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.benches.engines.measure import Cell, Workload, numbered_cells, rotated
+from tests.benches.engines.server_rounds import Cell, Workload, numbered_cells, rotated
 
 CELLS = tuple(
     Cell(concurrency=requests, requests=requests, stream=stream)

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.engines.table import ENGINES
-from tests.benches.serving.client import Block, Outcome, _Answer, outcome, run_block
-from tests.benches.serving.null_engine import NAME, NULL_VARIANT, NullEngine
+from tests.benches.serving.block_load import Block, Outcome, _Answer, outcome, run_block
+from tests.benches.serving.null_variant import NAME, NULL_VARIANT, NullEngine
 
 BLOCK = Block(
     port=0,

@@ -1,4 +1,4 @@
-"""The load of one block, in a process of its own: ``python -m tests.benches.serving.client``.
+"""The load of one block, in a process of its own: ``python -m tests.benches.serving.block_load``.
 
 Reads one ``Block`` as JSON from standard input and answers with one ``Outcome``. Far lighter than
 Locust: on a machine of two cores, what the client uses is taken from what it measures.

@@ -1,6 +1,7 @@
 """A server that answers completions on an exact schedule: what is measured beyond it is the client.
 
-Runs in a process of its own (``python -m tests.benches.null_server PORT_FILE PARENT_PID TTFT
+Runs in a process of its own (``python -m tests.benches.harness.null_server PORT_FILE PARENT_PID
+TTFT
 TPOT``, in seconds), so that it shares no event loop with what it calibrates, and ends with its
 parent. It computes nothing: the first token comes its TTFT after the request was read, each further
 one a TPOT after the last, kept on an absolute schedule so that its own delays do not add up.

@@ -20,8 +20,8 @@ from quantize.artifact_check import check_artifact
 from services.engine.child import EngineChild, EngineError
 from services.engine.engine_log import EngineLog
 from services.engines.spec import EngineSpec, Launch
-from tests.benches.engines.answer import AnswerError, count_tokens, tokens_per_second
-from tests.benches.engines.client import ClientError, closed_loop, post
+from tests.benches.harness.closed_loop import ClientError, closed_loop, post
+from tests.benches.harness.received import AnswerError, count_tokens, tokens_per_second
 
 _START_TIMEOUT_S = 300.0
 _ANSWER_TIMEOUT_S = 300.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from quantize.artifact.manifest import Manifest
-from tests.benches.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure
 from tests.benches.recipes.files import Score
 from tests.benches.recipes.ladders import Finding
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.benches.engines.answer import AnswerError, count_tokens, dechunked, tokens_per_second
-from tests.benches.engines.client import Received
+from tests.benches.harness.closed_loop import Received
+from tests.benches.harness.received import AnswerError, count_tokens, dechunked, tokens_per_second
 
 WHOLE = {"choices": [{"text": "a b", "finish_reason": "stop"}], "usage": {"completion_tokens": 3}}
 

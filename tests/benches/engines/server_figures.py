@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.benches.bench_figures import Figure
-from tests.benches.engines.measure import Cell, Outcome
+from tests.benches.engines.server_rounds import Cell, Outcome
+from tests.benches.harness.bench_figures import Figure
 
 # One stream alone may cost a twentieth for what a server of many streams does more; from
 # ``MANY`` streams on, batching must at least make up for it.

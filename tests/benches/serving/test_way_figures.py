@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.benches.serving.client import Outcome
+from tests.benches.serving.block_load import Outcome
 from tests.benches.serving.cpu_use import busiest, microseconds_per_token
-from tests.benches.serving.figures import DIRECT, GATEWAY, SERVE, Measured, by_way, figures_of
+from tests.benches.serving.way_figures import DIRECT, GATEWAY, SERVE, Measured, by_way, figures_of
 
 
 def block(way: str, concurrency: int, number: int, **changes: float) -> Measured:

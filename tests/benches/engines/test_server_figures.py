@@ -1,7 +1,7 @@
 """What the benchmark of servers concludes: pure functions of its rounds."""
 
-from tests.benches.engines.figures import fastest_round, figure, rows, table
-from tests.benches.engines.measure import Cell, Outcome
+from tests.benches.engines.server_figures import fastest_round, figure, rows, table
+from tests.benches.engines.server_rounds import Cell, Outcome
 
 ALONE = Cell(concurrency=1, requests=4, stream=False)
 MANY = Cell(concurrency=16, requests=4, stream=True)

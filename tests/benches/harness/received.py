@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from loadtest.completion import DONE, error_message
 from loadtest.sse import SseParser
-from tests.benches.engines.client import Received
+from tests.benches.harness.closed_loop import Received
 
 _LONGEST_REASON = 120
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from deploy.api_keys import client_headers, require_keys
-from tests.benches import own_service
-from tests.benches.own_service import own_plan
+from tests.benches.harness import own_service
+from tests.benches.harness.own_service import own_plan
 
 
 def test_a_plan_for_others_is_served_on_loopback_without_keys(

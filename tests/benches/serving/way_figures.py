@@ -6,8 +6,8 @@ from statistics import median
 
 import numpy as np
 
-from tests.benches.bench_figures import Figure
-from tests.benches.serving.client import Outcome
+from tests.benches.harness.bench_figures import Figure
+from tests.benches.serving.block_load import Outcome
 
 DIRECT, SERVE, GATEWAY = "direct", "serve", "gateway"
 # The most that Serve may add: to TTFT alone and among sixteen, to TPOT, and to the throughput of

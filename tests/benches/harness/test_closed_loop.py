@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.benches.client.calibrate import null_server
-from tests.benches.engines.answer import dechunked
-from tests.benches.engines.client import ClientError, closed_loop, post
+from tests.benches.harness.closed_loop import ClientError, closed_loop, post
+from tests.benches.harness.received import dechunked
 
 BODY = {"prompt": [1, 2], "max_tokens": 5}
 

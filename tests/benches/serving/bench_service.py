@@ -21,7 +21,7 @@ from deploy.setup.environments import python_of
 from quantize.jobs.lifeline import start_time
 from services.replica_settings import ReplicaSettings
 from tests.benches.serving.deployment import BenchReplica
-from tests.benches.serving.null_engine import NAME
+from tests.benches.serving.null_variant import NAME
 
 POLL_S = 0.5
 

@@ -23,8 +23,8 @@ from quantize.recipes.catalogue import Recipe
 from quantize.source.source_model import SourceModel
 from services.engines.table import ENGINES
 from services.variants import VARIANTS, Variant
-from tests.benches.bench_figures import Figure
 from tests.benches.export.engine_scores import engine_scores
+from tests.benches.harness.bench_figures import Figure
 
 ENGINE_LIMIT_NATS = 0.02
 # Two roundings of the same sums, the engine's and the yardstick's, are independent of each other.
