@@ -21,7 +21,7 @@ serve: quantize  ## the same in the foreground, until Ctrl-C or SIGTERM (for con
 quantize: setup  ## make what is missing of the plan's artifacts
 	@$(OWNED) $(CONTROL) -m deploy quantize $(OPTIONS) $(if $(DRY_RUN),--dry-run)
 explore: setup   ## figures of what every number format keeps of the model: page and pictures
-	@$(OWNED) $(CONTROL) -m quantize explore $(if $(MODEL),--model $(MODEL))
+	@$(OWNED) $(CONTROL) -m eval.explore $(if $(MODEL),--model $(MODEL))
 loadtest: $(READY) ## load-test what is served
 	@$(OWNED) $(CONTROL) -m loadtest $(OPTIONS)
 eval: $(READY)  ## question what is served

@@ -29,7 +29,7 @@ def explore_formats(plan: Plan, say: Callable[[str], None]) -> None:
         StageError: it was stopped from outside.
     """
     command = [
-        *(sys.executable, "-m", "quantize", "explore", "--model", plan.model),
+        *(sys.executable, "-m", "eval.explore", "--model", plan.model),
         *("--calibration-text", plan.calibration.text, "--artifacts", str(ARTIFACTS_DIR)),
         *("--threads", str(plan.serving.threads or len(os.sched_getaffinity(0)))),
     ]

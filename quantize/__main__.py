@@ -1,4 +1,4 @@
-"""``python -m quantize``: make one model's artifacts, or say what it needs and what formats keep.
+"""``python -m quantize``: make one model's artifacts, or say what it needs.
 
 Results go to stdout, one line per artifact; progress and errors to stderr. Exits with 2 where the
 user can mend it, with 1 where a tool failed.
@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from eval.explore.run import ExploreOrder, explore
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
 from quantize.jobs.tool_process import RefusedError, ToolError
 from quantize.jobs.workbench import explain_os_error
@@ -47,12 +46,6 @@ def _arguments() -> argparse.Namespace:
     )
     capacity.add_argument("--concurrency", type=_positive, default=16, help="sequences at once")
     capacity.add_argument("--recipes", default=",".join(RECIPES), help="separated by commas")
-    looking = commands.add_parser("explore", help="what every number format keeps of a model")
-    looking.add_argument("--model", default=REFERENCE, help="reference, a folder, or owner/name")
-    looking.add_argument("--output", type=Path, help="a folder; beside the artifacts by default")
-    looking.add_argument("--calibration-text", default=BUNDLED, help="bundled, or a JSONL file")
-    looking.add_argument("--artifacts", type=Path, default=Path("artifacts"))
-    looking.add_argument("--threads", type=_positive, default=2)
     return parser.parse_args()
 
 
@@ -81,18 +74,6 @@ def _order(arguments: argparse.Namespace) -> Order:
     )
 
 
-def _explore_order(arguments: argparse.Namespace) -> ExploreOrder:
-    # The explorer takes as much of the text as it needs; the sizes asked here decide nothing.
-    calibration = calibration_plan(arguments.calibration_text, samples=1, sequence_length=1)
-    return ExploreOrder(
-        model=fingerprint(arguments.model),
-        calibration=calibration.path,
-        artifacts=arguments.artifacts,
-        output=arguments.output,
-        threads=arguments.threads,
-    )
-
-
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -112,8 +93,6 @@ def _run(arguments: argparse.Namespace) -> None:
                 recipes=_names(arguments.recipes),
             )
         )
-    elif arguments.command == "explore":
-        explore(_explore_order(arguments), _say)
     elif arguments.dry_run:
         dry_run(_order(arguments), _say)
     else:

@@ -11,14 +11,22 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from eval.drawing.palette import variables
+
 _HERE = Path(__file__).parent
 
 
 @cache
 def look() -> Markup:
     """The style sheet: colours of the light and the dark mode, text, tables, figures."""
-    # The file is ours, and must not be escaped; so is the script.
-    return Markup((_HERE / "look.css").read_text(encoding="utf-8"))
+    # The files are ours, and must not be escaped; so is the script.
+    return Markup(variables() + (_HERE / "look.css").read_text(encoding="utf-8") + marks())
+
+
+@cache
+def marks() -> str:
+    """The part of the style sheet that drawings need, with the colours' variables in it."""
+    return (_HERE / "marks.css").read_text(encoding="utf-8")
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.drawing.picture import png
 from eval.explore.page import PAGE_NAME, pictures, render
 from eval.explore.schema import FIGURES_NAME, ExploreError, Figures, read_figures
 from quantize.artifact.manifest import sha256_of_file
@@ -83,7 +84,7 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
                 (bench.output / FIGURES_NAME).write_bytes((directory / FIGURES_NAME).read_bytes())
                 what = "drawn anew"
             progress("drawing")
-            _draw(figures, bench, log, lock)
+            _draw(figures, bench.output)
         log.unlink()
     say(f"{FOLDER:<16} {what:<16} {directory / PAGE_NAME}")
     return directory / PAGE_NAME
@@ -162,17 +163,8 @@ def _measure(
     )
 
 
-def _draw(figures: Figures, bench: Workbench, log: Path, lock_fd: int) -> None:
+def _draw(figures: Figures, folder: Path) -> None:
     """The page, and each of its drawings as a PNG."""
-    (bench.output / PAGE_NAME).write_text(render(figures), encoding="utf-8")
-    for name, svg in pictures(figures).items():
-        (bench.scratch / f"{name}.svg").write_text(svg, encoding="utf-8")
-    run_tool(
-        [
-            environment_python(ENVIRONMENT),
-            *("-m", "eval.drawing.raster", bench.scratch.resolve(), bench.output.resolve()),
-        ],
-        log=log,
-        threads=1,
-        held_fds=(lock_fd,),
-    )
+    (folder / PAGE_NAME).write_text(render(figures), encoding="utf-8")
+    for name, drawing in pictures(figures).items():
+        (folder / f"{name}.png").write_bytes(png(drawing))

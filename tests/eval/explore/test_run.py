@@ -36,7 +36,7 @@ def test_the_command_makes_page_pictures_and_figures_and_reuses_them(
 ) -> None:
     output = tmp_path / "seen"
     command = [
-        *(".venvs/control/bin/python", "-m", "quantize", "explore", "--model", str(tiny)),
+        *(".venvs/control/bin/python", "-m", "eval.explore", "--model", str(tiny)),
         *("--calibration-text", str(calibration_text), "--output", str(output)),
     ]
     first = run(command)
@@ -72,7 +72,7 @@ def test_too_short_a_text_is_refused_in_one_line_and_nothing_stays(
     text.write_text('{"text": "ba da ka"}\n')
     done = run(
         [
-            *(".venvs/control/bin/python", "-m", "quantize", "explore", "--model", str(tiny)),
+            *(".venvs/control/bin/python", "-m", "eval.explore", "--model", str(tiny)),
             *("--calibration-text", str(text), "--output", str(tmp_path / "seen")),
         ]
     )

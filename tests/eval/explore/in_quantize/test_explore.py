@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from eval.drawing.raster import picture
 from eval.explore.in_quantize.block_sizes import block_points
 from eval.explore.in_quantize.errors import crest, measure, snr_db
 from eval.explore.in_quantize.explored_format import Format
@@ -13,8 +12,6 @@ from eval.explore.in_quantize.formats import BY_NAME, FORMATS
 from eval.explore.in_quantize.grids import grids
 from eval.explore.in_quantize.sensitivity import plan_work
 from eval.explore.in_quantize.synthetic import synthetic
-from eval.explore.page import pictures
-from tests.eval.explore.examples import figures
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +107,3 @@ def test_work_shrinks_with_the_model_and_ends_in_none() -> None:
     assert small.tokens > usual.tokens
     assert (usual.coarse, middle.coarse) == (False, True)
     assert plan_work(70_000_000_000, 80, 7, gpu=False) is None
-
-
-def test_a_picture_has_the_drawings_size_and_colours() -> None:
-    image = picture(pictures(figures())["bits"])
-    assert image.width == 2 * (460 + 24)
-    assert len({image.getpixel((x, 98)) for x in range(0, image.width, 3)}) > 3
