@@ -2,8 +2,8 @@
 
 import argparse
 
-from deploy.api_keys import client_key
 from deploy.artifacts import make_artifacts
+from deploy.client_key import client_key
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.conformance import run_conformance
 from deploy.health import health, table

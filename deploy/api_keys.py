@@ -7,11 +7,9 @@ from collections.abc import Mapping, MutableMapping
 from ipaddress import ip_address
 from pathlib import Path
 
+from deploy.client_key import CLIENT_VARIABLE, SERVER_VARIABLE
 from deploy.plan import Serving
 
-# The key that our own tools send; commands fill it in from the keys of their plan.
-CLIENT_VARIABLE = "ASSAY_API_KEY"
-SERVER_VARIABLE = "ASSAY_API_KEYS"
 LEAST_LENGTH = 16
 # What a header carries as it is (RFC 6750, section 2.1: b64token), and no separator of ours.
 _KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -80,22 +78,6 @@ def provide_client_key(
     keys = require_keys(serving, environment)
     if keys:
         environment.setdefault(CLIENT_VARIABLE, keys[0])
-
-
-def client_key(environment: Mapping[str, str] = os.environ) -> str:
-    """The key of our own requests; empty where none is set."""
-    key = environment.get(CLIENT_VARIABLE) or environment.get(SERVER_VARIABLE, "").split(",")[0]
-    return key.strip()
-
-
-def client_headers(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The authorization of our own requests; empty where no key is set."""
-    return bearer(client_key(environment))
-
-
-def bearer(key: str) -> dict[str, str]:
-    """The header that sends a key; none where it is empty."""
-    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def forget_keys(serving: Serving, environment: MutableMapping[str, str] = os.environ) -> None:

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from deploy.api_keys import CLIENT_VARIABLE, client_headers
+from deploy.client_key import CLIENT_VARIABLE, client_headers
 from services.engine.life_cycle import State
 
 

@@ -3,7 +3,7 @@
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deploy.api_keys import client_headers
+from deploy.client_key import client_headers
 from deploy.plan import Serving
 from loadtest.load_file import Endpoint
 

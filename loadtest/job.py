@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deploy.api_keys import CLIENT_VARIABLE
+from deploy.client_key import CLIENT_VARIABLE
 from loadtest.records import RequestRecord
 
 JOB_VARIABLE = "ASSAY_LOAD_JOB"

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from quantize.adoption import describe_anew
 from quantize.artifact.manifest import (
     MANIFEST_NAME,
     FileEntry,
@@ -20,7 +21,7 @@ from quantize.jobs.tool_worker import ToolWorker
 from quantize.jobs.workbench import locked, making
 from quantize.method import Job, Outcome
 from quantize.methods import METHODS
-from quantize.order import Item, Order, plan_items, reusable
+from quantize.order import Item, Order, outdated_by, plan_items, reusable
 from quantize.sizing.estimate import check_room, estimate
 from quantize.source.source_model import check_source_model
 
@@ -45,7 +46,7 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
             if manifest is None or _wants_proof(order, item):
                 manifest = _make_locked(order, item, worker, say)
             else:
-                say(_line(item, manifest, "reused"))
+                _reuse(item, manifest, say)
     return [item.directory for item in items]
 
 
@@ -82,8 +83,8 @@ def _make_locked(
     with locked(item.directory, waiting) as lock_fd:
         manifest = reusable(item)
         if manifest is not None and not _wants_proof(order, item):
-            say(_line(item, manifest, "reused"))
-            return manifest
+            return _reuse(item, manifest, say)
+        outdated = outdated_by(item) if manifest is None else None
         logs = model_directory(order.artifacts, order.model) / "logs"
         logs.mkdir(exist_ok=True)
         log = logs / f"{name}.log"
@@ -105,8 +106,16 @@ def _make_locked(
                 progress=progress,
             )
             manifest = _make(order, item, job)
-    say(_line(item, manifest, f"made in {manifest.seconds:.1f} s"))
+    line = _line(item, manifest, f"made in {manifest.seconds:.1f} s")
+    say(f"{line}  (made anew: {outdated})" if outdated else line)
     return manifest
+
+
+def _reuse(item: Item, manifest: Manifest, say: Callable[[str], None]) -> Manifest:
+    say(_line(item, manifest, "reused"))
+    if manifest.inputs_sha256 == item.inputs_sha256:
+        return manifest
+    return describe_anew(item.directory, manifest, item.made_from, item.inputs_sha256)
 
 
 def _make(order: Order, item: Item, job: Job) -> Manifest:
@@ -136,6 +145,7 @@ def _describe(order: Order, item: Item, output: Path, outcome: Outcome, seconds:
         tool_version=item.tool_version,
         calibration_sha256=outcome.calibration_sha256,
         inputs_sha256=item.inputs_sha256,
+        made_from=dict(item.made_from),
         parameter_count=measures.parameter_count,
         quantized_parameters=measures.linear_parameters,
         weight_bytes=measures.weight_bytes,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantize.calibration.calibration_set import CalibrationPlan
 from quantize.jobs.tool_worker import ToolWorker
-from quantize.recipes.catalogue import Recipe
+from quantize.recipes.recipe import Recipe
 from quantize.source.source_model import SourceModel
 
 
@@ -53,14 +53,13 @@ class MethodSpec:
     ``tool`` is a distribution in ``environment`` (None: our own code makes the weights), and
     ``libraries`` are others, in the environment ``quantize``, whose version changes what comes out.
     ``worker_module`` is what the method runs in a job's ``worker``, where it does.
-    ``version`` is raised whenever a change of our code changes what comes out, so that artifacts
-    of the old code are made anew. ``make`` blocks until the files are written and raises
-    RecipeError, ToolError, a ValueError of its inputs, or OSError.
+    ``make`` blocks until the files are written and raises RecipeError, ToolError, a ValueError of
+    its inputs, or OSError. An artifact is made anew when the code of its module, or of any that it
+    imports or starts, has changed (order.py).
     """
 
     tool: str | None
     environment: str | None
-    version: int
     make: Callable[[Job], Outcome]
     libraries: tuple[str, ...] = ()
     worker_module: str | None = None

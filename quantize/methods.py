@@ -13,34 +13,29 @@ from quantize.recipes.catalogue import Method
 _LIBRARIES = ("torch", "transformers")
 
 
-def _gptqmodel(version: int) -> MethodSpec:
-    return MethodSpec(
-        tool="gptqmodel",
-        environment="quantize",
-        version=version,
-        make=gptqmodel_checkpoint.make,
-        libraries=_LIBRARIES,
-        worker_module=gptqmodel_checkpoint.MODULE,
-    )
-
+_GPTQMODEL = MethodSpec(
+    tool="gptqmodel",
+    environment="quantize",
+    make=gptqmodel_checkpoint.make,
+    libraries=_LIBRARIES,
+    worker_module=gptqmodel_checkpoint.MODULE,
+)
 
 METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
     {
-        "copy": MethodSpec(tool=None, environment=None, version=1, make=bf16_copy.make),
-        "gptq": _gptqmodel(1),
-        "awq": _gptqmodel(4),
-        "rtn": _gptqmodel(1),
+        "copy": MethodSpec(tool=None, environment=None, make=bf16_copy.make),
+        "gptq": _GPTQMODEL,
+        "awq": _GPTQMODEL,
+        "rtn": _GPTQMODEL,
         "gguf": MethodSpec(
             tool="llama-cpp-python",
             environment="llamacpp",
-            version=1,
             make=gguf_export.make,
             libraries=_LIBRARIES,
         ),
         "modelopt": MethodSpec(
             tool="nvidia-modelopt",
             environment="quantize",
-            version=2,
             make=modelopt_checkpoint.make,
             libraries=_LIBRARIES,
             worker_module=modelopt_checkpoint.MODULE,

@@ -1,15 +1,21 @@
 """What is to be made: every recipe of an order, with all that decides its artifact."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantize.adoption import earlier_key
 from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
-from quantize.artifact_paths import artifact_directory, inputs_sha256
+from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256
 from quantize.jobs.tool_process import installed_version
 from quantize.methods import METHODS
 from quantize.recipes.catalogue import Recipe, with_sources
 from quantize.source.source_model import SourceModel
+from quantize.validity.code_hash import code_sha256
+from quantize.validity.made_from import key_of, parts_of, what_changed
+
+_CODE_DIGITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +36,20 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One recipe of an order, with everything that decides what comes out."""
+    """One recipe of an order, with everything that decides what comes out (``made_from``)."""
 
     recipe: Recipe
     directory: Path
     source: Path | None
     tool: str
     tool_version: str
-    inputs_sha256: str
+    made_from: Mapping[str, str]
+    earlier_key: str
+
+    @property
+    def inputs_sha256(self) -> str:
+        """The key: an artifact that has it is the one to be made."""
+        return key_of(self.made_from)
 
 
 def plan_items(order: Order) -> list[Item]:
@@ -46,31 +58,56 @@ def plan_items(order: Order) -> list[Item]:
     items: dict[str, Item] = {}
     versions = _Versions()
     for recipe in with_sources(list(order.recipe_names)):
-        spec = METHODS[recipe.method]
-        tool_version = (
-            versions.of(spec.environment, spec.tool)
-            if spec.tool and spec.environment
-            else str(spec.version)
-        )
         source = items[recipe.source] if recipe.source else None
-        items[recipe.name] = Item(
-            recipe=recipe,
-            directory=artifact_directory(order.artifacts, order.model, recipe.name),
-            source=source.directory if source else None,
-            tool=spec.tool or "assay",
-            tool_version=tool_version,
-            inputs_sha256=inputs_sha256(
-                order.model,
-                recipe,
-                method_version=spec.version,
-                tool=spec.tool or "assay",
-                tool_version=tool_version,
-                libraries={name: versions.of("quantize", name) for name in spec.libraries},
-                calibration_sha256=calibration,
-                source_sha256=source.inputs_sha256 if source else None,
-            ),
-        )
+        items[recipe.name] = _item(order, recipe, source, calibration, versions)
     return list(items.values())
+
+
+def _item(
+    order: Order, recipe: Recipe, source: Item | None, calibration: str, versions: "_Versions"
+) -> Item:
+    """One item; what its source is made from counts through the source's key.
+
+    The tokenizer, which decides the token ids together with the calibration's text and size,
+    belongs to the model.
+    """
+    spec = METHODS[recipe.method]
+    code = code_sha256(spec.make.__module__)
+    libraries = {name: versions.of("quantize", name) for name in spec.libraries}
+    tool = spec.tool or "assay"
+    tool_version = (
+        versions.of(spec.environment, spec.tool)
+        if spec.tool and spec.environment
+        else code[:_CODE_DIGITS]
+    )
+    made_from = parts_of(
+        model=order.model.sha256,
+        recipe=recipe.name,
+        method=recipe.method,
+        parameters=dict(recipe.parameters),
+        tool=f"{spec.tool} {tool_version}" if spec.tool else "our own code",
+        libraries=" ".join(f"{name} {version}" for name, version in libraries.items()),
+        calibration=calibration if recipe.calibrated else "none",
+        source=source.inputs_sha256 if source else "none",
+        code=code,
+    )
+    return Item(
+        recipe=recipe,
+        directory=artifact_directory(order.artifacts, order.model, recipe.name),
+        source=source.directory if source else None,
+        tool=tool,
+        tool_version=tool_version,
+        made_from=made_from,
+        earlier_key=earlier_key(
+            order.model,
+            recipe,
+            tool=tool,
+            tool_version=tool_version if spec.tool else None,
+            libraries=libraries,
+            calibration_sha256=calibration,
+            source_key=source.earlier_key if source else None,
+        ),
+    )
 
 
 class _Versions:
@@ -92,10 +129,22 @@ def reusable(item: Item) -> Manifest | None:
 
     Sizes are checked here; hashes are when it is served.
     """
+    manifest = _whole(item.directory)
+    valid = {item.inputs_sha256, item.earlier_key}
+    return manifest if manifest is not None and manifest.inputs_sha256 in valid else None
+
+
+def outdated_by(item: Item) -> str | None:
+    """What has changed since the artifact that is there was made; None where none is whole."""
+    manifest = _whole(item.directory)
+    return what_changed(manifest.made_from, item.made_from) if manifest is not None else None
+
+
+def _whole(artifact: Path) -> Manifest | None:
+    """The manifest of an artifact whose files all have the sizes it tells."""
     try:
-        manifest = read_manifest(item.directory)
-        sizes = [(item.directory / entry.path).stat().st_size for entry in manifest.files]
+        manifest = read_manifest(artifact)
+        sizes = [(artifact / entry.path).stat().st_size for entry in manifest.files]
     except (ArtifactError, OSError):
         return None
-    whole = sizes == [entry.size_bytes for entry in manifest.files]
-    return manifest if whole and manifest.inputs_sha256 == item.inputs_sha256 else None
+    return manifest if sizes == [entry.size_bytes for entry in manifest.files] else None

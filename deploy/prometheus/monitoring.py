@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from deploy.api_keys import CLIENT_VARIABLE, bearer
+from deploy.client_key import CLIENT_VARIABLE, bearer
 from deploy.service import DeployError
 from services.metrics.discovery import TARGETS_PATH
 

@@ -32,6 +32,7 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """The content of ``manifest.json``.
 
+    ``inputs_sha256`` is the key of ``made_from`` (quantize/validity), which schema 1 did not have.
     ``weight_bytes`` is the size of all weight tensors as stored, ``quantized_weight_bytes`` and
     ``quantized_parameters`` count only the layers the recipe quantizes (packed values and their
     scales and zero points); ``bits_per_weight`` = 8 * quantized_weight_bytes /
@@ -40,7 +41,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     model: str
     model_sha256: str
     recipe: str
@@ -50,6 +51,7 @@ class Manifest(BaseModel):
     tool_version: str
     calibration_sha256: str | None
     inputs_sha256: str
+    made_from: dict[str, str] = {}
     parameter_count: int
     quantized_parameters: int
     weight_bytes: int

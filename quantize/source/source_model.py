@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact.safetensors_header import INDEX_NAME, read_checkpoint, weight_files
 from quantize.artifact.stored_tensor import StoredTensor, WeightFileError
-from quantize.recipes.catalogue import Recipe
+from quantize.recipes.recipe import Recipe
 from quantize.root import ROOT
 from quantize.source.model_shape import ShapeError
 from quantize.source.source_tensors import SourceTensorError, check_tensors

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from deploy.api_keys import (
-    CLIENT_VARIABLE,
     ApiKeyError,
-    client_headers,
     forget_keys,
     provide_client_key,
     read_keys,
     require_keys,
 )
+from deploy.client_key import CLIENT_VARIABLE, client_headers
 from deploy.plan import Serving
 
 KEY, SECOND = "first-key-0123456789", "second-key-0123456789"

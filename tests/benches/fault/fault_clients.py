@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from deploy.api_keys import bearer
+from deploy.client_key import bearer
 from loadtest.job import KEY_VARIABLE
 from loadtest.sse import SseParser
 from tests.benches.fault.outcomes import Ending, Outcome, stream_ending, whole_ending

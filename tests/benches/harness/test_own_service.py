@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.api_keys import client_headers, require_keys
+from deploy.api_keys import require_keys
+from deploy.client_key import client_headers
 from tests.benches.harness import own_service
 from tests.benches.harness.own_service import own_plan
 
