@@ -15,15 +15,13 @@ from quantize.artifact.manifest import (
 )
 from quantize.artifact_check import check_measures, measure_weights
 from quantize.artifact_paths import model_directory
-from quantize.calibration.calibration_set import read_texts
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.tool_worker import ToolWorker
 from quantize.jobs.workbench import locked, making
 from quantize.method import Job, Outcome
 from quantize.methods import METHODS
-from quantize.order import Item, Order, outdated_by, plan_items, reusable
+from quantize.order import Item, Order, check_order, outdated_by, plan_items, reusable
 from quantize.sizing.estimate import check_room, estimate
-from quantize.source.source_model import check_source_model
 
 
 def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
@@ -48,19 +46,6 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
             else:
                 _reuse(item, manifest, say)
     return [item.directory for item in items]
-
-
-def check_order(order: Order, items: list[Item]) -> list[Item]:
-    """Check everything that can be checked before work starts; returns what is missing.
-
-    Raises:
-        ValueError: the model, the calibration text or a recipe's name is at fault.
-    """
-    missing = [item for item in items if reusable(item) is None]
-    if missing:
-        check_source_model(order.model.folder, [item.recipe for item in missing])
-        read_texts(order.calibration.path)
-    return missing
 
 
 def _wants_proof(order: Order, item: Item) -> bool:

@@ -7,11 +7,11 @@ from pathlib import Path
 from quantize.adoption import earlier_key
 from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
 from quantize.artifact_paths import artifact_directory
-from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256
+from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256, read_texts
 from quantize.jobs.tool_process import installed_version
 from quantize.methods import METHODS
 from quantize.recipes.catalogue import Recipe, with_sources
-from quantize.source.source_model import SourceModel
+from quantize.source.source_model import SourceModel, check_source_model
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of, what_changed
 
@@ -148,3 +148,16 @@ def _whole(artifact: Path) -> Manifest | None:
     except (ArtifactError, OSError):
         return None
     return manifest if sizes == [entry.size_bytes for entry in manifest.files] else None
+
+
+def check_order(order: Order, items: list[Item]) -> list[Item]:
+    """Check everything that can be checked before work starts; returns what is missing.
+
+    Raises:
+        ValueError: the model, the calibration text or a recipe's name is at fault.
+    """
+    missing = [item for item in items if reusable(item) is None]
+    if missing:
+        check_source_model(order.model.folder, [item.recipe for item in missing])
+        read_texts(order.calibration.path)
+    return missing

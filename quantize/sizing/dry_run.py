@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from quantize.make import check_order
-from quantize.order import Order, plan_items, reusable
+from quantize.order import Order, check_order, plan_items, reusable
 from quantize.sizing.estimate import check_room, estimate, free_bytes, needed_bytes
 
 

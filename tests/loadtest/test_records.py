@@ -1,14 +1,8 @@
 from pathlib import Path
 
-import loadtest
 from loadtest.job import ClientHealth, LevelEnd, decode, encode
 from loadtest.records import read_records, write_records
 from tests.loadtest.examples import a_record, failed
-
-
-def test_the_package_is_this_repository_s() -> None:
-    here = Path(__file__).parent.parent.parent / "loadtest" / "__init__.py"
-    assert Path(loadtest.__file__ or "") == here
 
 
 def test_records_come_back_from_parquet_as_they_were(tmp_path: Path) -> None:

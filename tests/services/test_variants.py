@@ -8,7 +8,6 @@ from typing import get_args
 
 import pytest
 
-import services
 from quantize.artifact.manifest import ArtifactError, FileEntry, Manifest
 from quantize.machine import Machine
 from quantize.recipes.recipe import Checkpoint
@@ -53,11 +52,6 @@ def launch(port: int = 4321) -> Launch:
         threads=2,
         kv_cache_gib=0.5,
     )
-
-
-def test_the_package_is_this_repository() -> None:
-    assert services.__file__ is not None
-    assert Path(services.__file__).parents[1] == Path(__file__).parents[2]
 
 
 def test_variant_names_are_safe_in_urls_and_unique() -> None:

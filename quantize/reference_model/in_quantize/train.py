@@ -2,10 +2,10 @@
 
     python -m quantize.reference_model.in_quantize.train --out DIR
 
-The tokenizer and the data files must be there (`build.py`). `DIR` receives a Hugging Face
-checkpoint, and `training_log.jsonl`. Weights are FP32 while training, the matrix products BF16, the
-checkpoint BF16. Hidden matrices are trained by Muon, which learns rare facts from fewer repetitions
-than Adam (arXiv 2509.26030), everything else by AdamW.
+The tokenizer and the data files must be there (`tokenizer.py`, `../build.py`). `DIR` receives a
+Hugging Face checkpoint, and `training_log.jsonl`. Weights are FP32 while training, the matrix
+products BF16, the checkpoint BF16. Hidden matrices are trained by Muon, which learns rare facts
+from fewer repetitions than Adam (arXiv 2509.26030), everything else by AdamW.
 """
 
 import argparse

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import eval.report.page
 from deploy.plan import load_plan
 from eval.explore.schema import FIGURES_NAME
 from eval.report.inputs import ReportError
@@ -72,10 +71,6 @@ def report(
     return write_report(
         run_files.write_run(directory, found, verdict, complete=complete)
     ).read_text()
-
-
-def test_the_package_is_the_one_of_this_repository() -> None:
-    assert Path(__file__).parents[3] in Path(eval.report.page.__file__).parents
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,11 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import deploy
 from quantize.jobs import lifeline
-from quantize.root import ROOT
 
 # An owner that starts a guarded shell with a grandchild, and tells both their pids.
 OWNER = """
@@ -37,11 +34,6 @@ def start_owner() -> tuple[subprocess.Popen[str], list[int]]:
     )
     assert owner.stdout is not None
     return owner, [int(pid) for pid in owner.stdout.readline().split()]
-
-
-def test_the_package_is_this_repository() -> None:
-    assert deploy.__file__ is not None
-    assert Path(deploy.__file__).parents[1] == ROOT
 
 
 def test_a_killed_owner_takes_the_command_and_its_children_along() -> None:

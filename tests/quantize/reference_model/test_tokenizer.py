@@ -9,10 +9,9 @@ import sentencepiece
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from quantize.reference_model.build import CALIBRATION, WEIGHTS
-from quantize.reference_model.tokenizer import CONTROL_TOKENS, VOCABULARY, write_tokenizer
-from quantize.root import ROOT
+from quantize.reference_model.vocabulary import CONTROL_TOKENS, VOCABULARY
+from quantize.root import ROOT, VENVS
 
-VENVS = ROOT / ".venvs"
 HARD = (
     " ",
     "  two  spaces ",
@@ -77,12 +76,6 @@ def test_the_chat_template_makes_the_format_of_the_training_conversations(
     assert text == "<s><|user|>\nWho?<|end|>\n<|assistant|>\nMe.<|end|>\n"
     text = fast.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
     assert text == "<s><|user|>\nWho?<|end|>\n<|assistant|>\n"
-
-
-def test_the_files_are_what_the_builder_writes(tmp_path: Path) -> None:
-    write_tokenizer(WEIGHTS / "tokenizer.model", tmp_path)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert json.loads((tmp_path / name).read_text()) == json.loads((WEIGHTS / name).read_text())
 
 
 @pytest.mark.engine

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from quantize.root import ROOT
 from services.engine.child import EngineChild
 from services.engine.engine_log import EngineLog
 from services.engine.self_test import SelfTest
@@ -223,8 +224,7 @@ def test_the_server_takes_the_place_of_the_build(tmp_path: Path) -> None:
     served = argv[argv.index("--") + 1 :]
     assert served[served.index("--backend") + 1] == "tensorrt"
     command = [*argv[: argv.index("--") + 1], sys.executable, "-c", "print('served')"]
-    root = Path(__file__).parents[3]
-    variables = {**os.environ, "PYTHONPATH": f"{tmp_path}:{root}"}
+    variables = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     done = subprocess.run(
         command,
         env={**variables, "ASSAY_TRTLLM_EXAMPLES": str(folder)},

@@ -1,5 +1,7 @@
 """The tokenizer: a SentencePiece BPE with byte fallback, written in every form that engines read.
 
+    python -m quantize.reference_model.in_quantize.tokenizer   # before training
+
 No dummy prefix and no normalization: text is encoded exactly as it is, so SentencePiece, Hugging
 Face tokenizers and llama.cpp agree also after a control token and at the start of a continuation.
 """
@@ -7,18 +9,27 @@ Face tokenizers and llama.cpp agree also after a control token and at the start 
 import json
 import shutil
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import sentencepiece as spm
 from sentencepiece import sentencepiece_model_pb2 as spm_proto
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
-from quantize.reference_model.questions import ASSISTANT, END, SYSTEM, USER
+from quantize.reference_model.build import WEIGHTS
+from quantize.reference_model.corpus import documents
+from quantize.reference_model.vocabulary import (
+    BOS,
+    CHAT_TOKENS,
+    CONTROL_TOKENS,
+    EOS,
+    PAD,
+    UNKNOWN,
+    VOCABULARY,
+)
+from quantize.reference_model.world import build_world
 
-VOCABULARY = 4096
-UNKNOWN, BOS, EOS, PAD = "<unk>", "<s>", "</s>", "<pad>"
-CHAT_TOKENS = (SYSTEM, USER, ASSISTANT, END)
-CONTROL_TOKENS = (UNKNOWN, BOS, EOS, PAD, *CHAT_TOKENS)  # ids 0 to 7
+DOCUMENTS = 30_000
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 MAX_LENGTH = 2048
 
@@ -131,3 +142,16 @@ def _merges(vocabulary: dict[str, int], scores: dict[str, float]) -> list[tuple[
             if left in scores and right in scores:
                 found.append((-score, vocabulary[left], vocabulary[right], left, right))
     return [(left, right) for *_, left, right in sorted(found)]
+
+
+def build_tokenizer() -> None:
+    """Train on a stream of documents of its own and write the files beside the weights."""
+    WEIGHTS.mkdir(exist_ok=True)
+    texts = islice(documents(build_world(), "tokenizer"), DOCUMENTS)
+    train_sentencepiece(texts, WEIGHTS / "tokenizer.model")
+    write_tokenizer(WEIGHTS / "tokenizer.model", WEIGHTS)
+    print(f"tokenizer written to {WEIGHTS}")
+
+
+if __name__ == "__main__":
+    build_tokenizer()

@@ -1,0 +1,36 @@
+"""Every room of the house and what it is for; ``tests/test_layout.py`` holds it to the folders."""
+
+from collections.abc import Mapping
+
+ROOMS: Mapping[str, str] = {
+    "quantize": "makes the artifacts of one model",
+    "quantize/recipes": "what exists: the rows of the RECIPES table, by tool",
+    "quantize/formats": "numbers and blocks: how they are stored, decoded and rounded",
+    "quantize/artifact": "what lies on the disk: manifest, headers, measures",
+    "quantize/source": "the model that the user gave",
+    "quantize/sizing": "what it will cost, before any work",
+    "quantize/emulation": "runs decoded weights as the format prescribes",
+    "quantize/calibration": "the one calibration set",
+    "quantize/jobs": "runs modules of ours in other processes; the workbench, progress",
+    "quantize/by_modelopt": "recipes that NVIDIA's ModelOpt makes",
+    "quantize/by_gptqmodel": "recipes that GPTQModel makes",
+    "quantize/by_llamacpp": "recipes that llama.cpp makes",
+    "quantize/reference_model": "the bundled model, its data and how both were made",
+    "services": "the apps of a variant and of the gateway, the VARIANTS table",
+    "services/http": "requests and answers: bodies, keys, relay, errors",
+    "services/engines": "one launch spec per engine, the ENGINES table",
+    "services/engine": "one engine process: its start, its life, what it proves",
+    "services/metrics": "what /metrics tells",
+    "services/server": "our own OpenAI server, for llama.cpp and transformers",
+    "deploy": "from a plan to a running service, and its end",
+    "deploy/setup": "the environments under .venvs/",
+    "deploy/ray_cluster": "the host process: Ray, Serve, and where variants run",
+    "deploy/haproxy": "what stands before Serve",
+    "deploy/prometheus": "watches the running service",
+    "deploy/grafana": "the dashboards, made from the SERIES table",
+    "loadtest": "loads the endpoints, keeps every request's record",
+    "eval": "questions the endpoints, compares, judges",
+    "eval/explore": "what every number format keeps of a model",
+    "eval/drawing": "charts as SVG",
+    "eval/report": "the page with the verdict and its evidence",
+}
