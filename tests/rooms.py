@@ -11,6 +11,7 @@ ROOMS: Mapping[str, str] = {
     "quantize/sizing": "what it will cost, before any work",
     "quantize/emulation": "runs decoded weights as the format prescribes",
     "quantize/calibration": "the one calibration set",
+    "quantize/validity": "whether what was made is still valid: one key, one hash of the code",
     "quantize/jobs": "runs modules of ours in other processes; the workbench, progress",
     "quantize/by_modelopt": "recipes that NVIDIA's ModelOpt makes",
     "quantize/by_gptqmodel": "recipes that GPTQModel makes",
