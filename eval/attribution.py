@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from eval.measured import Measured
-from eval.paired import difference, estimate
+from eval.paired import difference
 from eval.samples import pair
-from eval.schema import Estimate
+from loadtest.intervals import Estimate
 from loadtest.summary import throughput_ratio
 from services.variants import find_variant
 
@@ -63,8 +63,7 @@ def _against(
     for task, samples in mine.samples.items():
         pairs = pair(samples, other.samples.get(task, ()))
         if pairs:
-            change = difference(pairs, confidence)
-            found[task] = estimate(change.value, change.interval)
+            found[task] = difference(pairs, confidence).change
     sides = (mine, other)
     if all(
         side.load is not None and not side.load.saturated and concurrency in side.records

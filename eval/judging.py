@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from deploy.plan_sections import Objectives
 from eval import verdict_words as words
-from eval.schema import ComparisonFile, Estimate, LoadComparison, VariantComparison
+from eval.schema import ComparisonFile, LoadComparison, VariantComparison
+from loadtest.intervals import Estimate
 
 # The share of requests that must meet every latency objective.
 SLO_SHARE = 0.95

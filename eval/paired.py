@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy.plan_sections import Objectives
+from eval.margins import decide_non_inferiority
 from eval.samples import Sample, pair
-from eval.schema import Estimate, Flips, TaskComparison, TaskScore
-from eval.stats import (
-    Interval,
+from eval.schema import Flips, TaskComparison, TaskScore
+from loadtest.intervals import Estimate
+from loadtest.stats import (
     bootstrap_ratio,
-    decide_non_inferiority,
     mcnemar_exact,
     paired_proportion_interval,
     wilson_interval,
@@ -25,16 +25,8 @@ Pairs = Sequence[tuple[Sample, Sample]]
 class Difference:
     """Variant minus baseline, with its interval where the items allow one, and the flips."""
 
-    value: float
-    interval: Interval | None
+    change: Estimate
     flips: Flips | None
-
-
-def estimate(value: float, interval: Interval | None) -> Estimate:
-    """A value with its bounds, or without where no interval could be given."""
-    if interval is None:
-        return Estimate(value=value, low=None, high=None)
-    return Estimate(value=value, low=interval.low, high=interval.high)
 
 
 def is_accuracy(samples: Sequence[Sample]) -> bool:
@@ -46,13 +38,12 @@ def score_estimate(samples: Sequence[Sample], confidence: float) -> Estimate:
     """A task's score: share answered right (Wilson), or nats per token (bootstrap of documents)."""
     if not is_accuracy(samples):
         nll, tokens = _nll(samples), [float(sample.tokens or 0) for sample in samples]
-        return estimate(sum(nll) / sum(tokens), bootstrap_ratio(nll, tokens, confidence))
-    scores = [sample.score or 0.0 for sample in samples]
+        return bootstrap_ratio(nll, tokens, confidence)
     if all(sample.correct is not None for sample in samples):
-        interval = wilson_interval(sum(scores), len(scores), confidence)
-        return estimate(interval.value, interval)
-    ones = [1.0] * len(scores)
-    return estimate(sum(scores) / len(scores), bootstrap_ratio(scores, ones, confidence))
+        right = sum(bool(sample.correct) for sample in samples)
+        return wilson_interval(right, len(samples), confidence)
+    scores = [sample.score or 0.0 for sample in samples]
+    return bootstrap_ratio(scores, [1.0] * len(scores), confidence)
 
 
 def _nll(samples: Sequence[Sample]) -> list[float]:
@@ -77,16 +68,11 @@ def difference(pairs: Pairs, confidence: float) -> Difference:
     if is_accuracy(mine) and all(s.correct is not None for s in (*mine, *theirs)):
         to_wrong = sum(bool(b.correct) and not v.correct for v, b in pairs)
         to_right = sum(bool(v.correct) and not b.correct for v, b in pairs)
-        interval = paired_proportion_interval(to_wrong, to_right, len(pairs), confidence)
+        change = paired_proportion_interval(to_wrong, to_right, len(pairs), confidence)
         p_value = mcnemar_exact(to_wrong, to_right)
         flips = Flips(to_wrong=to_wrong, to_right=to_right, p_value=p_value)
-        return Difference(value=interval.value, interval=interval, flips=flips)
-    changes, weights = _changes(pairs)
-    return Difference(
-        value=sum(changes) / sum(weights),
-        interval=bootstrap_ratio(changes, weights, confidence),
-        flips=None,
-    )
+        return Difference(change=change, flips=flips)
+    return Difference(change=bootstrap_ratio(*_changes(pairs), confidence), flips=None)
 
 
 def noise_floor(
@@ -110,18 +96,16 @@ def noise_floor(
 
 def _is_significant(found: Difference, noise: float, confidence: float) -> bool:
     """Whether a change is neither chance (at the confidence) nor as small as the noise floor."""
-    if abs(found.value) <= noise:
+    if abs(found.change.value) <= noise:
         return False
     if found.flips is not None:
         return found.flips.p_value < 1 - confidence
-    return found.interval is not None and not found.interval.low <= 0 <= found.interval.high
+    return found.change.bounds is not None and not found.change.covers(0)
 
 
-def as_loss(interval: Interval, metric: str) -> Interval:
+def as_loss(difference: Estimate, metric: str) -> Estimate:
     """A difference as a loss: positive is bad, whichever way the metric points."""
-    if metric != "accuracy":
-        return interval
-    return Interval(value=-interval.value, low=-interval.high, high=-interval.low)
+    return -difference if metric == "accuracy" else difference
 
 
 def compare_task(
@@ -141,23 +125,21 @@ def compare_task(
     if baseline is not None and not pairs:
         raise ValueError(f"{samples[0].task}: the variant and the baseline share no item")
     found = difference(pairs, objectives.confidence) if pairs else None
-    interval = found.interval if found is not None else None
-    loss = as_loss(interval, score.metric) if interval is not None else None
-    if found is None:
-        verdict = "equal_or_better"
-    elif loss is None:
-        verdict = "undecided"
-    else:
-        verdict = decide_non_inferiority(loss, margin, noise_floor=noise or 0.0)
     return TaskComparison(
         metric=score.metric,
         items=len(pairs) or len(samples),
         score=score_estimate(samples, objectives.confidence),
-        difference=None if found is None else estimate(found.value, found.interval),
+        difference=None if found is None else found.change,
         noise_floor=noise,
         flips=None if found is None else found.flips,
         margin=margin,
-        verdict=verdict,
+        verdict=(
+            "equal_or_better"
+            if found is None
+            else decide_non_inferiority(
+                as_loss(found.change, score.metric), margin, noise_floor=noise or 0.0
+            )
+        ),
         significant=(
             found is not None and _is_significant(found, noise or 0.0, objectives.confidence)
         ),

@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-# The stages share this one word for a figure and its interval.
-from loadtest.load_file import Estimate as Estimate
+from loadtest.intervals import Estimate
 
 
 class _File(BaseModel):

@@ -12,7 +12,8 @@ from deploy.plan_sections import Objectives
 from eval import verdict_evidence as evidence
 from eval import verdict_words as words
 from eval.judging import Candidate, failure_words, judge, size_key
-from eval.schema import ComparisonFile, Estimate, Ranked, VerdictFile
+from eval.schema import ComparisonFile, Ranked, VerdictFile
+from loadtest.intervals import Estimate
 
 
 def are_equal(one: Estimate, other: Estimate) -> bool:

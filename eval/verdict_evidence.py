@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.schema import Estimate, LoadComparison, TaskComparison, VariantComparison
-from eval.stats import Interval
+from eval.schema import LoadComparison, TaskComparison, VariantComparison
 from eval.verdict_words import (
     View,
     amount,
@@ -13,6 +12,7 @@ from eval.verdict_words import (
     slo_words,
     times,
 )
+from loadtest.intervals import Estimate
 
 MIB = 1 << 20
 
@@ -28,8 +28,7 @@ def _speed_reason(view: View, variant: VariantComparison, level: LoadComparison)
     if view.baseline.saturated_client:
         return f"{own}; the baseline's own speed is void, so there is no ratio."
     ratio = level.output_tok_per_s_ratio
-    known = ratio.low is not None and ratio.high is not None
-    interval = f" ({ratio.low:.2f} to {ratio.high:.2f})" if known else ""
+    interval = f" ({_between(ratio)})" if ratio.bounds else ""
     return (
         f"{own}, {view.comparison.baseline} {base.output_tok_per_s.value:,.0f}: "
         f"{times(ratio.value)}{interval}."
@@ -41,7 +40,7 @@ def _task_reason(task: str, result: TaskComparison) -> str | None:
     if loss is None:
         return None
     word = "loss" if loss.value > 0 else "gain"
-    turned = loss if loss.value > 0 else Interval(value=-loss.value, low=-loss.high, high=-loss.low)
+    turned = loss if loss.value > 0 else -loss
     return (
         f"{task}: {word} of {amount(result.metric, turned.value)} "
         f"({interval_words(result.metric, turned)}) over {result.items:,} items, "
@@ -58,9 +57,13 @@ def _size_reason(view: View, variant: VariantComparison) -> str:
 
 
 def _share(ratio: Estimate) -> str:
-    if ratio.low is None or ratio.high is None:
+    if ratio.bounds is None:
         return f"about {times(ratio.value)}"
-    return f"{times(ratio.value)} ({ratio.low:.2f} to {ratio.high:.2f})"
+    return f"{times(ratio.value)} ({_between(ratio)})"
+
+
+def _between(ratio: Estimate) -> str:
+    return " to ".join(f"{bound:.2f}" for bound in ratio.bounds or ())
 
 
 def reasons(

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy.plan_sections import Objectives, Slo
+from eval.margins import items_needed
 from eval.paired import as_loss
-from eval.schema import ComparisonFile, Estimate, LoadComparison, TaskComparison, VariantComparison
-from eval.stats import Interval, items_needed
+from eval.schema import ComparisonFile, LoadComparison, TaskComparison, VariantComparison
+from loadtest.intervals import Estimate
 from services.engines.table import ENGINES
 
 
@@ -41,18 +42,18 @@ def margin_words(result: TaskComparison) -> str:
     return f"{scaled:g}{'-point' if result.metric == 'accuracy' else '-nat'} margin"
 
 
-def loss_of(result: TaskComparison) -> Interval | None:
+def loss_of(result: TaskComparison) -> Estimate | None:
     """A task's difference as a loss with its interval; None where it has no interval."""
     found = result.difference
-    if found is None or found.low is None or found.high is None:
+    if found is None or found.bounds is None:
         return None
-    return as_loss(Interval(value=found.value, low=found.low, high=found.high), result.metric)
+    return as_loss(found, result.metric)
 
 
-def interval_words(metric: str, loss: Interval) -> str:
+def interval_words(metric: str, loss: Estimate) -> str:
     """The bounds of a loss in its unit."""
     scale, digits = (100, 1) if metric == "accuracy" else (1, 3)
-    return f"{scale * loss.low:.{digits}f} to {scale * loss.high:.{digits}f}"
+    return " to ".join(f"{scale * bound:.{digits}f}" for bound in loss.bounds or ())
 
 
 def worse_task(task: str, result: TaskComparison, baseline: str) -> str:
@@ -106,14 +107,11 @@ def missed_slo(level: LoadComparison, slo: Slo, share: float) -> str:
 def unproven_slo(level: LoadComparison, slo: Slo, share: float) -> str:
     """Why the load neither passes nor disqualifies a variant."""
     found = level.goodput_share
-    bounds = (
-        "too few to tell how sure that is"
-        if found.low is None or found.high is None
-        else f"{100 * found.low:.0f} to {100 * found.high:.0f}"
-    )
+    bounds = " to ".join(f"{100 * bound:.0f}" for bound in found.bounds or ())
+    sure = bounds or "too few to tell how sure that is"
     did = f"meet {slo_words(slo)}" if slo_words(slo) else "succeed"
     return (
-        f"speed: {100 * found.value:.0f} % ({bounds}) of {level.requests:,} requests at "
+        f"speed: {100 * found.value:.0f} % ({sure}) of {level.requests:,} requests at "
         f"{level.concurrency} streams {did}, {100 * share:.0f} % must: not proven; a longer "
         "load.duration_s would tell"
     )
@@ -121,9 +119,9 @@ def unproven_slo(level: LoadComparison, slo: Slo, share: float) -> str:
 
 def ratio_words(ratio: Estimate) -> str:
     """A speed ratio; one whose interval holds 1 is called the same."""
-    if ratio.low is None or ratio.high is None:
+    if ratio.bounds is None:
         return f"about {times(ratio.value)} (too few requests for an interval) the throughput of"
-    if ratio.low <= 1 <= ratio.high:
+    if ratio.covers(1):
         return "the same throughput as"
     return f"{times(ratio.value)} the throughput of"
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from deploy.plan_sections import Load
+from loadtest.intervals import Estimate
 from loadtest.job import ClientHealth, LevelEnd
 
 LOAD_NAME = "load.json"
@@ -13,14 +14,6 @@ REQUESTS_NAME = "requests.parquet"
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(_File):
-    """A value with its confidence interval; None bounds where none can be given."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 class Endpoint(_File):

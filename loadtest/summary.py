@@ -26,18 +26,20 @@ from typing import Literal
 import numpy as np
 
 from deploy.plan_sections import Slo
-from loadtest.bootstrap import (
+from loadtest.intervals import Estimate
+from loadtest.job import LEAST_FOR_MEDIAN
+from loadtest.records import RequestRecord
+from loadtest.stats import (
+    CONFIDENCE,
     Counts,
     Floats,
-    blocks_of,
     draw_blocks,
     draw_rounds,
     estimate,
-    wilson,
+    wilson_interval,
 )
-from loadtest.job import LEAST_FOR_MEDIAN
-from loadtest.load_file import Estimate
-from loadtest.records import RequestRecord
+
+Block = list[RequestRecord]
 
 Metric = Literal["ttft_s", "tpot_s", "e2e_s"]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -84,6 +86,27 @@ def counted(records: Sequence[RequestRecord]) -> list[RequestRecord]:
     return kept
 
 
+def blocks_of(records: Sequence[RequestRecord]) -> list[Block]:
+    """Cut the records of one concurrency into blocks, none across two rounds."""
+    blocks: list[Block] = []
+    for number in sorted({record.round for record in records}):
+        mine = sorted((r for r in records if r.round == number), key=lambda r: r.send_s)
+        size = mine[0].concurrency
+        blocks += [mine[start : start + size] for start in range(0, len(mine), size)]
+    return blocks
+
+
+def _rounds_of(blocks: Sequence[Block]) -> Counts:
+    """The round in which each block lies."""
+    return np.array([block[0].round for block in blocks])
+
+
+def _draw(blocks: Sequence[Block], seed: int) -> Counts:
+    """How often each block is drawn per resample: rounds first, then blocks within them."""
+    rng, rounds = np.random.default_rng(seed), _rounds_of(blocks)
+    return draw_blocks(rounds, draw_rounds(len(np.unique(rounds)), rng), rng)
+
+
 def percentiles(
     records: Sequence[RequestRecord], metric: Metric, *, seed: int = 0
 ) -> dict[str, Estimate]:
@@ -97,8 +120,7 @@ def percentiles(
     order = np.argsort(values)
     member = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[order]
     sorted_values, wanted = values[order], np.array(list(shares.values()))
-    rng = np.random.default_rng(seed)
-    counts = draw_blocks(blocks, draw_rounds(len({r.round for r in good}), rng), rng)
+    counts = _draw(blocks, seed)
     once = np.ones(len(good), dtype=np.int64)
     resampled = np.array([_nearest_rank(sorted_values, row[member], wanted) for row in counts])
     measured = _nearest_rank(sorted_values, once, wanted)
@@ -145,14 +167,11 @@ def _share(kept: Sequence[RequestRecord], slo: Slo, seed: int) -> Estimate:
     blocks = blocks_of(kept)
     met = np.array([sum(meets(r, slo) for r in block) for block in blocks])
     sizes = np.array([len(block) for block in blocks])
-    rng = np.random.default_rng(seed)
-    counts = draw_blocks(blocks, draw_rounds(len({r.round for r in kept}), rng), rng)
-    share = float(met.sum() / sizes.sum())
-    low, high = wilson(int(met.sum()), len(kept))
-    resampled = estimate(share, (counts @ met) / (counts @ sizes), len(blocks))
-    if resampled.low is not None and resampled.high is not None:
-        low, high = min(low, resampled.low), max(high, resampled.high)
-    return Estimate(value=share, low=low, high=high)
+    counts = _draw(blocks, seed)
+    wilson = wilson_interval(int(met.sum()), len(kept), CONFIDENCE)
+    resampled = estimate(wilson.value, (counts @ met) / (counts @ sizes), len(blocks))
+    ends = [*(wilson.bounds or ()), *(resampled.bounds or ())]
+    return Estimate(value=wilson.value, low=min(ends), high=max(ends))
 
 
 def meets(record: RequestRecord, slo: Slo) -> bool:
@@ -209,7 +228,7 @@ def _resampled_rate(
     blocks = blocks_of(kept)
     gained = np.array([sum(worth(r) for r in block) for block in blocks])
     cycles = np.array([sum(r.cycle_s for r in block) for block in blocks])
-    counts = draw_blocks(blocks, drawn, rng)
+    counts = draw_blocks(_rounds_of(blocks), drawn, rng)
     users = kept[0].concurrency
     return (
         float(users * gained.sum() / cycles.sum()),

@@ -5,7 +5,8 @@ from eval.report import formats
 from eval.report.inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
 from eval.report.tiles import TONE_OF
-from eval.schema import Estimate, Ranked, TaskComparison, VariantComparison
+from eval.schema import Ranked, TaskComparison, VariantComparison
+from loadtest.intervals import Estimate
 
 _WORDS = {"equal_or_better": "within the margin", "worse": "worse", "undecided": "undecided"}
 

@@ -6,7 +6,8 @@ from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
-from eval.schema import Estimate, TaskComparison
+from eval.schema import TaskComparison
+from loadtest.intervals import Estimate
 
 
 def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:

@@ -9,7 +9,8 @@ from eval.drawing.glyphs import Mark, glyph
 from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.report.formats import difference, difference_unit, trimmed
 from eval.report.scatter import clip_floor
-from eval.schema import Estimate, TaskComparison
+from eval.schema import TaskComparison
+from loadtest.intervals import Estimate
 
 WIDTH = 450.0
 ROW = 23.0

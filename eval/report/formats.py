@@ -8,7 +8,7 @@ from collections.abc import Callable
 from eval.drawing.numbers import minus as minus
 from eval.drawing.numbers import significant as significant
 from eval.drawing.numbers import trimmed as trimmed
-from eval.schema import Estimate
+from loadtest.intervals import Estimate
 
 NOT_MEASURED = "not measured"
 _BINARY = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))

@@ -9,7 +9,7 @@ from eval.drawing.glyphs import Mark, glyph
 from eval.drawing.labels import spread
 from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.report.formats import trimmed
-from eval.schema import Estimate
+from loadtest.intervals import Estimate
 
 WIDTH = 450.0
 LEFT, TOP = 52.0, 24.0

@@ -18,7 +18,7 @@ from eval.report.inputs import Run, read_run
 from eval.report.marks import assign_marks
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
-from loadtest.bootstrap import CONFIDENCE
+from loadtest.stats import CONFIDENCE
 
 _HERE = Path(__file__).parent
 REPORT_NAME = "report.html"

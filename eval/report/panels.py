@@ -12,7 +12,8 @@ from eval.report.forest import Row, forest
 from eval.report.inputs import Run
 from eval.report.lines import Axis, Series, lines
 from eval.report.scatter import Point, scatter
-from eval.schema import Estimate, LoadComparison, VariantComparison
+from eval.schema import LoadComparison, VariantComparison
+from loadtest.intervals import Estimate
 
 # With more variants than this, only the best and the baseline are named in the line charts.
 _MOST_LINES = 12

@@ -10,7 +10,7 @@ from eval.drawing.glyphs import Mark, glyph
 from eval.drawing.labels import Anchor, Box, place
 from eval.drawing.svg import Scale, drawing, line, padded, tag, text, text_width
 from eval.report.formats import difference, difference_unit, significant, trimmed
-from eval.schema import Estimate
+from loadtest.intervals import Estimate
 
 WIDTH, HEIGHT = 450.0, 340.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 438.0, 22.0, 296.0

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from eval.drawing.glyphs import Mark, icon
 from eval.report import formats
-from eval.schema import Estimate
+from loadtest.intervals import Estimate
 
 _SYMBOL = {"good": "✓", "bad": "✗", "unsure": "?", "": ""}
 

@@ -8,7 +8,8 @@ from eval.drawing.svg import Scale, drawing, line, tag
 from eval.judging import SLO_SHARE
 from eval.report import formats
 from eval.report.inputs import Run
-from eval.schema import Estimate, LoadComparison, TaskComparison, VariantComparison
+from eval.schema import LoadComparison, TaskComparison, VariantComparison
+from loadtest.intervals import Estimate
 
 WIDTH = 220.0
 HEIGHT = 30.0

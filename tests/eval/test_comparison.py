@@ -85,9 +85,8 @@ def test_a_rise_of_the_likelihood_loss_is_held_against_its_own_margin(
 def test_a_shared_difficulty_of_the_documents_cancels_in_the_pair() -> None:
     base = np.random.default_rng(4).normal(230, 60, 40)
     pairs = pair(documents("t", list(base + 1)), documents("t", list(base)))
-    interval = difference(pairs, 0.95).interval
-    assert interval is not None
-    assert interval.high - interval.low == pytest.approx(0, abs=1e-9)
+    low, high = difference(pairs, 0.95).change.bounds or (0, 1)
+    assert high - low == pytest.approx(0, abs=1e-9)
 
 
 def test_answers_that_flip_both_ways_are_noise_though_the_means_agree() -> None:

@@ -3,10 +3,11 @@ from typing import Any
 import pytest
 
 from deploy.plan_sections import Objectives, Slo
-from eval.schema import ComparisonFile, Estimate, VariantComparison, VerdictFile
+from eval.schema import ComparisonFile, VariantComparison, VerdictFile
 from eval.terminal import render_terminal
 from eval.verdict import are_equal, decide
 from eval.verdict_words import ratio_words
+from loadtest.intervals import Estimate
 from tests.eval.report.builders import CPU_DEMO, comparison, share
 
 OBJECTIVES = Objectives(slo=Slo(ttft_s=1.0, tpot_s=0.05), accuracy_margin=0.03)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eval.paired import difference
 from eval.samples import Sample, pair
-from eval.stats import Interval
+from loadtest.intervals import Estimate
 
 CONFIDENCE = 0.95
 
@@ -58,7 +58,7 @@ class Finding:
     """
 
     step: Step
-    interval: Interval
+    interval: Estimate
     met: bool
     shown: bool
 
@@ -76,9 +76,9 @@ def climb(samples: Mapping[str, Sequence[Sample]]) -> list[Finding]:
         if step.better not in samples or step.worse not in samples:
             continue
         pairs = pair(samples[step.better], samples[step.worse])
-        found = difference(pairs, CONFIDENCE).interval
-        assert found is not None, "the task has too few documents for an interval"
+        found = difference(pairs, CONFIDENCE).change
+        assert found.bounds is not None, "the task has too few documents for an interval"
         findings.append(
-            Finding(step=step, interval=found, met=found.low <= 0, shown=found.high < 0)
+            Finding(step=step, interval=found, met=found.bounds[0] <= 0, shown=found.bounds[1] < 0)
         )
     return findings

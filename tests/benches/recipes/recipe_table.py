@@ -44,9 +44,10 @@ def print_findings(findings: Iterable[Finding]) -> None:
     for finding in findings:
         step, interval = finding.step, finding.interval
         word = "shown" if finding.shown else "not contradicted" if finding.met else "CONTRADICTED"
+        bounds = " to ".join(f"{bound:+.4f}" for bound in interval.bounds or ())
         print(
             f"  {step.better + ' <= ' + step.worse:<44} {interval.value:+.4f} "
-            f"({interval.low:+.4f} to {interval.high:+.4f})  {word:<16} {step.why}"
+            f"({bounds})  {word:<16} {step.why}"
         )
 
 

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from loadtest.intervals import Estimate
+from loadtest.stats import slope_of
 from tests.benches.harness.bench_figures import Figure
 from tests.benches.soak.processes import Sample
-from tests.benches.soak.slopes import Growth, Slope, slope_of
+from tests.benches.soak.slopes import Growth, growth
 
 MIB = 2**20
 # What start-up leaves to be filled (caches, pools of threads, allocators' arenas).
@@ -39,17 +41,15 @@ class Steadiness:
     first_mib: float
     last_mib: float
     limit_mib_per_h: float
-    pss: Slope | None
-    rss: Slope | None
+    pss: Estimate | None
+    rss: Estimate | None
     descriptors: tuple[float, float]
     threads: tuple[float, float]
 
     @property
     def growth(self) -> Growth:
         """The worse of what PSS and RSS say; a series too short to tell proves nothing."""
-        found = {
-            s.growth(self.limit_mib_per_h) if s else "not proven" for s in (self.pss, self.rss)
-        }
+        found = {growth(slope, self.limit_mib_per_h) for slope in (self.pss, self.rss)}
         return "grows" if "grows" in found else "flat" if found == {"flat"} else "not proven"
 
     @property
@@ -140,7 +140,7 @@ def memory_figures(rows: Sequence[Steadiness]) -> list[Figure]:
                         against=row.first_mib,
                         ratio=slope.value / row.first_mib if row.first_mib else None,
                         limit=row.limit_mib_per_h,
-                        met=_holds(row.role, slope.growth(row.limit_mib_per_h)),
+                        met=_holds(row.role, growth(slope, row.limit_mib_per_h)),
                     )
                 )
     return figures
@@ -202,7 +202,7 @@ def table(rows: Sequence[Steadiness]) -> str:
     return "\n".join(lines)
 
 
-def _slope(slope: Slope | None) -> str:
+def _slope(slope: Estimate | None) -> str:
     if slope is None:
         return "too few samples"
     return f"{slope.value:+.2f} [{slope.low:+.2f}, {slope.high:+.2f}]"

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from loadtest.intervals import Estimate
 from tests.benches.soak.answers import Judgement, Outcome
 from tests.benches.soak.assessment import (
     after_warm_up,
@@ -18,7 +19,6 @@ from tests.benches.soak.service_figures import (
     state_figures,
     throughput_figure,
 )
-from tests.benches.soak.slopes import Slope
 
 MIB = 2**20
 HOUR_S = 3600.0
@@ -72,7 +72,7 @@ def test_a_leaking_process_misses_its_limit_and_a_flat_one_meets_it() -> None:
 
 
 def test_all_processes_together_must_be_proven_flat_where_one_may_stay_unproven() -> None:
-    wide = Slope(value=0.0, low=-50.0, high=50.0)
+    wide = Estimate(value=0.0, low=-50.0, high=50.0)
     one = replace(steadiness(series("one", 1)), pss=wide, rss=wide)
     every = replace(together(series("one", 1)), pss=wide, rss=wide)
     assert [figure.met for figure in memory_figures([one, every])] == [True, True, False, False]

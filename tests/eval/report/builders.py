@@ -6,12 +6,12 @@ from typing import Literal
 
 from eval.schema import (
     ComparisonFile,
-    Estimate,
     Flips,
     LoadComparison,
     TaskComparison,
     VariantComparison,
 )
+from loadtest.intervals import Estimate
 
 MIB = 1 << 20
 CONCURRENCIES = (1, 4, 16)

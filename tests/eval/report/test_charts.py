@@ -12,7 +12,7 @@ from eval.drawing.svg import Scale, fit, tag
 from eval.report.lines import Axis, Series, lines
 from eval.report.marks import assign_marks
 from eval.report.scatter import Point, clip_floor, pareto, scatter
-from eval.schema import Estimate
+from loadtest.intervals import Estimate
 from tests.eval.report.builders import CPU_DEMO, comparison, estimate, thirty
 
 MARK = Mark(key=0, hue=0, shape="circle", hollow=False)

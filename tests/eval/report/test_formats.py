@@ -3,7 +3,7 @@
 import pytest
 
 from eval.report import formats
-from eval.schema import Estimate
+from loadtest.intervals import Estimate
 
 
 @pytest.mark.parametrize(

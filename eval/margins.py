@@ -1,0 +1,50 @@
+"""What an interval says about a margin. Pure functions.
+
+A decision reads the bound on the margin's side, so its one-sided error is (1 - confidence) / 2:
+stricter than it has to be, and the interval that a chart shows is the interval that decided.
+"""
+
+import math
+from typing import Literal
+
+from loadtest.intervals import Estimate
+from loadtest.stats import normal_quantile, z_value
+
+Decision = Literal["equal_or_better", "worse", "undecided"]
+
+POWER = 0.8
+
+
+def decide_non_inferiority(loss: Estimate, margin: float, *, noise_floor: float = 0.0) -> Decision:
+    """Whether a loss (positive is bad) stays within a margin.
+
+    ``equal_or_better``: the whole interval lies at or below the margin. ``worse``: all of it lies
+    beyond the margin even after the noise floor is taken off, because what two passes of the
+    baseline differ by is not charged to a variant. The noise floor never helps to prove. A loss
+    without an interval proves nothing.
+    """
+    if loss.low is None or loss.high is None:
+        return "undecided"
+    if loss.high <= margin:
+        return "equal_or_better"
+    return "worse" if loss.low - noise_floor > margin else "undecided"
+
+
+def items_needed(
+    items: int, loss: Estimate, margin: float, confidence: float, power: float = POWER
+) -> int | None:
+    """How many items would prove the loss to lie within the margin, with the given power.
+
+    The standard error is read from the interval and shrinks with the root of the items:
+    n = items * ((z + z_power) * standard error / (margin - loss))^2. None where the measured loss
+    is at or beyond the margin: more items would rather prove the opposite.
+    """
+    room = margin - loss.value
+    if room <= 0:
+        return None
+    assert loss.low is not None
+    assert loss.high is not None
+    z = z_value(confidence)
+    error = (loss.high - loss.low) / (2 * z)
+    needed = items * ((z + normal_quantile(power)) * error / room) ** 2
+    return max(1, math.ceil(needed))
