@@ -47,7 +47,7 @@ check: setup     ## format, lint, types, fast tests
 conformance: setup ## start ENGINE=vllm, trtllm, … on the plan's model and hold it to what it claims
 	@$(OWNED) $(CONTROL) -m deploy conformance --engine "$(ENGINE)" $(OPTIONS)
 bench-client: setup ## what the load generator itself adds to latency
-	@$(OWNED) $(CONTROL) -m loadtest calibrate
+	@$(OWNED) $(CONTROL) -m tests.benches.client
 bench-engines: setup ## our llama.cpp server against llama-cpp-python's two, side by side
 	@$(OWNED) $(CONTROL) -m tests.benches.engines
 bench-export: setup ## exported artifacts against the tools' own models, vLLM and llama.cpp

@@ -23,7 +23,7 @@ from eval.schema import QualityFile, TaskScore
 from loadtest.endpoint import EndpointError, read_health
 from quantize.root import ROOT
 from quantize.source.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
-from tests.eval.fake_endpoint import Behaviour, Fake, log_probability, serve
+from tests.fake_engine import Behaviour, FakeEngine, log_probability, running_engine
 
 TEXTS = ["Mira lives by the sea. She sings.", "Ten boats left the harbour before dawn."]
 CHOICES = [" red", " blue", " green", " very dark yellow"]
@@ -78,7 +78,7 @@ def make_plan(*variants: str, tasks: tuple[str, ...], model: str = "reference") 
 class Finished:
     """A whole quality stage over two variants, of which one cannot echo."""
 
-    fake: Fake
+    fake: FakeEngine
     plan: Plan
     run_dir: Path
     tasks_dir: Path
@@ -113,7 +113,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
         "bf16-vllm": Behaviour(full=2),
         "gguf-q8_0": Behaviour(capabilities=("stop", "token_ids"), echoes=False, answer="6"),
     }
-    with serve(variants) as fake:
+    with running_engine(variants) as fake:
         run, told = folder / "run", list[str]()
         results = run_quality(plan, run, url=fake.url, tasks_dir=tasks, tell=told.append)
         yield Finished(fake, plan, run, tasks, dict(results), told)
@@ -278,7 +278,7 @@ def run(one: Job, tmp_path: Path, **options: object) -> None:
 
 def test_an_engine_that_claims_echo_but_does_not_is_caught(tmp_path: Path) -> None:
     with (
-        serve({"bf16-vllm": Behaviour(echoes=False)}) as fake,
+        running_engine({"bf16-vllm": Behaviour(echoes=False)}) as fake,
         pytest.raises(QualityError, match=r"must carry \d+ log-probabilities, the engine sent 1"),
     ):
         run(job(fake.url, tmp_path, tries=1), tmp_path)
@@ -329,7 +329,7 @@ def test_a_baseline_that_is_not_ready_stops_the_stage_before_anything_is_asked(
 ) -> None:
     plan = make_plan("bf16-vllm", "gguf-q8_0", tasks=("tiny_words",))
     variants = {"bf16-vllm": Behaviour(state="failed"), "gguf-q8_0": Behaviour()}
-    with serve(variants) as fake:
+    with running_engine(variants) as fake:
         with pytest.raises(EndpointError, match=r"bf16-vllm: is 'failed' \(it is a test"):
             run_quality(plan, tmp_path, url=fake.url)
         assert fake.requests == []

@@ -11,8 +11,8 @@ from eval.lm_eval_process import Answer, QualityError
 from eval.quality import run_quality
 from eval.samples import write_samples
 from loadtest.failures import read_failures, record_failure
-from tests.eval.fake_endpoint import Behaviour, serve
 from tests.eval.test_quality import make_plan
+from tests.fake_engine import Behaviour, running_engine
 
 NAMES = ("bf16-vllm", "gguf-q8_0", "gguf-q4_k_m")
 
@@ -39,7 +39,7 @@ def test_one_that_is_not_ready_and_one_that_breaks_off_leave_the_others(
 ) -> None:
     breaks.add("gguf-q4_k_m")
     variants = {name: Behaviour() for name in NAMES} | {"gguf-q8_0": Behaviour(state="failed")}
-    with serve(variants) as fake:
+    with running_engine(variants) as fake:
         assert list(run_quality(PLAN, tmp_path, url=fake.url, tell=print)) == ["bf16-vllm"]
     assert "is 'failed'" in read_failures(tmp_path, "gguf-q8_0")["quality"]
     assert read_failures(tmp_path, "gguf-q4_k_m") == {"quality": "the endpoint went away"}
@@ -52,7 +52,7 @@ def test_a_reason_is_forgotten_when_the_variant_answers_again(
     assert not breaks
     record_failure(tmp_path, "gguf-q8_0", "deploy", "no room")
     record_failure(tmp_path, "gguf-q8_0", "load test", "all requests failed")
-    with serve({name: Behaviour() for name in NAMES}) as fake:
+    with running_engine({name: Behaviour() for name in NAMES}) as fake:
         assert len(run_quality(PLAN, tmp_path, url=fake.url, tell=print)) == 3
     assert read_failures(tmp_path, "gguf-q8_0") == {"load test": "all requests failed"}
 
@@ -60,7 +60,7 @@ def test_a_reason_is_forgotten_when_the_variant_answers_again(
 def test_the_failure_of_the_baseline_ends_the_stage(breaks: set[str], tmp_path: Path) -> None:
     breaks.add("bf16-vllm")
     with (
-        serve({name: Behaviour() for name in NAMES}) as fake,
+        running_engine({name: Behaviour() for name in NAMES}) as fake,
         pytest.raises(QualityError, match="bf16-vllm: the endpoint went away"),
     ):
         run_quality(PLAN, tmp_path, url=fake.url, tell=print)

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.plan import Serving
 from loadtest.endpoint import EndpointError, read_endpoint
-from tests.loadtest.fake_engine import FakeEngine, running_engine
+from tests.fake_engine import FakeEngine, running_engine
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def test_a_ready_endpoint_says_what_it_serves(engine: FakeEngine) -> None:
 def test_an_endpoint_that_is_not_ready_is_named_with_its_state_and_the_remedy(
     engine: FakeEngine,
 ) -> None:
-    engine.states["gguf-q8_0"] = "starting"
+    engine.variants["gguf-q8_0"].state = "starting"
     with pytest.raises(EndpointError, match=r"gguf-q8_0: is 'starting'.*make deploy-all"):
         read_endpoint(Serving(port=engine.port), "gguf-q8_0")
 
 
 def test_an_endpoint_that_cannot_name_its_artifact_is_refused(engine: FakeEngine) -> None:
-    engine.artifact_sha256 = ""
+    engine.variants["gguf-q8_0"].artifact_sha256 = ""
     with pytest.raises(EndpointError, match="names no artifact_sha256"):
         read_endpoint(Serving(port=engine.port), "gguf-q8_0")
 

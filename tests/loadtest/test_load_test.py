@@ -20,8 +20,8 @@ from loadtest.measure import load_test, round_order
 from loadtest.records import RequestRecord, read_records
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
+from tests.fake_engine import FAULTS, FakeEngine, running_engine
 from tests.loadtest.examples import VARIANTS, a_plan, some_prompts, write_plan
-from tests.loadtest.fake_engine import FAULTS, FakeEngine, running_engine
 
 BASELINE, OTHER = VARIANTS
 
@@ -100,7 +100,7 @@ def test_a_finished_load_test_is_not_repeated_until_its_inputs_change(
     requests = len(engine.asked[BASELINE])
     assert run(plan, tmp_path) == ({}, [f"{BASELINE}: load test cached"])
     assert len(engine.asked[BASELINE]) == requests
-    engine.artifact_sha256 = "b" * 64
+    engine.variants[BASELINE].artifact_sha256 = "b" * 64
     run(plan, tmp_path)
     assert measured(plan, tmp_path, BASELINE)[0].endpoint.artifact_sha256 == "b" * 64
 
@@ -108,7 +108,7 @@ def test_a_finished_load_test_is_not_repeated_until_its_inputs_change(
 def test_what_goes_wrong_becomes_an_error_row_with_its_reason(
     engine: FakeEngine, tmp_path: Path
 ) -> None:
-    engine.faults[BASELINE] = FAULTS
+    engine.variants[BASELINE].faults = FAULTS
     plan = only_baseline(a_plan(engine.port, concurrencies=[2], duration_s=6))
     assert run(plan, tmp_path)[0] == {}
     load, records = measured(plan, tmp_path, BASELINE)
@@ -131,7 +131,7 @@ def test_a_variant_that_only_fails_is_reported_and_the_other_is_measured(
     engine: FakeEngine, tmp_path: Path
 ) -> None:
     plan = a_plan(engine.port, concurrencies=[1], prompt_tokens=24)
-    engine.faults[BASELINE] = ("429",)
+    engine.variants[BASELINE].faults = ("429",)
     engine.asked[BASELINE] = _AlwaysThird()
     failures, lines = run(plan, tmp_path)
     assert list(failures) == [BASELINE]
@@ -250,11 +250,11 @@ def test_a_variant_that_is_not_ready_is_left_out_unless_it_is_the_baseline(
     engine: FakeEngine, tmp_path: Path
 ) -> None:
     plan = a_plan(engine.port, concurrencies=[1])
-    engine.states[OTHER] = "failed"
+    engine.variants[OTHER].state = "failed"
     failures, _ = run(plan, tmp_path)
     assert list(failures) == [OTHER]
     assert "'failed'" in read_failures(run_directory(plan, tmp_path), OTHER)["load test"]
     assert measured(plan, tmp_path, BASELINE)[0].variant == BASELINE
-    engine.states = {BASELINE: "failed"}
+    engine.variants[BASELINE].state = "failed"
     with pytest.raises(EndpointError, match=f"{BASELINE}: is 'failed'"):
         run(plan, tmp_path)

@@ -6,12 +6,8 @@ null server together, so the figures are upper bounds of the client's own share.
 """
 
 import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,37 +16,24 @@ from loadtest.job import Job
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
-from quantize.root import ROOT
-from tests.benches.harness.bench_figures import BENCH_DIR, Figure
-from tests.benches.harness.null_server import TPOT_S, TTFT_S
+from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_run import BenchRun
+from tests.benches.harness.null_server import TPOT_S, TTFT_S, null_server
 
-FIGURES = BENCH_DIR / "loadtest-client.json"
 CONCURRENCIES = (1, 4, 16)
-START_TIMEOUT_S = 30.0
 # What a client may add before its figures say more about itself than about a server: a tenth of
 # the shortest TTFT and TPOT that the reference model shows on a CPU (50 ms and 10 ms).
 TTFT_LIMIT_S = 0.005
 TPOT_LIMIT_S = 0.001
 
 
-def calibrate(say: Callable[[str], None]) -> list[Figure]:
-    """Load the null server at every concurrency and compare with its schedule; about 20 s.
-
-    Raises:
-        LoadTestError: a process could not be started or a request failed.
-    """
-    with tempfile.TemporaryDirectory(prefix="assay-calibrate-") as folder:
-        records = _measure(Path(folder))
-    figures: list[Figure] = []
+def calibrate(run: BenchRun) -> None:
+    """Load the null server at every concurrency and compare with its schedule; about 20 s."""
     for concurrency in CONCURRENCIES:
-        mine = [r for r in records if r.counted and r.concurrency == concurrency]
-        figures += figures_of(mine, concurrency)
-    for figure in figures:
-        say(
-            f"{figure.name:<22} {figure.value:8.3f} {figure.unit}  limit {figure.limit:g}  "
-            f"{'met' if figure.met else 'NOT MET'}"
-        )
-    return figures
+        with run.cell(f"c={concurrency}"):
+            with tempfile.TemporaryDirectory(prefix="assay-calibrate-") as folder:
+                records = _measure(Path(folder), concurrency)
+            run.figures += figures_of([r for r in records if r.counted], concurrency)
 
 
 def figures_of(records: Sequence[RequestRecord], concurrency: int) -> list[Figure]:
@@ -81,17 +64,17 @@ def figures_of(records: Sequence[RequestRecord], concurrency: int) -> list[Figur
     return figures
 
 
-def _measure(folder: Path) -> list[RequestRecord]:
+def _measure(folder: Path, concurrency: int) -> list[RequestRecord]:
     prompts = folder / "prompts.npz"
     ids = np.arange(5000, dtype=np.int32)
     PromptSource(bos=1, ids=ids, starts=ids).save(prompts)
-    with null_server(folder / "port") as port:
+    with null_server() as port:
         job = Job(
             variant="null",
             url=f"http://127.0.0.1:{port}",
             round=0,
             rounds=1,
-            concurrencies=CONCURRENCIES,
+            concurrencies=(concurrency,),
             warmup_s=0.5,
             duration_s=3,
             prompt_tokens=128,
@@ -107,24 +90,3 @@ def _measure(folder: Path) -> list[RequestRecord]:
             on_level=lambda _level, _records: None,
         )
     return records
-
-
-@contextmanager
-def null_server(announce: Path, *, ttft_s: float = TTFT_S, tpot_s: float = TPOT_S) -> Iterator[str]:
-    """A null server in a process of its own; yields its port."""
-    words = [str(announce), str(os.getpid()), str(ttft_s), str(tpot_s)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.benches.harness.null_server", *words],
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not announce.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise LoadTestError("the null server did not start")
-            time.sleep(0.05)
-        yield announce.read_text()
-    finally:
-        process.kill()
-        process.wait()

@@ -1,12 +1,8 @@
-import json
-from pathlib import Path
-
 import pytest
 
 from loadtest.locust_process import LoadTestError
 from loadtest.records import RequestRecord
 from tests.benches.client.calibrate import figures_of
-from tests.benches.harness.bench_figures import write_figures
 from tests.benches.harness.null_server import TPOT_S, TTFT_S
 from tests.loadtest.examples import a_record, failed
 
@@ -33,13 +29,3 @@ def test_lag_beyond_the_limit_is_not_met() -> None:
 def test_a_failed_request_stops_the_calibration() -> None:
     with pytest.raises(LoadTestError, match="HTTP 429"):
         figures_of([on_schedule(), failed()], 1)
-
-
-def test_the_figures_are_written_with_their_environment(tmp_path: Path) -> None:
-    path = tmp_path / "bench" / "client.json"
-    write_figures(path, figures_of([on_schedule()], 1))
-    content = json.loads(path.read_text())
-    assert set(content) == {"figures", "environment"}
-    assert set(content["figures"][0]) == {
-        *("name", "value", "unit", "against", "ratio", "limit", "met")
-    }

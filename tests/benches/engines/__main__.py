@@ -7,26 +7,24 @@ random weights in a 0.5B shape; and whether the log-probabilities are the model'
 """
 
 import argparse
-import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR
-from deploy.command_line import run_command
-from deploy.setup.installer import set_up
+from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan, read_texts
 from quantize.jobs.tool_process import environment_python, run_tool
 from quantize.source.source_model import REFERENCE, SourceModel, fingerprint
 from services.variants import find_variant
 from tests.benches.engines.client_pace import client_figure
 from tests.benches.engines.peers import PEERS, contenders
-from tests.benches.engines.server_figures import RATIO, Row, fastest_round, figure, rows, table
-from tests.benches.engines.server_rounds import Cell, Workload, measure, serving
+from tests.benches.engines.server_figures import Row, fastest_round, figure, rows, table
+from tests.benches.engines.server_rounds import Cell, Outcome, Workload, measure, serving
 from tests.benches.engines.text_prompts import TextPrompts
-from tests.benches.export.score_comparison import Bench, compare, make
-from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
+from tests.benches.export.score_comparison import ScoreBench, compare, make
+from tests.benches.harness.bench_command import Bench, add_names, start
+from tests.benches.harness.bench_run import BenchRun
 
 VARIANT = "gguf-q4_k_m"
 RANDOM_MODEL = ARTIFACTS_DIR / "random-0.5b"
@@ -50,35 +48,65 @@ SIZES = {
 }
 
 
-def run(models: Sequence[str], threads: int) -> bool:
-    """Make the files, measure, print, write; returns whether every limit is met."""
-    set_up([PEERS])
-    figures: list[Figure] = []
+def measure_servers(run: BenchRun, arguments: argparse.Namespace) -> None:
+    """Make the files, measure, and hold the client against the fastest server."""
+    run.more["threads"] = arguments.threads
     found: list[Row] = []
-    specs = contenders(find_variant(VARIANT))
-    servers = [spec.title for spec in specs]
-    for name in models:
-        model = _model(name, threads)
-        with tempfile.TemporaryDirectory(prefix="assay-engines-") as scratch:
-            bench = _bench(model, threads, Path(scratch))
-            make(bench)
-            _, scores = compare(bench)
-            figures += [replace(item, name=f"{name} {item.name}") for item in scores]
-        workload = _workload(name, bench.artifact(VARIANT), threads)
-        texts = read_texts(calibration_plan(BUNDLED, 1, 1).path)
-        prompts = TextPrompts(model.folder, texts, workload.prompt_tokens)
-        with serving(specs, workload) as children:
-            outcomes = measure(children, workload, prompts, lambda line: print(line, flush=True))
-        found += rows(name, servers, outcomes)
-    figures += [figure(row, servers[0]) for row in found]
+    try:
+        for name in arguments.models:
+            with run.cell(name):
+                model = _model(name, arguments.threads)
+                _hold_scores(run, name, model, arguments.threads)
+                _add_rows(found, run, name, model, arguments)
+    finally:
+        _conclude(run, found)
     if (fastest := fastest_round(found)) is not None:
-        figures.append(client_figure(fastest))
-    _print(figures, found, servers)
-    path = BENCH_DIR / "engines.json"
-    kept = [{**asdict(row), "cell": row.cell.name} for row in found]
-    write_figures(path, figures, threads=threads, rows=kept)
-    print(f"written to {path}")
-    return all(item.met is not False for item in figures)
+        with run.cell("client against a null server"):
+            run.figures.append(client_figure(fastest))
+
+
+def _conclude(run: BenchRun, found: list[Row]) -> None:
+    servers = [spec.title for spec in contenders(find_variant(VARIANT))]
+    run.more["rows"] = [{**asdict(row), "cell": row.cell.name} for row in found]
+    run.figures += [figure(row, servers[0]) for row in found]
+    if found:
+        run.say(table(found, servers))
+
+
+def _hold_scores(run: BenchRun, name: str, model: SourceModel, threads: int) -> None:
+    """Make the artifact, and hold the engine's log-probabilities against the model's own."""
+    variant = find_variant(VARIANT)
+    before = len(run.figures)
+    with tempfile.TemporaryDirectory(prefix="assay-engines-") as scratch:
+        bench = ScoreBench(
+            model=model,
+            recipes=(variant.recipe,),
+            engines=(variant.engine.name,),
+            threads=threads,
+            scratch=Path(scratch),
+        )
+        compare(make(bench, run), run)
+    scores = run.figures[before:]
+    run.figures[before:] = [replace(item, name=f"{name} {item.name}") for item in scores]
+
+
+def _add_rows(
+    found: list[Row], run: BenchRun, name: str, model: SourceModel, arguments: argparse.Namespace
+) -> None:
+    """Every cell of every server, as far as it comes; one that a server failed is void."""
+    specs = contenders(find_variant(VARIANT))
+    workload = _workload(name, model, arguments)
+    texts = read_texts(calibration_plan(BUNDLED, 1, 1).path)
+    prompts = TextPrompts(model.folder, texts, workload.prompt_tokens)
+    outcomes: list[Outcome] = []
+    try:
+        with serving(specs, workload) as children:
+            outcomes.extend(measure(children, workload, prompts, run.say))
+    finally:
+        found += rows(name, [spec.title for spec in specs], outcomes)
+    for outcome in outcomes:
+        if outcome.fault is not None:
+            run.leave_out(f"{name} {outcome.cell.name}: {outcome.server}", outcome.fault)
 
 
 def _model(name: str, threads: int) -> SourceModel:
@@ -102,18 +130,7 @@ def _model(name: str, threads: int) -> SourceModel:
     return fingerprint(str(RANDOM_MODEL))
 
 
-def _bench(model: SourceModel, threads: int, scratch: Path) -> Bench:
-    variant = find_variant(VARIANT)
-    return Bench(
-        model=model,
-        recipes=(variant.recipe,),
-        engines=(variant.engine.name,),
-        threads=threads,
-        scratch=scratch,
-    )
-
-
-def _workload(name: str, artifact: Path, threads: int) -> Workload:
+def _workload(name: str, model: SourceModel, arguments: argparse.Namespace) -> Workload:
     size = SIZES[name]
     cells = tuple(
         Cell(concurrency=concurrency, requests=requests, stream=stream, sampled=sampled)
@@ -122,39 +139,28 @@ def _workload(name: str, artifact: Path, threads: int) -> Workload:
     )
     return Workload(
         name=name,
-        artifact=artifact,
+        artifact=artifact_directory(ARTIFACTS_DIR, model, find_variant(VARIANT).recipe.name),
         prompt_tokens=size.prompt_tokens,
         output_tokens=size.output_tokens,
-        rounds=size.rounds,
+        rounds=arguments.rounds or size.rounds,
         cells=cells,
-        threads=threads,
+        threads=arguments.threads,
     )
 
 
-def _print(figures: Sequence[Figure], found: Sequence[Row], servers: Sequence[str]) -> None:
-    print("\n".join(table(found, servers)))
-    for item in figures:
-        if item.unit != RATIO:
-            mark = "" if item.met else "  !"
-            print(f"{item.name:<64}{item.value:>12,.5g} {item.unit}  limit {item.limit:,.5g}{mark}")
-
-
-def main() -> None:
-    """Parse the command line and run the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benches.engines", description=__doc__)
-    parser.add_argument("--models", default=",".join(SIZES), help="names, separated by commas")
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_names(parser, "--models", list(SIZES))
+    parser.add_argument("--rounds", type=int, help="of every model, instead of its own number")
     parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    models = [name.strip() for name in arguments.models.split(",")]
 
-    def command() -> None:
-        if unknown := set(models) - set(SIZES):
-            raise ValueError(f"models: {', '.join(unknown)} unknown (valid: {', '.join(SIZES)})")
-        if not run(models, arguments.threads):
-            sys.exit(1)
 
-    run_command("bench-engines", command)
-
+BENCH = Bench(
+    name="engines",
+    about=__doc__,
+    measure=measure_servers,
+    add_options=_add_options,
+    environments=(PEERS,),
+)
 
 if __name__ == "__main__":
-    main()
+    start(BENCH)

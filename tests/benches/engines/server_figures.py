@@ -6,6 +6,7 @@ from statistics import median
 
 from tests.benches.engines.server_rounds import Cell, Outcome
 from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_table import columns
 
 # One stream alone may cost a twentieth for what a server of many streams does more; from
 # ``MANY`` streams on, batching must at least make up for it.
@@ -24,10 +25,15 @@ class Row:
 
 
 def rows(model: str, servers: Sequence[str], outcomes: Sequence[Outcome]) -> list[Row]:
-    """The outcomes by cell; a server that failed once in a cell has no figure for it."""
+    """The outcomes by cell; a server that failed once in a cell has no figure for it.
+
+    A cell that was cut off before every server was asked once is none.
+    """
     found = []
     for cell in dict.fromkeys(outcome.cell for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.cell == cell]
+        if {outcome.server for outcome in mine} != set(servers):
+            continue
         faults = {item.server: item.fault for item in mine if item.fault is not None}
         rounds = {
             server: [
@@ -75,33 +81,24 @@ def _ratios(row: Row, ours: str) -> list[float]:
     if not peers or ours not in row.rounds:
         return []
     better = max(peers, key=median)
-    return [one / other for one, other in zip(row.rounds[ours], better, strict=True)]
+    return [one / other for one, other in zip(row.rounds[ours], better, strict=False)]
 
 
-def table(found: Sequence[Row], servers: Sequence[str]) -> list[str]:
-    """One line per cell: medians with the lowest and highest round, and what failed."""
-    head = f"{'tok/s: median (lowest-highest round)':<38}"
-    lines = [head + "".join(f"{server:>24}" for server in servers) + f"{'ratio':>18}{'limit':>7}"]
+def table(found: Sequence[Row], servers: Sequence[str]) -> str:
+    """One line per cell: medians with lowest and highest round; a dash where a server failed."""
+    head = ("tok/s: median (lowest-highest round)", *servers, "ratio", "limit", "")
+    lines = []
     for row in found:
         made = figure(row, servers[0])
-        lines.append(
-            f"{made.name:<38}"
-            + "".join(f"{_spread(row.rounds.get(server), ',.0f'):>24}" for server in servers)
-            + f"{_spread(_ratios(row, servers[0]), '.2f'):>18}{_share(row.cell):>7.2f}"
-            + ("" if made.met else "  !")
-        )
-    for model, cell, server, fault in dict.fromkeys(
-        (row.model, row.cell.name, server, fault)
-        for row in found
-        for server, fault in row.faults.items()
-    ):
-        lines.append(f"{model} {cell}: {server} has no figure: {fault}")
-    return lines
+        spreads = [_spread(row.rounds.get(server), ",.0f") for server in servers]
+        ratio, mark = _spread(_ratios(row, servers[0]), ".2f"), "" if made.met else "!"
+        lines.append((made.name, *spreads, ratio, f"{_share(row.cell):.2f}", mark))
+    return columns(head, lines)
 
 
 def _spread(values: Sequence[float] | None, form: str) -> str:
     if not values:
-        return "-"
+        return "–"
     middle, low, high = (
         format(value, form) for value in (median(values), min(values), max(values))
     )

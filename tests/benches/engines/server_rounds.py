@@ -115,22 +115,21 @@ def measure(
     workload: Workload,
     prompts: Prompts,
     say: Callable[[str], None],
-) -> list[Outcome]:
+) -> Iterator[Outcome]:
     """Every cell of every server in every round; whoever is first in a round is last in the next.
 
     A prompt is asked once of each server, so that no cache of prefixes answers for the model.
     """
-    outcomes = []
     for child in children:
         with _awake(child):
             _ask(child, workload, prompts, workload.cells[-1], 0)
     for number, cell, first in numbered_cells(workload):
         for child in rotated(children, number):
             with _awake(child):
-                outcomes.append(_ask(child, workload, prompts, cell, first))
+                outcome = _ask(child, workload, prompts, cell, first)
+            yield outcome
         if cell is workload.cells[-1]:
             say(f"{workload.name}: round {number + 1} of {workload.rounds}")
-    return outcomes
 
 
 def rotated(servers: Sequence[Server], number: int) -> list[Server]:

@@ -1,7 +1,7 @@
 """Making artifacts, scoring them decoded, and asking real engines for the same tokens' scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from quantize.formats.input_kinds import INPUTS_OF, InputKind
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.tool_process import environment_python, run_tool
 from quantize.machine import Device, probe_machine
-from quantize.make import make_artifacts
 from quantize.methods import METHODS
 from quantize.order import Order
 from quantize.recipes.catalogue import Recipe
@@ -24,7 +23,9 @@ from quantize.source.source_model import SourceModel
 from services.engines.table import ENGINES
 from services.variants import VARIANTS, Variant
 from tests.benches.export.engine_scores import engine_scores
-from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_artifacts import make_what_can_be
+from tests.benches.harness.bench_figures import Figure, at_most
+from tests.benches.harness.bench_run import BenchRun
 
 ENGINE_LIMIT_NATS = 0.02
 # Two roundings of the same sums, the engine's and the yardstick's, are independent of each other.
@@ -34,7 +35,7 @@ _SAMPLES, _SEQUENCE_LENGTH = 64, 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class ScoreBench:
     """What is compared, and where its files go."""
 
     model: SourceModel
@@ -56,8 +57,12 @@ class Bench:
         return self.scratch / "proofs" / f"{recipe.name}.safetensors"
 
 
-def make(bench: Bench) -> None:
-    """Every artifact; where a tool can say what its model computed, it is run for that."""
+def make(bench: ScoreBench, run: BenchRun) -> ScoreBench:
+    """Every artifact; where a tool can say what its model computed, it is run for that.
+
+    Returns the bench without the recipes that have no artifact.
+    """
+    made: list[str] = []
     for proving in (True, False):
         names = [item.name for item in bench.recipes if (bench.proof(item) is None) != proving]
         order = Order(
@@ -69,10 +74,11 @@ def make(bench: Bench) -> None:
             proofs=bench.scratch / "proofs" if proving else None,
         )
         if names:
-            make_artifacts(order, lambda line: print(line, flush=True))
+            made += make_what_can_be(order, run)
+    return replace(bench, recipes=tuple(item for item in bench.recipes if item.name in made))
 
 
-def score(bench: Bench, kept: Mapping[str, tuple[InputKind, ...]]) -> Scores:
+def score(bench: ScoreBench, kept: Mapping[str, tuple[InputKind, ...]]) -> Scores:
     """What the decoded artifacts compute, from one process."""
     request = ScoreRequest(
         model=bench.model.folder.resolve(),
@@ -108,7 +114,7 @@ def score(bench: Bench, kept: Mapping[str, tuple[InputKind, ...]]) -> Scores:
     return Scores.model_validate_json(request.answer.read_text())
 
 
-def served(bench: Bench) -> list[tuple[Variant, Device]]:
+def served(bench: ScoreBench) -> list[tuple[Variant, Device]]:
     """What the bench's engines serve of its recipes here, not by emulation, and on what each."""
     names = {recipe.name for recipe in bench.recipes}
     machine = probe_machine()
@@ -138,19 +144,19 @@ def _kept_inputs(variant: Variant, device: Device) -> tuple[InputKind, ...]:
     )
 
 
-def compare(bench: Bench) -> tuple[Scores, list[Figure]]:
+def compare(bench: ScoreBench, run: BenchRun) -> Scores:
     """Score every artifact decoded, then ask every served variant's engine, one after another."""
     asked = served(bench)
     kept = {variant.recipe.name: _kept_inputs(variant, device) for variant, device in asked}
     scores = score(bench, kept)
-    figures: list[Figure] = []
     for variant, _device in asked:
-        print(f"asking {variant.name} …", flush=True)
-        artifact = bench.artifact(variant.recipe.name)
-        found, kinds = engine_scores(variant, artifact, scores.ids, bench.threads)
-        print(f"  holds {kinds}")
-        figures += engine_figures(variant, scores.scored[variant.recipe.name], found)
-    return scores, figures
+        with run.cell(f"{variant.recipe.name}: {variant.engine.title}"):
+            run.say(f"asking {variant.name} …")
+            artifact = bench.artifact(variant.recipe.name)
+            found, kinds = engine_scores(variant, artifact, scores.ids, bench.threads)
+            run.say(f"  holds {kinds}")
+            run.figures += engine_figures(variant, scores.scored[variant.recipe.name], found)
+    return scores
 
 
 def engine_figures(
@@ -167,24 +173,9 @@ def engine_figures(
     how = "" if scored.inputs_kept is None else ", inputs kept"
     name = f"{variant.recipe.name}: {variant.engine.title} against decoded{how}"
     rounding = expected.bf16_rounding.mean_nats
+    limit = max(ENGINE_LIMIT_NATS, _ROUNDINGS * rounding)
+    each, text = float(np.abs(off).mean()), abs(float(off.mean()))
     return [
-        _figure(f"{name}, text", abs(float(off.mean())), ENGINE_LIMIT_NATS, None),
-        _figure(
-            f"{name}, tokens",
-            float(np.abs(off).mean()),
-            max(ENGINE_LIMIT_NATS, _ROUNDINGS * rounding),
-            rounding,
-        ),
+        at_most(f"{name}, text", text, "nats/token", ENGINE_LIMIT_NATS),
+        at_most(f"{name}, tokens", each, "nats/token", limit, rounding),
     ]
-
-
-def _figure(name: str, value: float, limit: float, against: float | None) -> Figure:
-    return Figure(
-        name=name,
-        value=value,
-        unit="nats/token",
-        against=against,
-        ratio=value / limit,
-        limit=limit,
-        met=value <= limit,
-    )

@@ -1,7 +1,6 @@
 """Faults of clients: a thousand that leave in mid-stream, and some that do not read."""
 
 import asyncio
-import json
 import socket
 import time
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from urllib.parse import urlsplit
 import psutil
 
 from tests.benches.fault.fault_clients import Client
-from tests.benches.fault.recovery import at_most, begun, ready
+from tests.benches.fault.recovery import begun, ready
 from tests.benches.fault.serving_faults import WORKING, idle_after
 from tests.benches.fault.stage import FaultError, Stage
-from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure, at_most
+from tests.benches.harness.closed_loop import post
 
 ROUNDS = 10
 CLIENTS = 1000
@@ -124,16 +124,11 @@ class SlowReader:
             "stream": True,
             "logprobs": 5,
         }
-        content = json.dumps(body).encode()
-        head = (
-            f"POST /{stage.victim}/v1/completions HTTP/1.1\r\nhost: {address.netloc}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
-        )
         self._socket = socket.socket()
         # The smallest that the kernel gives, so that the server's side fills up at once.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         self._socket.connect((address.hostname, address.port))
-        self._socket.sendall(head.encode() + content)
+        self._socket.sendall(post(f"/{stage.victim}/v1/completions", "", body))
 
     def close(self) -> None:
         """Leave."""

@@ -18,10 +18,10 @@ from deploy.artifacts import artifact_of, quantize_command, source_model
 from deploy.service import RUN_DIR
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
-from tests.benches.fault.recovery import at_most, ready
+from tests.benches.fault.recovery import ready
 from tests.benches.fault.small_disk import small_disk
 from tests.benches.fault.stage import FaultError, Stage
-from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure, at_most
 
 # Half of the finished artifact; and more than what making it needs.
 SMALL_BYTES = 24 * 2**20

@@ -10,8 +10,7 @@ from pathlib import Path
 import psutil
 
 from deploy.service import RUN_DIR, processes_of, stop
-from tests.benches.fault.recovery import at_most
-from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure, at_most
 from tests.benches.harness.own_service import OwnService
 
 STOP_LIMIT_S = 30.0

@@ -11,7 +11,6 @@ from deploy.service import RUN_DIR
 from services.engine.engine_log import LIMIT_BYTES, PERIOD_S
 from tests.benches.fault.outcomes import Outcome
 from tests.benches.fault.recovery import (
-    at_most,
     begun,
     ending_figures,
     load_s,
@@ -21,7 +20,7 @@ from tests.benches.fault.recovery import (
     strike,
 )
 from tests.benches.fault.stage import Stage
-from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure, at_most
 
 STREAMS = 32
 STREAM_TOKENS = 600

@@ -12,7 +12,7 @@ import psutil
 from tests.benches.fault.fault_clients import Client
 from tests.benches.fault.outcomes import Outcome, counted
 from tests.benches.fault.stage import FaultError, Stage
-from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure, at_most
 
 POLL_S = 0.05
 RECOVERY_TIMEOUT_S = 120.0
@@ -79,21 +79,6 @@ def strike(process: psutil.Process, number: signal.Signals) -> float:
     at_s = time.monotonic()
     os.kill(process.pid, number)
     return at_s
-
-
-def at_most(
-    name: str, value: float, unit: str, limit: float | None, against: float | None = None
-) -> Figure:
-    """A figure that must not exceed its limit (None: it is only told)."""
-    return Figure(
-        name=name,
-        value=value,
-        unit=unit,
-        against=against,
-        ratio=value / against if against else None,
-        limit=limit,
-        met=None if limit is None else value <= limit,
-    )
 
 
 def ending_figures(

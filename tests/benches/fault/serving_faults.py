@@ -9,7 +9,6 @@ import psutil
 
 from tests.benches.fault.recovery import (
     POLL_S,
-    at_most,
     begun,
     ending_figures,
     load_s,
@@ -19,7 +18,7 @@ from tests.benches.fault.recovery import (
     strike,
 )
 from tests.benches.fault.stage import FaultError, Stage
-from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_figures import Figure, at_most
 
 STREAMS = 16
 STREAM_TOKENS = 400

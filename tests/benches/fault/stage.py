@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 import psutil
@@ -28,8 +29,10 @@ class Stage:
     def client(self, variant: str | None = None, *, gateway: bool = False) -> Client:
         """A client of a variant's own route (the victim's), or of the gateway's."""
         name = variant or self.victim
-        base = self.service.url if gateway else f"{self.service.url}/{name}"
-        return Client(self.session, base, name)
+        address = urlsplit(self.service.url)
+        assert address.hostname is not None
+        assert address.port is not None
+        return Client(address.hostname, address.port, "" if gateway else f"/{name}", name)
 
     def processes(self) -> list[psutil.Process]:
         """All processes of the deployment."""

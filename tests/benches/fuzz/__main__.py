@@ -8,7 +8,6 @@ processes as before and answer a good request. Writes ``results/bench/fuzz.json`
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -19,10 +18,8 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from deploy.command_line import run_command
 from deploy.health import health
 from deploy.service import processes_of
-from deploy.setup.installer import set_up
 from tests.benches.fuzz.campaign import (
     Finding,
     Tally,
@@ -31,20 +28,18 @@ from tests.benches.fuzz.campaign import (
     fuzz_sockets,
 )
 from tests.benches.fuzz.mutations import CHAT, COMPLETIONS, Body, valid_bodies
-from tests.benches.harness.bench_figures import BENCH_DIR, Figure, write_figures
+from tests.benches.harness.bench_command import Bench, start
+from tests.benches.harness.bench_figures import Figure, at_least, at_most
+from tests.benches.harness.bench_run import BenchRun
+from tests.benches.harness.bench_table import columns
 from tests.benches.harness.own_service import OwnService, own_service
 
 PLAN = Path(__file__).parent / "plan.yaml"
-FIGURES = BENCH_DIR / "fuzz.json"
 LEAST_REQUESTS = 10_000
 # Shares of the requests that are ours; schemathesis decides its own number from ``EXAMPLES``.
 BODIES_SHARE, SOCKETS_SHARE = 0.8, 0.2
 EXAMPLES = 120
 SHOWN = 60
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def lasting_processes(service: OwnService) -> set[tuple[int, float]]:
@@ -86,18 +81,22 @@ async def _good_fault(session: aiohttp.ClientSession, url: str, body: Body) -> s
         return repr(error)
 
 
-def campaign(service: OwnService, requests: int, seed: int) -> Tally:
-    """All three fuzzers, one after the other."""
-    tally = Tally(service.plan.variants)
+def campaign(run: BenchRun, service: OwnService, tally: Tally, requests: int, seed: int) -> None:
+    """All three fuzzers, one after the other; one that breaks off leaves the others."""
     url = service.url
-    _say("bodies …")
-    asyncio.run(fuzz_bodies(url, tally, int(requests * BODIES_SHARE), seed, _say))
-    _say("sockets …")
-    asyncio.run(fuzz_sockets(url, tally, int(requests * SOCKETS_SHARE), seed, _say))
-    _say("schemathesis …")
-    with tempfile.TemporaryDirectory(prefix="assay-fuzz-") as folder:
-        _say(f"  {fuzz_schema(url, tally, EXAMPLES, seed, Path(folder))}")
-    return tally
+    with run.cell("bodies"):
+        run.say("bodies …")
+        asyncio.run(fuzz_bodies(url, tally, int(requests * BODIES_SHARE), seed, run.say))
+    with run.cell("sockets"):
+        run.say("sockets …")
+        asyncio.run(fuzz_sockets(url, tally, int(requests * SOCKETS_SHARE), seed, run.say))
+    with (
+        run.cell("schemathesis"),
+        tempfile.TemporaryDirectory(prefix="assay-fuzz-") as folder,
+    ):
+        run.say("schemathesis …")
+        examples = max(1, EXAMPLES * requests // LEAST_REQUESTS)
+        run.say(f"  {fuzz_schema(url, tally, examples, seed, Path(folder))}")
 
 
 def figures_of(
@@ -108,40 +107,32 @@ def figures_of(
     for finding in tally.findings:
         kinds.update({fault.partition(" (")[0] for fault in finding.faults})
     server_errors = sum(n for (_, _, status), n in tally.counts.items() if status >= 500)
-
-    def none_of(name: str, value: int) -> Figure:
-        return Figure(name=name, value=value, unit="count", limit=0, met=value == 0)
-
+    none_of = {
+        "answers of 500 and above": server_errors,
+        "answers with a traceback": kinds["a traceback in the body"],
+        "answers that are wrong in any way": len(tally.findings),
+        "engine restarts": restarts,
+        "processes that ended": gone,
+        "good requests that fail afterwards": len(wrong),
+    }
     return [
-        Figure(
-            name="requests",
-            value=tally.requests,
-            unit="count",
-            limit=least,
-            met=tally.requests >= least,
-        ),
-        none_of("answers of 500 and above", server_errors),
-        none_of("answers with a traceback", kinds["a traceback in the body"]),
-        none_of("answers that are wrong in any way", len(tally.findings)),
-        none_of("engine restarts", restarts),
-        none_of("processes that ended", gone),
-        none_of("good requests that fail afterwards", len(wrong)),
-        Figure(name="slowest answer", value=tally.slowest_s, unit="s"),
+        at_least("requests", tally.requests, "count", least),
+        *(at_most(name, value, "count", 0) for name, value in none_of.items()),
+        at_most("slowest answer", tally.slowest_s, "s", None),
     ]
 
 
 def counts_table(tally: Tally) -> str:
     """Requests by fuzzer and route, by status (0: the connection was closed without an answer)."""
     statuses = sorted({status for _, _, status in tally.counts})
-    rows: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
+    found: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     for (source, route, status), count in tally.counts.items():
-        rows[source, route][status] = count
-    head = f"{'fuzzer':<14}{'route':<44}" + "".join(f"{status:>8}" for status in statuses)
-    lines = [head]
-    for (source, route), found in sorted(rows.items()):
-        cells = "".join(f"{found.get(status, '–'):>8}" for status in statuses)
-        lines.append(f"{source:<14}{route:<44}{cells}")
-    return "\n".join(lines)
+        found[source, route][status] = count
+    rows = [
+        (f"{source} {route}", *(str(counts.get(status, "–")) for status in statuses))
+        for (source, route), counts in sorted(found.items())
+    ]
+    return columns(("fuzzer and route", *map(str, statuses)), rows)
 
 
 def told(findings: Sequence[Finding], say: Callable[[str], None]) -> None:
@@ -157,55 +148,58 @@ def told(findings: Sequence[Finding], say: Callable[[str], None]) -> None:
         say(f"    answered {first.answered[-1500:]}")
 
 
-def _bench(arguments: argparse.Namespace) -> bool:
-    set_up(["fuzz"])
-    with own_service(str(PLAN), "make bench-fuzz", _say, None) as service:
-        variants = service.plan.variants
+def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
+    """Serve, ask wrongly, and see whether all is as before."""
+    with own_service(str(PLAN), "make bench-fuzz", run.say, None) as service:
         before = lasting_processes(service)
-        tally = campaign(service, arguments.requests, arguments.seed)
-        wrong = asyncio.run(good_answers(service.url, variants))
-        gone = before - lasting_processes(service)
-        states = health(service.url)
-        # A variant that says nothing any more counts as restarted, too.
-        restarts = sum(states.get(name, {}).get("restarts", 1) for name in variants)
-    figures = figures_of(tally, restarts, len(gone), wrong, LEAST_REQUESTS)
-    _say(f"\n{counts_table(tally)}\n")
-    told(tally.findings, _say)
+        tally = Tally(service.plan.variants)
+        try:
+            campaign(run, service, tally, arguments.requests, arguments.seed)
+        finally:
+            conclude(run, service, tally, before, arguments)
+
+
+def conclude(
+    run: BenchRun,
+    service: OwnService,
+    tally: Tally,
+    before: set[tuple[int, float]],
+    arguments: argparse.Namespace,
+) -> None:
+    """Figures of all that was asked so far, and whether the service still is what it was."""
+    variants = service.plan.variants
+    wrong = asyncio.run(good_answers(service.url, variants))
+    gone = before - lasting_processes(service)
+    states = health(service.url)
+    # A variant that says nothing any more counts as restarted, too.
+    restarts = sum(states.get(name, {}).get("restarts", 1) for name in variants)
+    least = min(LEAST_REQUESTS, arguments.requests)
+    run.figures += figures_of(tally, restarts, len(gone), wrong, least)
+    run.say(f"\n{counts_table(tally)}\nslowest answer: {tally.slowest_s:.1f} s\n")
+    told(tally.findings, run.say)
     for line in wrong:
-        _say(f"! a good request afterwards: {line}")
-    for figure in figures:
-        limit = "" if figure.limit is None else f"limit {figure.limit:g}  "
-        mark = "" if figure.met is None else "met" if figure.met else "NOT MET"
-        _say(f"{figure.name:<40}{figure.value:>10,.6g} {figure.unit:<6} {limit}{mark}")
-    counts = [
+        run.say(f"! a good request afterwards: {line}")
+    run.more["seed"] = arguments.seed
+    run.more["counts"] = [
         {"fuzzer": source, "route": route, "status": status, "requests": count}
         for (source, route, status), count in sorted(tally.counts.items())
     ]
-    write_figures(
-        FIGURES,
-        figures,
-        ["ray", "aiohttp"],
-        seed=arguments.seed,
-        counts=counts,
-        findings=[asdict(finding) for finding in tally.findings],
-    )
-    _say(f"written to {FIGURES}")
-    return all(figure.met is not False for figure in figures)
+    run.more["findings"] = [asdict(finding) for finding in tally.findings]
 
 
-def main() -> None:
-    """Parse the command line and run the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benches.fuzz", description=__doc__)
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", type=int, default=LEAST_REQUESTS, help="of our own fuzzers")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
 
-    def command() -> None:
-        if not _bench(arguments):
-            sys.exit(1)
 
-    run_command("bench-fuzz", command)
-
+BENCH = Bench(
+    name="fuzz",
+    about=__doc__,
+    measure=measure,
+    add_options=_add_options,
+    distributions=("ray", "aiohttp"),
+    environments=("fuzz",),
+)
 
 if __name__ == "__main__":
-    main()
+    start(BENCH)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from deploy.setup.environments import python_of
 from quantize.jobs.lifeline import guarded
 from quantize.root import ROOT
@@ -22,6 +20,7 @@ from tests.benches.fuzz.mutations import CHAT, COMPLETIONS, mutate, valid_bodies
 from tests.benches.fuzz.openapi import document
 from tests.benches.fuzz.sockets import ANSWER_TIMEOUT_S, send_case
 from tests.benches.fuzz.wire import Draw
+from tests.benches.harness.closed_loop import ClientError, RawClient, request
 
 CONCURRENCY = 6
 # A stuck schemathesis must not hold the benchmark for ever.
@@ -86,7 +85,7 @@ async def fuzz_bodies(
 ) -> None:
     """``count`` spoilt bodies, by turns to every variant's routes and the gateway's."""
     rng = random.Random(seed)
-    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
+    host, port = _address(url)
     targets = [
         (variant, prefix, route)
         for variant in tally.variants
@@ -95,42 +94,42 @@ async def fuzz_bodies(
     ]
     planned = iter(range(count))
 
-    async def work(session: aiohttp.ClientSession) -> None:
+    async def work(user: RawClient) -> None:
         for number in planned:
             variant, prefix, route = targets[number % len(targets)]
             case, body = mutate(rng.choice(valid_bodies(variant, route)), rng)
-            tally.add(await _post(session, url, prefix + route, case, body), body)
+            tally.add(await _post(user, prefix + route, case, body), body)
             if number % 500 == 499:
                 tell(f"  {number + 1:,} bodies, {len(tally.findings)} findings")
+        user.leave()
 
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        await asyncio.gather(*(work(session) for _ in range(CONCURRENCY)))
+    await asyncio.gather(*(work(RawClient(port, host)) for _ in range(CONCURRENCY)))
 
 
-async def _post(
-    session: aiohttp.ClientSession, url: str, path: str, case: str, body: bytes
-) -> Exchange:
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 80
+
+
+async def _post(user: RawClient, path: str, case: str, body: bytes) -> Exchange:
     began = time.monotonic()
-    headers = {"content-type": "application/json"}
-    status, received, content, broke = 0, dict[str, str](), b"", None
+    answer, broke = None, None
     try:
-        async with session.post(url + path, data=body, headers=headers) as answer:
-            content = await answer.read()
-            status = answer.status
-            received = {name.lower(): value for name, value in answer.headers.items()}
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            answer = await user.ask(request("POST", path, body))
     except TimeoutError:
+        user.leave()
         broke = f"nothing came for {ANSWER_TIMEOUT_S:.0f} s"
-    except aiohttp.ClientError as error:
-        broke = repr(error)
+    except ClientError as error:
+        broke = str(error)
     return Exchange(
         source="bodies",
         case=case,
         method="POST",
         path=path,
-        status=status,
-        headers=received,
-        body=content,
+        status=answer.status if answer else 0,
+        headers=answer.headers if answer else {},
+        body=answer.content if answer else b"",
         seconds=time.monotonic() - began,
         broke=broke,
     )
@@ -142,7 +141,7 @@ async def fuzz_sockets(
     """At least ``count`` requests as raw bytes."""
     draw = Draw(variants=tally.variants, rng=random.Random(seed))
     kinds = (*wire_requests.KINDS, *wire_abuse.KINDS)
-    host, port = urlsplit(url).hostname or "", urlsplit(url).port or 80
+    host, port = _address(url)
     sent = 0
 
     async def work() -> None:

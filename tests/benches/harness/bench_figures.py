@@ -1,4 +1,4 @@
-"""What every benchmark writes: figures, each with what it is held against, and the machine."""
+"""What every benchmark concludes: figures, each with what it is held against, and void cells."""
 
 import json
 import os
@@ -30,10 +30,57 @@ class Figure:
     met: bool | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class VoidCell:
+    """What was to be measured and could not be, and why."""
+
+    cell: str
+    reason: str
+
+
+def at_most(
+    name: str, value: float, unit: str, limit: float | None, against: float | None = None
+) -> Figure:
+    """A figure that must not exceed its limit (None: it is only told)."""
+    met = None if limit is None else value <= limit
+    return _figure(name, value, unit, limit, against, met)
+
+
+def at_least(
+    name: str, value: float, unit: str, limit: float | None, against: float | None = None
+) -> Figure:
+    """A figure that must reach its limit (None: it is only told)."""
+    met = None if limit is None else value >= limit
+    return _figure(name, value, unit, limit, against, met)
+
+
+def _figure(
+    name: str,
+    value: float,
+    unit: str,
+    limit: float | None,
+    against: float | None,
+    met: bool | None,
+) -> Figure:
+    return Figure(
+        name=name,
+        value=value,
+        unit=unit,
+        against=against,
+        ratio=value / against if against else None,
+        limit=limit,
+        met=met,
+    )
+
+
 def write_figures(
-    path: Path, figures: Sequence[Figure], distributions: Sequence[str] = (), **more: object
+    path: Path,
+    figures: Sequence[Figure],
+    void: Sequence[VoidCell] = (),
+    distributions: Sequence[str] = (),
+    more: Mapping[str, object] | None = None,
 ) -> None:
-    """Write figures and machine by a temporary name and a rename.
+    """Write figures and machine by a temporary name and a rename, and void cells where there are.
 
     ``distributions`` are installed packages whose versions matter; ``more`` is added beside.
 
@@ -50,7 +97,8 @@ def write_figures(
     content = {
         "figures": [asdict(figure) for figure in figures],
         "environment": environment,
-        **more,
+        **({"void": [asdict(cell) for cell in void]} if void else {}),
+        **(more or {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")

@@ -4,25 +4,21 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.benches.client.calibrate import null_server
-from tests.benches.harness.closed_loop import ClientError, closed_loop, post
-from tests.benches.harness.received import dechunked
+from tests.benches.harness.closed_loop import ClientError, RawClient, closed_loop, post
+from tests.benches.harness.null_server import null_server
 
-BODY = {"prompt": [1, 2], "max_tokens": 5}
+BODY = {"prompt": [1, 2], "max_tokens": 5, "stream": True}
 
 
-def test_every_request_is_answered_over_as_many_connections_as_are_open(tmp_path: Path) -> None:
-    with null_server(tmp_path / "port", ttft_s=0.001, tpot_s=0) as port:
-        answers = closed_loop(int(port), [post("/x", "k", BODY)] * 20, 4, 20)
+def test_every_request_is_answered_over_as_many_connections_as_are_open() -> None:
+    with null_server(ttft_s=0.001, tpot_s=0) as port:
+        answers = closed_loop(port, [post("/x", "k", BODY)] * 20, 4, 20)
     assert len(answers) == 20
-    assert all(
-        dechunked(answer.raw.partition(b"\r\n\r\n")[2]).endswith(b"[DONE]\n\n")
-        for answer in answers
-    )
+    assert all(answer.content.endswith(b"[DONE]\n\n") for answer in answers)
+    assert all(len(answer.event_times) == len(answer.events) == 5 + 2 for answer in answers)
     assert all(answer.started_s < answer.first_s <= answer.ended_s for answer in answers)
     begun = sorted(answer.started_s for answer in answers)
     assert begun[4] >= min(answer.ended_s for answer in answers)
@@ -61,6 +57,36 @@ def scripted_port() -> Iterator[int]:
 def test_a_body_of_known_length_ends_there_however_it_is_cut(scripted_port: int) -> None:
     (answer,) = closed_loop(scripted_port, [post("/x", "k", BODY)], 1, 10)
     assert answer.raw.endswith(b"\r\n\r\nabc")
+
+
+async def test_a_user_connects_anew_after_an_answer_that_ends_with_its_connection() -> None:
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = (b"", b"Connection: close\r\nContent-Length: 2\r\n")[len(asked) % 2]
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\nab")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        user = RawClient(server.sockets[0].getsockname()[1])
+        answers = [await user.ask(post("/x", "k", BODY)) for _ in range(4)]
+        user.leave()
+    assert [answer.content for answer in answers] == [b"ab"] * 4
+    assert len(asked) == 4
+
+
+async def test_a_user_that_leaves_takes_along_what_had_come() -> None:
+    with null_server(ttft_s=0.001, tpot_s=60) as port:
+        user, begun = RawClient(port), asyncio.Event()
+        asking = asyncio.create_task(user.ask(post("/x", "k", BODY), lambda _: begun.set()))
+        await asyncio.wait_for(begun.wait(), 10)
+        asking.cancel()
+        left = user.leave()
+        assert left is not None
+        assert (left.status, len(left.events)) == (200, 1)
+        assert user.leave() is None
 
 
 def test_a_connection_that_is_closed_in_place_of_an_answer_is_an_error(scripted_port: int) -> None:

@@ -7,28 +7,27 @@ quantized layers), seconds, peak memory, weight SNR, nats per token and accuracy
 
 import argparse
 import re
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR
-from deploy.command_line import run_command
-from eval.samples import Sample, by_task, read_samples
+from eval.samples import by_task, read_samples
 from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
-from quantize.jobs.lifeline import follow_owner
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.tool_process import environment_python, run_tool
-from quantize.make import make_artifacts
 from quantize.order import Order
-from quantize.recipes.catalogue import RECIPES, find_recipe
+from quantize.recipes.catalogue import RECIPES
 from quantize.root import ROOT
-from quantize.source.source_model import REFERENCE, SourceModel, fingerprint
-from tests.benches.harness.bench_figures import BENCH_DIR, write_figures
+from quantize.source.source_model import REFERENCE, fingerprint
+from tests.benches.harness.bench_artifacts import make_what_can_be
+from tests.benches.harness.bench_command import Bench, add_names, start
+from tests.benches.harness.bench_run import UNMEASURED, BenchRun
 from tests.benches.recipes.files import Item, Request, Score
 from tests.benches.recipes.ladders import climb
-from tests.benches.recipes.recipe_table import figures, print_findings, print_table
+from tests.benches.recipes.recipe_table import figures, findings_table, recipes_table
 
 TASKS_DIR = ROOT / "eval" / "tasks"
 TEXT, CHOICE = "assay_text", "assay_choice"
@@ -37,61 +36,85 @@ _CONTEXT_LENGTH = 1024
 _SOURCE = "bf16"
 
 
-def bench(model: SourceModel, names: list[str], limit: int, threads: int) -> bool:
-    """Make, score, print, write; returns whether nothing contradicts theory."""
-    recipes = [_SOURCE, *(name for name in names if name != _SOURCE)]
+def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
+    """Make, score, hold against theory; a recipe that fails in between is void."""
+    model = fingerprint(arguments.model)
+    recipes = [_SOURCE, *(name for name in arguments.recipes if name != _SOURCE)]
     order = Order(
         model=model,
         recipe_names=tuple(recipes),
         calibration=calibration_plan(BUNDLED, _SAMPLES, _SEQUENCE_LENGTH),
         artifacts=ARTIFACTS_DIR,
-        threads=threads,
+        threads=arguments.threads,
     )
-    make_artifacts(order, lambda line: print(line, flush=True))
-    folders = {name: artifact_directory(ARTIFACTS_DIR, model, name) for name in recipes}
-    manifests = {name: read_manifest(folder) for name, folder in folders.items()}
+    run.more |= {"items": arguments.limit, "model": model.name}
+    made = make_what_can_be(order, run)
+    folders = {name: artifact_directory(ARTIFACTS_DIR, model, name) for name in made}
     with tempfile.TemporaryDirectory(prefix="assay-recipes-") as scratch:
-        scores, samples = _score(Path(scratch), folders, limit, threads)
-    findings = climb(samples)
-    print_table(manifests, scores)
-    print_findings(findings)
-    path = BENCH_DIR / "recipes.json"
-    write_figures(path, figures(manifests, scores, findings), items=limit, model=model.name)
-    print(f"written to {path}")
-    return all(finding.met for finding in findings)
+        request = _request(Path(scratch), folders, arguments)
+        scores: dict[str, Score] = {}
+        try:
+            score(run, request, Path(scratch), scores)
+        finally:
+            conclude(run, request.items, scores)
 
 
-def _score(
-    scratch: Path, folders: dict[str, Path], limit: int, threads: int
-) -> tuple[dict[str, Score], dict[str, list[Sample]]]:
-    """Scores and the perplexity task's samples by recipe, from one process."""
-    items = tuple(
-        Item(recipe=name, artifact=folder, samples=scratch / f"{name}.parquet")
-        for name, folder in folders.items()
-    )
-    request = Request(
+def _request(scratch: Path, folders: dict[str, Path], arguments: argparse.Namespace) -> Request:
+    return Request(
         source=folders[_SOURCE],
-        items=items,
+        items=tuple(
+            Item(recipe=name, artifact=folder, samples=scratch / f"{name}.parquet")
+            for name, folder in folders.items()
+        ),
         tasks=(TEXT, CHOICE),
         tasks_dir=TASKS_DIR,
-        limit=limit,
+        limit=arguments.limit,
         context_length=_CONTEXT_LENGTH,
-        threads=threads,
+        threads=arguments.threads,
     )
-    asked, answers = scratch / "request.json", scratch / "answers.jsonl"
+
+
+def score(run: BenchRun, request: Request, scratch: Path, scores: dict[str, Score]) -> None:
+    """Score all artifacts in one process; the one at which it fails is void, and it goes on."""
+    left = request.items
+    while left:
+        answers = scratch / f"answers-{len(left)}.jsonl"
+        try:
+            _score(request.model_copy(update={"items": left}), scratch, answers)
+        except UNMEASURED as error:
+            failed = str(error)
+        else:
+            failed = ""
+        lines = answers.read_text().splitlines() if answers.exists() else []
+        scores |= {found.recipe: found for found in map(Score.model_validate_json, lines)}
+        left = left[len(lines) :]
+        if left:
+            run.leave_out(f"{left[0].recipe}: scores", failed)
+        left = left[1:]
+
+
+def _score(request: Request, scratch: Path, answers: Path) -> None:
+    asked = scratch / "request.json"
     asked.write_text(request.model_dump_json())
     python = environment_python("quantize")
     with ProgressLine("scoring") as progress:
         run_tool(
             [python, "-m", "tests.benches.recipes.in_quantize.score_process", asked, answers],
             log=scratch / "log",
-            threads=threads,
+            threads=request.threads,
             env={"HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(scratch / "datasets")},
             on_progress=lambda tail, _: progress(_last_step(tail)),
         )
-    scores = [Score.model_validate_json(line) for line in answers.read_text().splitlines()]
-    samples = {item.recipe: by_task(read_samples(item.samples))[TEXT] for item in items}
-    return {score.recipe: score for score in scores}, samples
+
+
+def conclude(run: BenchRun, items: Sequence[Item], scores: dict[str, Score]) -> None:
+    """Figures and tables of every recipe that was scored."""
+    scored = [item for item in items if item.recipe in scores]
+    manifests = {item.recipe: read_manifest(item.artifact) for item in scored}
+    samples = {item.recipe: by_task(read_samples(item.samples))[TEXT] for item in scored}
+    findings = climb(samples)
+    run.figures += figures(manifests, scores, findings)
+    run.say(f"\n{recipes_table(manifests, scores)}\n\n{findings_table(findings)}")
 
 
 def _last_step(tail: str) -> str:
@@ -99,23 +122,14 @@ def _last_step(tail: str) -> str:
     return steps[-1] if steps else "loading"
 
 
-def main() -> None:
-    """Parse the command line and run the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benches.recipes", description=__doc__)
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=REFERENCE, help="reference, or a folder")
-    parser.add_argument("--recipes", default=",".join(RECIPES), help="names, separated by commas")
+    add_names(parser, "--recipes", list(RECIPES))
     parser.add_argument("--limit", type=int, default=300, help="items per task")
     parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    follow_owner()
 
-    def run() -> None:
-        names = [find_recipe(name.strip()).name for name in arguments.recipes.split(",")]
-        if not bench(fingerprint(arguments.model), names, arguments.limit, arguments.threads):
-            sys.exit(1)
 
-    run_command("bench-recipes", run)
-
+BENCH = Bench(name="recipes", about=__doc__, measure=measure, add_options=_add_options)
 
 if __name__ == "__main__":
-    main()
+    start(BENCH)

@@ -4,13 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from quantize.artifact.manifest import Manifest
 from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_table import columns
 from tests.benches.recipes.files import Score
 from tests.benches.recipes.ladders import Finding
 
-_HEAD = (
-    f"{'recipe':<28} {'bits/weight':>11} {'smaller':>8} {'seconds':>8} {'peak MB':>8} "
-    f"{'SNR dB':>8} {'nats/token':>10} {'choice %':>9}"
-)
 # What the format alone must save on the layers it quantizes, against BF16.
 _SMALLER_LIMITS = {"fp8": 1.9, "nvfp4": 3.2}
 
@@ -20,35 +17,44 @@ def _smaller(manifest: Manifest) -> float:
     return 16 / manifest.bits_per_weight
 
 
-def print_table(manifests: Mapping[str, Manifest], scores: Mapping[str, Score]) -> None:
+def recipes_table(manifests: Mapping[str, Manifest], scores: Mapping[str, Score]) -> str:
     """One row per recipe, in the order they were asked for."""
-    print("\n" + _HEAD + "\n" + "-" * len(_HEAD))
+    head = ("recipe", "bits/weight", "smaller", "seconds", "peak MB", "SNR dB", "nats/token")
+    rows = []
     for name, score in scores.items():
         manifest = manifests[name]
         snr = "exact" if score.weight_snr_db is None else f"{score.weight_snr_db:.1f}"
         text, choice = score.values.values()
-        print(
-            f"{name:<28} {manifest.bits_per_weight:>11.3f} {_smaller(manifest):>7.2f}x "
-            f"{manifest.seconds:>8.1f} {manifest.peak_memory_bytes / 1e6:>8.0f} "
-            f"{snr + ('~' if score.rescaled else ''):>8} {text:>10.4f} {choice * 100:>9.1f}"
+        rows.append(
+            (
+                name,
+                f"{manifest.bits_per_weight:.3f}",
+                f"{_smaller(manifest):.2f}x",
+                f"{manifest.seconds:.1f}",
+                f"{manifest.peak_memory_bytes / 1e6:.0f}",
+                snr + ("~" if score.rescaled else ""),
+                f"{text:.4f}",
+                f"{choice * 100:.1f}",
+            )
         )
-    print(
+    return (
+        f"{columns((*head, 'choice %'), rows)}\n"
         "~ the recipe moves scales between layers; every channel was matched before comparing\n"
         "GGUF: decoded weights; llama.cpp's kernels also round inputs to 8 bits"
     )
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
+def findings_table(findings: Iterable[Finding]) -> str:
     """Every step of theory with its paired difference, and whether it is borne out."""
-    print("\nnats per token, first minus second (95 % interval); theory says at most zero")
+    rows = []
     for finding in findings:
         step, interval = finding.step, finding.interval
         word = "shown" if finding.shown else "not contradicted" if finding.met else "CONTRADICTED"
         bounds = " to ".join(f"{bound:+.4f}" for bound in interval.bounds or ())
-        print(
-            f"  {step.better + ' <= ' + step.worse:<44} {interval.value:+.4f} "
-            f"({bounds})  {word:<16} {step.why}"
-        )
+        difference = f"{interval.value:+.4f} ({bounds})"
+        rows.append((f"{step.better} <= {step.worse}", difference, word, step.why))
+    head = ("nats per token, first minus second", "theory: at most zero", "", "")
+    return columns(head, rows)
 
 
 def figures(

@@ -5,18 +5,19 @@ Locust: on a machine of two cores, what the client uses is taken from what it me
 """
 
 import asyncio
-import json
 import random
 import sys
 import time
+from collections.abc import Iterator, Sequence
 
-import httptools
 from pydantic import BaseModel, ConfigDict
 
 from loadtest.client_health import go_first
+from loadtest.completion import DONE
+from tests.benches.harness.closed_loop import ClientError, ask_all, post
+from tests.benches.harness.received import Received
 
-_END = b"\n\n"
-_DONE = b"data: [DONE]"
+_LONGEST_REASON = 400
 
 
 class _Message(BaseModel):
@@ -57,96 +58,50 @@ class Outcome(_Message):
     errors: list[str]
 
 
-class _Answer:
-    """One response as httptools tells it: the time of every event, and how it ended."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.complete = self.done = False
-        self.body = b""
-        self._rest = b""
-
-    def on_body(self, chunk: bytes) -> None:
-        now = time.perf_counter()
-        self.body = (self.body + chunk)[-400:]
-        whole, end, self._rest = (self._rest + chunk).rpartition(_END)
-        events = (whole + end).count(_END)
-        if _DONE in whole:
-            self.done = True
-            events -= 1
-        self.times += [now] * events
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-
-class _User:
-    def __init__(self, block: Block, number: int, until: float) -> None:
-        self._block = block
-        self._until = until
-        self._random = random.Random(f"{block.seed}-{number}")
-        self.requests: list[tuple[float, list[float]]] = []
-        self.errors: list[str] = []
-
-    def _request(self) -> bytes:
-        block = self._block
-        ids = [self._random.randrange(300, 1500) for _ in range(block.prompt_tokens)]
+def _requests(block: Block, until_s: float) -> Iterator[bytes]:
+    """Question after question, the same ones for the same seed, until the time is over."""
+    draw = random.Random(block.seed)
+    while time.perf_counter() < until_s:
         body = {
             "model": block.model,
-            "prompt": ids,
+            "prompt": [draw.randrange(300, 1500) for _ in range(block.prompt_tokens)],
             "max_tokens": block.output_tokens,
             "ignore_eos": True,
             "temperature": 0,
             "stream": True,
         }
-        content = json.dumps(body).encode()
-        key = f"authorization: Bearer {block.key}\r\n" if block.key else ""
-        head = (
-            f"POST {block.path} HTTP/1.1\r\nhost: bench\r\n{key}"
-            f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
-        )
-        return head.encode() + content
-
-    async def run(self) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._block.port)
-        try:
-            while time.perf_counter() < self._until and not self.errors:
-                await self._ask(reader, writer)
-        finally:
-            writer.close()
-
-    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answer = _Answer()
-        parser = httptools.HttpResponseParser(answer)
-        request = self._request()
-        sent = time.perf_counter()
-        writer.write(request)
-        while not answer.complete:
-            received = await reader.read(65536)
-            if not received:
-                self.errors.append(f"the connection was closed: {answer.body!r}")
-                return
-            parser.feed_data(received)
-        if parser.get_status_code() != 200 or not answer.done:
-            self.errors.append(f"{parser.get_status_code()}: {answer.body!r}")
-        self.requests.append((sent, answer.times))
+        yield post(block.path, block.key or "", body)
 
 
 async def run_block(block: Block) -> Outcome:
     """Run one block to its end; requests that are open at its end finish."""
     began = time.perf_counter() + block.warmup_s
     end = began + block.duration_s
-    users = [_User(block, number, end) for number in range(block.concurrency)]
-    await asyncio.gather(*(user.run() for user in users))
-    requests = [item for user in users for item in user.requests]
-    return outcome(
-        block, requests, (began, end), [error for user in users for error in user.errors]
-    )
+    answers: list[Received] = []
+    errors: list[str] = []
+    try:
+        answers = await ask_all(block.port, _requests(block, end), block.concurrency)
+    except ClientError as error:
+        errors.append(str(error))
+    errors += [fault for answer in answers if (fault := _fault(answer)) is not None]
+    return outcome(block, [(a.started_s, _token_times(a)) for a in answers], (began, end), errors)
+
+
+def _token_times(answer: Received) -> list[float]:
+    """When each event came, without the end mark."""
+    return answer.event_times[:-1] if answer.events[-1:] == [DONE] else answer.event_times
+
+
+def _fault(answer: Received) -> str | None:
+    """Why an answer is no whole stream; None: it is one."""
+    if answer.status == 200 and answer.events[-1:] == [DONE]:
+        return None
+    return f"{answer.status}: {answer.content[-_LONGEST_REASON:]!r}"
 
 
 def outcome(
     block: Block,
-    requests: list[tuple[float, list[float]]],
+    requests: Sequence[tuple[float, list[float]]],
     window: tuple[float, float],
     errors: list[str],
 ) -> Outcome:

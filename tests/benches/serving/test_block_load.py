@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.engines.table import ENGINES
-from tests.benches.serving.block_load import Block, Outcome, _Answer, outcome, run_block
-from tests.benches.serving.null_variant import NAME, NULL_VARIANT, NullEngine
+from tests.benches.harness.null_server import NullServer
+from tests.benches.serving.block_load import Block, Outcome, outcome, run_block
+from tests.benches.serving.null_variant import NAME, NULL_VARIANT
 
 BLOCK = Block(
     port=0,
@@ -28,7 +29,7 @@ BLOCK = Block(
 
 @asynccontextmanager
 async def null_engine() -> AsyncIterator[int]:
-    server = await asyncio.start_server(NullEngine(NAME).handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(NullServer(ttft_s=0).handle, "127.0.0.1", 0)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
@@ -60,15 +61,6 @@ async def test_an_answer_that_is_no_stream_is_an_error_with_its_words() -> None:
     server.close()
     assert found.errors == ["429: b'full'"]
     assert found.ttft_s == []
-
-
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_events_are_counted_whole_however_they_are_cut(size: int) -> None:
-    stream = b'data: {"text": "data: x"}\n\n' * 3 + b"data: [DONE]\n\n"
-    answer = _Answer()
-    for start in range(0, len(stream), size):
-        answer.on_body(stream[start : start + size])
-    assert (len(answer.times), answer.done) == (3, True)
 
 
 def told(requests: list[tuple[float, list[float]]]) -> Outcome:

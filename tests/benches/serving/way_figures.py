@@ -7,6 +7,7 @@ from statistics import median
 import numpy as np
 
 from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_table import columns
 from tests.benches.serving.block_load import Outcome
 
 DIRECT, SERVE, GATEWAY = "direct", "serve", "gateway"
@@ -45,6 +46,16 @@ class Measured:
             told["lag_p50_ms"] *= 1000
             told["lag_p99_ms"] *= 1000
         return {name: float(value) for name, value in told.items()}
+
+    def row(self) -> dict[str, object]:
+        """The block for the results file."""
+        return {
+            "engine": self.engine,
+            "way": self.way,
+            "concurrency": self.concurrency,
+            "round": self.round,
+            **self.values(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +131,10 @@ def _meets(name: str, value: float, limit: float) -> bool:
 
 
 def table(engine: str, concurrency: int, ways: Ways) -> str:
-    """One level as lines: median (least to most) per way."""
+    """One level: median (least to most) per way."""
     names = list(ways[DIRECT])
-    lines = []
-    for way, told in ways.items():
-        cells = [f"{told[n].median:9.2f} ({told[n].low:.2f}–{told[n].high:.2f})" for n in names]
-        lines.append(
-            f"  {engine:<10} c={concurrency:<3} {way:<8}" + "".join(f"{c:>30}" for c in cells)
-        )
-    head = "".join(f"{name:>30}" for name in names)
-    return "\n".join([f"  {'':<10} {'':<5} {'':<8}{head}", *lines])
+    rows = [
+        (way, *(f"{told[n].median:.2f} ({told[n].low:.2f}–{told[n].high:.2f})" for n in names))
+        for way, told in ways.items()
+    ]
+    return columns((f"{engine} c={concurrency}", *names), rows)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadtest.completion import DONE, error_message, is_openai_error
-from loadtest.sse import SseParser
+from tests.benches.harness.received import Received
 from tests.benches.soak.mix import PlannedRequest
 
 Judgement = Literal["answered", "refused", "left", "unexplained"]
@@ -32,58 +32,34 @@ class Outcome:
     detail: str | None = None
 
 
-class Answer:
-    """What is received of an answer, byte by byte."""
+def fault_of(answer: Received, planned: PlannedRequest) -> str | None:
+    """Why the finished answer is not the right one; None: it is."""
+    if answer.status not in planned.expected:
+        return f"status {answer.status} instead of {sorted(planned.expected)}: {_told(answer)}"
+    if not answer.headers.get("x-request-id"):
+        return "the answer has no x-request-id"
+    if answer.status != 200:
+        return None if is_openai_error(answer.content) else f"no OpenAI error: {_told(answer)}"
+    if planned.stream and answer.events[-1:] != [DONE]:
+        return f"the stream does not end with [DONE]: {_told(answer)}"
+    return _miscount(answer, planned)
 
-    def __init__(self, *, stream: bool) -> None:
-        self.status = 0
-        self.request_id: str | None = None
-        self.first_s: float | None = None
-        self._stream = stream
-        self._parser = SseParser()
-        self._parts: list[bytes] = []
-        self._events: list[bytes] = []
 
-    def feed(self, received: bytes, now: float) -> None:
-        """Take a piece of the body, received ``now``."""
-        if self._stream and self.status == 200:
-            events = self._parser.feed(received)
-            self._events += events
-            arrived = bool(events)
-        else:
-            self._parts.append(received)
-            arrived = bool(received)
-        if arrived and self.first_s is None:
-            self.first_s = now
+def _miscount(answer: Received, planned: PlannedRequest) -> str | None:
+    try:
+        counted = output_tokens(answer, stream=planned.stream)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        return f"no usage in the answer ({error!r}): {_told(answer)}"
+    if planned.output_tokens is not None and counted != planned.output_tokens:
+        return f"{counted} output tokens where {planned.output_tokens} were forced"
+    return None
 
-    def fault(self, request: PlannedRequest) -> str | None:
-        """Why the finished answer is not the right one; None: it is."""
-        if self.status not in request.expected:
-            return f"status {self.status} instead of {sorted(request.expected)}: {self._told()}"
-        if not self.request_id:
-            return "the answer has no x-request-id"
-        if self.status != 200:
-            return None if is_openai_error(self._body()) else f"no OpenAI error: {self._told()}"
-        if self._stream and (not self._events or self._events[-1] != DONE):
-            return f"the stream does not end with [DONE]: {self._told()}"
-        return self._miscount(request)
 
-    def _miscount(self, request: PlannedRequest) -> str | None:
-        try:
-            counted = self.output_tokens()
-        except (ValueError, KeyError, TypeError) as error:
-            return f"no usage in the answer ({error!r}): {self._told()}"
-        if request.output_tokens is not None and counted != request.output_tokens:
-            return f"{counted} output tokens where {request.output_tokens} were forced"
-        return None
+def output_tokens(answer: Received, *, stream: bool) -> int:
+    """What ``usage`` counts; raises KeyError, TypeError, IndexError or ValueError without it."""
+    body = answer.events[-2] if stream else answer.content
+    return int(json.loads(body)["usage"]["completion_tokens"])
 
-    def output_tokens(self) -> int:
-        """What ``usage`` counts; raises KeyError, TypeError or ValueError where it is missing."""
-        body = self._events[-2] if self._stream else self._body()
-        return int(json.loads(body)["usage"]["completion_tokens"])
 
-    def _body(self) -> bytes:
-        return b"".join(self._parts)
-
-    def _told(self) -> str:
-        return error_message(self._events[-1] if self._events else self._body())
+def _told(answer: Received) -> str:
+    return error_message(answer.events[-1] if answer.events else answer.content)

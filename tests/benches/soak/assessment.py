@@ -10,6 +10,7 @@ import numpy.typing as npt
 from loadtest.intervals import Estimate
 from loadtest.stats import slope_of
 from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_table import columns
 from tests.benches.soak.processes import Sample
 from tests.benches.soak.slopes import Growth, growth
 
@@ -188,18 +189,23 @@ def _serves(role: str) -> bool:
 
 def table(rows: Sequence[Steadiness]) -> str:
     """One line per process, the largest first."""
-    width = max(len(row.role) for row in rows) + 2
-    head = f"{'process':<{width}}{'PSS MiB':>16}{'slope MiB/h':>30}{'limit':>7}"
-    lines = [f"{head}{'RSS slope MiB/h':>30}{'fds':>12}{'threads':>12}  memory"]
-    for row in sorted(rows, key=lambda row: -row.first_mib):
-        memory = f"{row.first_mib:,.1f} > {row.last_mib:,.1f}"
-        fds = f"{row.descriptors[0]:.0f} > {row.descriptors[1]:.0f}"
-        threads = f"{row.threads[0]:.0f} > {row.threads[1]:.0f}"
-        lines.append(
-            f"{row.role:<{width}}{memory:>16}{_slope(row.pss):>30}{row.limit_mib_per_h:>7.1f}"
-            f"{_slope(row.rss):>30}{fds:>12}{threads:>12}  {row.growth}{' !' if row.more else ''}"
-        )
-    return "\n".join(lines)
+    head = ("process", "PSS MiB", "slope MiB/h", "limit", "RSS slope MiB/h", "fds", "threads", "")
+    return columns(
+        head,
+        [
+            (
+                row.role,
+                f"{row.first_mib:,.1f} > {row.last_mib:,.1f}",
+                _slope(row.pss),
+                f"{row.limit_mib_per_h:.1f}",
+                _slope(row.rss),
+                f"{row.descriptors[0]:.0f} > {row.descriptors[1]:.0f}",
+                f"{row.threads[0]:.0f} > {row.threads[1]:.0f}",
+                f"{row.growth}{' !' if row.more else ''}",
+            )
+            for row in sorted(rows, key=lambda row: -row.first_mib)
+        ],
+    )
 
 
 def _slope(slope: Estimate | None) -> str:

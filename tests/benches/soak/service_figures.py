@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.benches.harness.bench_figures import Figure
+from tests.benches.harness.bench_table import columns
 from tests.benches.soak.answers import Outcome
 from tests.benches.soak.assessment import WARM_UP_SHARE
 
@@ -100,24 +101,24 @@ def latency_figures(found: Mapping[str, Sequence[float]]) -> list[Figure]:
 
 def latency_table(found: Mapping[str, Sequence[float]]) -> str:
     """One line per variant and latency."""
-    width = max(len(name) for name in found) + 2
-    lines = [
-        f"{'latency, ms':<{width}}{'count':>8}" + "".join(f"{f'p{p}':>10}" for p in PERCENTILES)
-    ]
-    for name, values in found.items():
-        if len(values):
-            cells = "".join(f"{np.percentile(values, p):>10,.1f}" for p in PERCENTILES)
-            lines.append(f"{name:<{width}}{len(values):>8}{cells}")
-    return "\n".join(lines)
+    return columns(
+        ("latency, ms", "count", *(f"p{p}" for p in PERCENTILES)),
+        [
+            (name, str(len(values)), *(f"{np.percentile(values, p):,.1f}" for p in PERCENTILES))
+            for name, values in found.items()
+            if len(values)
+        ],
+    )
 
 
 def kinds_table(outcomes: Sequence[Outcome]) -> str:
     """How many of each kind of request ended in which way and status."""
     counts = Counter((o.kind, o.judgement, o.status) for o in outcomes)
-    lines = [f"{'request':<28}{'ended':<14}{'status':>6}{'count':>9}"]
-    for (kind, judgement, status), count in sorted(counts.items()):
-        lines.append(f"{kind:<28}{judgement:<14}{status or '–':>6}{count:>9,}")
-    return "\n".join(lines)
+    rows = [
+        (kind, judgement, str(status or "–"), f"{count:,}")
+        for (kind, judgement, status), count in sorted(counts.items())
+    ]
+    return columns(("request", "ended", "status", "count"), rows)
 
 
 _SCHEMA = pa.schema(

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
-import aiohttp
-
-from tests.benches.soak.answers import Answer, Judgement, Outcome
+from tests.benches.harness.closed_loop import ClientError, RawClient, request
+from tests.benches.harness.received import Received
+from tests.benches.soak.answers import Judgement, Outcome, fault_of, output_tokens
 from tests.benches.soak.mix import Mix, PlannedRequest
 
 REQUEST_TIMEOUT_S = 120.0
+TELL_S = 60.0
 
 
 class Clients:
@@ -17,78 +19,83 @@ class Clients:
 
     def __init__(self, url: str, mix: Mix, concurrency: int) -> None:
         self.outcomes: list[Outcome] = []
-        self._url = url
+        address = urlsplit(url)
+        assert address.hostname is not None
+        assert address.port is not None
+        self._users = [RawClient(address.port, address.hostname) for _ in range(concurrency)]
         self._mix = mix
-        self._concurrency = concurrency
 
     async def run(self, seconds: float, tell: Callable[[float], None]) -> None:
         """Load the service for so long; ``tell`` is called every minute with the seconds so far.
 
         Blocks until the last requests are answered.
         """
-        self._began = time.monotonic()
-        ends = self._began + seconds
-        connector = aiohttp.TCPConnector(limit=0)
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            telling = asyncio.create_task(self._tell(tell))
-            users = [self._use(session, ends) for _ in range(self._concurrency)]
-            try:
-                await asyncio.gather(*users)
-            finally:
-                telling.cancel()
+        self._began = time.perf_counter()
+        telling = asyncio.create_task(self._tell(tell))
+        try:
+            await asyncio.gather(*(self._use(user, seconds) for user in self._users))
+        finally:
+            telling.cancel()
+            for user in self._users:
+                user.leave()
 
     async def _tell(self, tell: Callable[[float], None]) -> None:
         while True:
-            await asyncio.sleep(60)
-            tell(time.monotonic() - self._began)
+            await asyncio.sleep(TELL_S)
+            tell(self._now())
 
-    async def _use(self, session: aiohttp.ClientSession, ends: float) -> None:
-        while time.monotonic() < ends:
-            self.outcomes.append(await self._ask(session, self._mix.next()))
+    def _now(self) -> float:
+        return time.perf_counter() - self._began
 
-    async def _ask(self, session: aiohttp.ClientSession, request: PlannedRequest) -> Outcome:
-        answer = Answer(stream=request.stream)
-        sent_s = time.monotonic() - self._began
+    async def _use(self, user: RawClient, seconds: float) -> None:
+        while self._now() < seconds:
+            self.outcomes.append(await self._ask(user, self._mix.next()))
+
+    async def _ask(self, user: RawClient, planned: PlannedRequest) -> Outcome:
+        sent_s = self._now()
+        answer: Received | None = None
         judgement: Judgement = "unexplained"
         detail: str | None
         try:
-            # Cancelling the exchange closes its connection, as a client does that goes away.
-            async with asyncio.timeout(request.leave_after_s):
-                await self._exchange(session, request, answer)
-            detail = answer.fault(request)
+            async with asyncio.timeout(planned.leave_after_s or REQUEST_TIMEOUT_S):
+                answer = await user.ask(request(planned.method, planned.path, planned.body))
+            detail = fault_of(answer, planned)
         except TimeoutError:
-            leaves = request.leave_after_s is not None
-            judgement = "left" if leaves and answer.status in {0, 200} else judgement
-            detail = None if judgement == "left" else f"no end after {REQUEST_TIMEOUT_S:.0f} s"
-        except aiohttp.ClientError as error:
-            detail = f"the connection broke ({error!r}), status {answer.status}"
+            # Who leaves closes its connection, as a client does that goes away.
+            answer = user.leave()
+            leaves = planned.leave_after_s is not None
+            judgement = "left" if leaves and _status(answer) in {0, 200} else judgement
+            detail = None if judgement == "left" else f"no end after {self._now() - sent_s:.0f} s"
+        except ClientError as error:
+            answer = user.leave()
+            detail = f"the connection broke ({error}), status {_status(answer)}"
         if judgement != "left" and detail is None:
-            judgement = "answered" if answer.status == 200 else "refused"
+            judgement = "answered" if _status(answer) == 200 else "refused"
+        return self._outcome(planned, sent_s, answer, judgement, detail)
+
+    def _outcome(
+        self,
+        planned: PlannedRequest,
+        sent_s: float,
+        answer: Received | None,
+        judgement: Judgement,
+        detail: str | None,
+    ) -> Outcome:
+        right = answer is not None and judgement == "answered"
         return Outcome(
-            number=request.number,
-            kind=request.kind,
-            variant=request.variant,
-            path=request.path,
+            number=planned.number,
+            kind=planned.kind,
+            variant=planned.variant,
+            path=planned.path,
             judgement=judgement,
             sent_s=sent_s,
-            first_s=answer.first_s,
-            end_s=time.monotonic() - self._began,
-            status=answer.status,
-            output_tokens=answer.output_tokens() if judgement == "answered" else 0,
+            first_s=answer.first_s - self._began if answer and answer.first_s else None,
+            end_s=self._now(),
+            status=_status(answer),
+            output_tokens=output_tokens(answer, stream=planned.stream) if answer and right else 0,
             detail=detail,
         )
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, request: PlannedRequest, answer: Answer
-    ) -> None:
-        async with session.request(
-            request.method,
-            self._url + request.path,
-            data=request.body,
-            headers={"content-type": "application/json"},
-        ) as response:
-            answer.status = response.status
-            answer.request_id = response.headers.get("x-request-id")
-            async for part in response.content.iter_any():
-                answer.feed(part, time.monotonic() - self._began)
+
+def _status(answer: Received | None) -> int:
+    return 0 if answer is None else answer.status

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.benches.soak.answers import Answer
+from tests.benches.harness.received import Received
+from tests.benches.soak.answers import fault_of, output_tokens
 from tests.benches.soak.mix import PlannedRequest
 
 GOOD = PlannedRequest(
@@ -14,19 +15,15 @@ ERROR = json.dumps({"error": {"message": "no", "type": "invalid_request_error"}}
 STREAM = b'data: {"choices": []}\n\ndata: ' + USAGE + b"\n\ndata: [DONE]\n\n"
 
 
-def answer(body: bytes, *, status: int = 200, stream: bool = False) -> Answer:
-    found = Answer(stream=stream)
-    found.status, found.request_id = status, "r"
-    for place in range(0, len(body), 7):
-        found.feed(body[place : place + 7], 1.0 + place)
-    return found
+def answer(body: bytes, *, status: int = 200, head: str = "x-request-id: r") -> Received:
+    raw = f"HTTP/1.1 {status} -\r\n{head}\r\n\r\n".encode() + body
+    return Received(raw=raw, started_s=0.0, first_s=1.0, ended_s=2.0)
 
 
 def test_a_whole_answer_and_a_finished_stream_are_right() -> None:
-    assert answer(USAGE).fault(GOOD) is None
-    streamed = answer(STREAM, stream=True)
-    assert streamed.fault(replace(GOOD, stream=True)) is None
-    assert streamed.output_tokens() == 2
+    assert fault_of(answer(USAGE), GOOD) is None
+    assert fault_of(answer(STREAM), replace(GOOD, stream=True)) is None
+    assert output_tokens(answer(STREAM), stream=True) == 2
 
 
 @pytest.mark.parametrize(
@@ -38,27 +35,26 @@ def test_a_whole_answer_and_a_finished_stream_are_right() -> None:
         (answer(b"no json"), "no usage"),
     ],
 )
-def test_a_wrong_answer_says_why(received: Answer, reason: str) -> None:
-    assert reason in str(received.fault(GOOD))
+def test_a_wrong_answer_says_why(received: Received, reason: str) -> None:
+    assert reason in str(fault_of(received, GOOD))
 
 
 def test_a_stream_that_breaks_off_or_tells_an_error_is_wrong() -> None:
     streamed = replace(GOOD, stream=True)
-    broken = answer(STREAM.removesuffix(b"data: [DONE]\n\n"), stream=True)
-    assert "[DONE]" in str(broken.fault(streamed))
-    failed = answer(b"data: " + ERROR + b"\n\n", stream=True)
-    assert "does not end with [DONE]: no" in str(failed.fault(streamed))
+    broken = answer(STREAM.removesuffix(b"data: [DONE]\n\n"))
+    assert "[DONE]" in str(fault_of(broken, streamed))
+    failed = answer(b"data: " + ERROR + b"\n\n")
+    assert "does not end with [DONE]: no" in str(fault_of(failed, streamed))
+    assert "no usage" in str(fault_of(answer(b"data: [DONE]\n\n"), streamed))
 
 
 def test_a_refusal_is_right_only_as_openais_error_with_the_due_status() -> None:
     bad = replace(GOOD, expected=frozenset({400}), output_tokens=None)
-    assert answer(ERROR, status=400).fault(bad) is None
-    assert "status 404" in str(answer(ERROR, status=404).fault(bad))
-    assert "no OpenAI error" in str(answer(b'{"detail": "no"}', status=400).fault(bad))
-    assert "status 200" in str(answer(USAGE).fault(bad))
+    assert fault_of(answer(ERROR, status=400), bad) is None
+    assert "status 404" in str(fault_of(answer(ERROR, status=404), bad))
+    assert "no OpenAI error" in str(fault_of(answer(b'{"detail": "no"}', status=400), bad))
+    assert "status 200" in str(fault_of(answer(USAGE), bad))
 
 
 def test_an_answer_without_a_request_id_is_wrong() -> None:
-    found = answer(USAGE)
-    found.request_id = None
-    assert "x-request-id" in str(found.fault(GOOD))
+    assert "x-request-id" in str(fault_of(answer(USAGE, head="x-else: r"), GOOD))

@@ -17,14 +17,12 @@ from services.engine.process_tree import tree_memory_bytes
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 from tests.services.test_variants import launch
 
-SCRIPT = Path(__file__).parent / "fake_engine.py"
-
 
 def spec(*options: str) -> EngineSpec:
     def argv(given: Launch) -> list[str]:
         return [
             sys.executable,
-            str(SCRIPT),
+            *("-m", "tests.fake_engine"),
             *options,
             "--",  # a random key may begin with a dash
             str(given.port),

@@ -1,0 +1,21 @@
+"""``python -m tests.benches.client``: what the load generator adds to what it measures.
+
+The real Locust process loads a null server at 1, 4 and 16 at a time. Writes
+``results/bench/client.json``.
+"""
+
+import argparse
+
+from tests.benches.client.calibrate import calibrate
+from tests.benches.harness.bench_command import Bench, start
+from tests.benches.harness.bench_run import BenchRun
+
+
+def _measure(run: BenchRun, _: argparse.Namespace) -> None:
+    calibrate(run)
+
+
+BENCH = Bench(name="client", about=__doc__, measure=_measure, distributions=("locust", "gevent"))
+
+if __name__ == "__main__":
+    start(BENCH)
