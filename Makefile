@@ -4,6 +4,8 @@ PYTHON ?= python3
 CONTROL = .venvs/control/bin/python
 READY = .venvs/control/assay-environment.json
 OPTIONS = $(if $(PLAN),--plan $(PLAN)) $(if $(MODEL),--model $(MODEL)) $(if $(VARIANTS),--variants $(VARIANTS))
+# Two workers; a module stays on one of them, and all that needs the one service (tests/conftest.py).
+PYTEST = $(CONTROL) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 OWNED = ASSAY_OWNER_PID=$$PPID
 # A benchmark that serves for itself keeps its service's record apart from `make deploy-all`'s.
 OWN_RUN_DIR = ASSAY_RUN_DIR=$(CURDIR)/.run
@@ -39,11 +41,11 @@ $(READY):
 setup:           ## make the environments under .venvs/
 	@$(OWNED) $(PYTHON) -m deploy.setup.installer $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
 test: setup      ## the whole test suite, with real engines
-	@$(CONTROL) -m pytest
+	@$(PYTEST)
 test-fast: setup ## the tests that start no engine
-	@$(CONTROL) -m pytest -m "not engine"
+	@$(PYTEST) -m "not engine"
 check: setup     ## format, lint, types, fast tests
-	@.venvs/control/bin/ruff format --check . && .venvs/control/bin/ruff check . && .venvs/control/bin/mypy && $(CONTROL) -m pytest -q -m "not engine"
+	@.venvs/control/bin/ruff format --check . && .venvs/control/bin/ruff check . && .venvs/control/bin/mypy && $(PYTEST) -q -m "not engine"
 conformance: setup ## start ENGINE=vllm, trtllm, … on the plan's model and hold it to what it claims
 	@$(OWNED) $(CONTROL) -m deploy conformance --engine "$(ENGINE)" $(OPTIONS)
 bench-client: setup ## what the load generator itself adds to latency

@@ -1,11 +1,11 @@
-"""One real service for all tests that need engines: every variant of the test plan, served."""
+"""One real service for all tests that need engines; which tests share a worker; no silent skips."""
 
 import importlib.util
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from deploy.plan import Plan, load_plan
 from quantize.root import ROOT
 
 PLAN = Path(__file__).parent / "plan.yaml"
+# Where every tool is expected (CI), a test that cannot run has failed.
+NO_SKIPS = "ASSAY_NO_SKIPS"
 
 # Tests in a folder ``in_quantize`` need torch; test_in_quantize.py runs them where it is.
 collect_ignore_glob: list[str] = []
@@ -24,6 +26,37 @@ if importlib.util.find_spec("torch"):
         importlib.import_module("transformers.modeling_utils")
 else:
     collect_ignore_glob = ["*/in_quantize/*"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests: a module is one worker's, and so is the one service.
+
+    Modules that start engines come first, so that the quick ones fill both workers at the end.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    slow = {item.path for item in items if item.get_closest_marker("engine")}
+    items.sort(key=lambda item: (not _uses_service(item), item.path not in slow))
+    for item in items:
+        group = "service" if _uses_service(item) else item.path.stem.removeprefix("test_")
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _uses_service(item: pytest.Item) -> bool:
+    return "service" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where no test may be skipped; its reason names the remedy."""
+    report = yield
+    if report.skipped and NO_SKIPS in os.environ and not item.get_closest_marker("optional"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"skipped under {NO_SKIPS}: {reason}"
+    return report
 
 
 @pytest.fixture(scope="session")

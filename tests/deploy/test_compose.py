@@ -39,6 +39,7 @@ def test_it_keeps_the_compose_specification() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.optional
 def test_dockers_own_client_takes_it() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"]).returncode:

@@ -31,11 +31,11 @@ def policies(before: str = "") -> tuple[int, int]:
     return int(mine), int(child)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root (sudo)")
 def test_the_generator_runs_before_others_and_its_children_do_not() -> None:
     assert policies() == (os.SCHED_RR, os.SCHED_OTHER)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="drops root's rights")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root (sudo), whose rights it drops")
 def test_without_the_right_nothing_changes() -> None:
     assert policies("os.setgid(65534); os.setuid(65534)") == (os.SCHED_OTHER, os.SCHED_OTHER)

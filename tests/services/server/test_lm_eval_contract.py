@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from tests.services.server.conftest import RunningServer
 from tests.services.server.tiny_llama import TinyLlama
@@ -14,7 +15,6 @@ pytestmark = pytest.mark.engine
 def test_lm_eval_reads_the_log_likelihoods_of_the_oracle(
     server: RunningServer, tiny: TinyLlama
 ) -> None:
-    completions = pytest.importorskip("lm_eval.models.openai_completions")
     contexts = [[1, 300, 310], [1, 320, 330, 340, 350]]
     greedy = [tiny.greedy(context, 3) for context in contexts]
     # The second continuation of each context is not the likeliest.
@@ -25,7 +25,7 @@ def test_lm_eval_reads_the_log_likelihoods_of_the_oracle(
         prompt=prompts, temperature=0, max_tokens=1, logprobs=1, seed=1234, echo=True
     )
     lengths = [len(context) for context, _ in pairs]
-    parsed = completions.LocalCompletionsAPI.parse_logprobs([answer], prompts, lengths)
+    parsed = LocalCompletionsAPI.parse_logprobs([answer], prompts, lengths)
     for (context, rest), (likelihood, is_greedy) in zip(pairs, parsed, strict=True):
         logprobs = tiny.logprobs(context + rest)
         places = np.arange(len(context) - 1, len(context) + len(rest) - 1)
