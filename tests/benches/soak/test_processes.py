@@ -64,7 +64,9 @@ def test_every_process_of_the_deployment_is_sampled_and_no_other(tmp_path: Path)
             assert child.stdout is not None
             child.stdout.readline()
             with Sampler(record, 0.1) as sampler:
-                time.sleep(0.6)
+                deadline = time.monotonic() + 60
+                while len(sampler.samples) < 2 and time.monotonic() < deadline:
+                    time.sleep(0.05)
         finally:
             child.kill()
     assert {sample.pid for sample in sampler.samples} == {child.pid}
