@@ -7,13 +7,13 @@ from deploy.client_key import client_key
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
 from deploy.conformance import run_conformance
 from deploy.health import health, table
-from deploy.lock import hold
 from deploy.machine_check import check_machine, weight_only_note
 from deploy.prometheus.monitoring import Watched, watch
 from deploy.ray_cluster.cluster import host
 from deploy.ray_cluster.cluster_check import check_address
 from deploy.service import RUN_DIR, DeployError, read_record, stop
 from deploy.up import new_record, up
+from quantize.jobs.lock import hold
 from services.engine.life_cycle import State
 
 COMMANDS = {

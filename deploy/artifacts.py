@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.plan import Plan
-from deploy.setup.environments import python_of
 from quantize.artifact_paths import artifact_directory
+from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import guarded
 from quantize.recipes.catalogue import with_sources
 from quantize.root import ROOT

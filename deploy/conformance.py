@@ -4,9 +4,7 @@ Makes the artifact of one variant, starts the engine on it, checks, prints a tab
 """
 
 import asyncio
-import json
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -15,11 +13,13 @@ import aiohttp
 from deploy.artifacts import artifact_of, make_artifacts, source_model
 from deploy.machine_check import check_machine
 from deploy.plan import Plan, PlanError
-from deploy.setup.environments import python_of
 from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact_check import check_artifact
 from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
-from quantize.root import ROOT
+from quantize.jobs.environment import python_of
+from quantize.jobs.failure import ToolError
+from quantize.jobs.worker import run_job
+from quantize.source.scores_job import REFERENCE_SCORES, TextsToScore
 from services.engine.child import EngineChild
 from services.engine.conformance import Conformance, Finding, Reference, conformance_table
 from services.engine.engine_log import EngineLog
@@ -130,26 +130,17 @@ async def _ask(child: EngineChild, plan: Plan, references: list[Reference] | Non
 
 def reference_scores(model: Path) -> list[Reference]:
     """Log-probabilities by transformers in float32 of some of the bundled calibration texts."""
-    texts = read_texts(BUNDLED_TEXT)[:TEXTS]
+    request = TextsToScore(model=model, texts=tuple(read_texts(BUNDLED_TEXT)[:TEXTS]))
     with tempfile.TemporaryDirectory(prefix="assay-scores-") as folder:
-        given, found = Path(folder) / "texts.json", Path(folder) / "scores.json"
-        given.write_text(json.dumps(texts))
-        words = [
-            "-m",
-            "quantize.source.in_quantize.reference_scores",
-            str(model),
-            str(given),
-            str(found),
-        ]
-        done = subprocess.run(
-            [str(python_of("quantize")), *words],
-            cwd=ROOT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = "\n".join(done.stderr.splitlines()[-5:])
-            raise ConformanceError(f"transformers could not score the texts:\n{last}")
-        return [Reference(**item) for item in json.loads(found.read_text())]
+        try:
+            done = run_job(
+                REFERENCE_SCORES,
+                request,
+                log=Path(folder) / "log",
+                variables={**os.environ, "HF_HUB_OFFLINE": "1"},
+            )
+        except ToolError as error:
+            raise ConformanceError(
+                f"transformers could not score the texts: {error.words}"
+            ) from None
+    return [Reference(ids=item.ids, logprobs=item.logprobs) for item in done.reply.items]

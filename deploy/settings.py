@@ -13,8 +13,9 @@ from deploy.artifacts import artifact_of, source_model
 from deploy.plan import UNMEASURED, Plan
 from deploy.plan_variants import Limits
 from deploy.service import RUN_DIR, DeployError
-from deploy.setup.environments import ENVIRONMENTS, python_of
+from deploy.setup.environments import ENVIRONMENTS
 from quantize.artifact.manifest import read_manifest
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT, VENVS
 from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings

@@ -5,19 +5,16 @@ Started by the host in a session of its own: ``python -m deploy.sweeper PID DEPL
 
 import os
 import sys
-import time
 
 from deploy.service import MARK, clear, read_record, sweep
-from quantize.jobs.lifeline import POLL_S, start_time
+from quantize.jobs.lifeline import wait_until_gone
 
 
 def main() -> None:
     """Wait for the host's end, then clear its deployment away."""
     pid, deployment, ray_folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     os.environ.pop(MARK, None)
-    born = start_time(pid)
-    while born is not None and start_time(pid) == born:
-        time.sleep(POLL_S)
+    wait_until_gone(pid)
     record = read_record()
     if record is not None and record.deployment == deployment:
         clear(record)

@@ -3,12 +3,12 @@
 import argparse
 
 from deploy.command_line import add_plan_options, plan_arguments, plan_of, run_command
-from deploy.lock import hold
 from deploy.machine_check import check_machine, weight_only_note
 from eval.lm_eval_process import QualityError
 from eval.pipeline import compare, make_report
 from eval.quality import run_quality
 from loadtest.run_directory import open_run, run_directory
+from quantize.jobs.lock import hold
 
 COMMANDS = {
     "compare": "quantize, serve, load-test, question, report",

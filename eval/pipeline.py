@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, make_what_can_be
-from deploy.lock import hold
 from deploy.plan import Plan
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.setup.environments import LAST_SETUP
@@ -25,6 +24,7 @@ from loadtest.failures import Stage, forget_failures, record_failure
 from loadtest.locust_process import LoadTestError
 from loadtest.measure import run_load_test
 from loadtest.run_directory import open_run, run_directory
+from quantize.jobs.lock import hold
 
 CPU_NOTE = "Measured on a CPU: speeds, and their order, say nothing about a GPU."
 Say = Callable[[str], None]

@@ -3,10 +3,10 @@
 import argparse
 
 from deploy.command_line import add_plan_options, plan_of, run_command
-from deploy.lock import hold
 from loadtest.locust_process import LoadTestError
 from loadtest.measure import run_load_test
 from loadtest.run_directory import run_directory
+from quantize.jobs.lock import hold
 
 
 def _say(line: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
-from quantize.jobs.tool_process import RefusedError, ToolError
+from quantize.jobs.failure import RefusedError, ToolError
 from quantize.jobs.workbench import explain_os_error
 from quantize.make import make_artifacts
 from quantize.method import RecipeError

@@ -16,8 +16,8 @@ from quantize.artifact.manifest import (
 from quantize.artifact_check import check_measures, measure_weights
 from quantize.artifact_paths import model_directory
 from quantize.jobs.progress import ProgressLine
-from quantize.jobs.tool_worker import ToolWorker
 from quantize.jobs.workbench import locked, making
+from quantize.jobs.worker import Worker
 from quantize.method import Job, Outcome
 from quantize.methods import METHODS
 from quantize.order import Item, Order, check_order, outdated_by, plan_items, reusable
@@ -38,7 +38,7 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
     missing = check_order(order, items)
     if missing:
         check_room(estimate(order, missing), order.artifacts)
-    with ToolWorker() as worker:
+    with Worker() as worker:
         for item in items:
             manifest = reusable(item)
             if manifest is None or _wants_proof(order, item):
@@ -57,9 +57,7 @@ def _proof(order: Order, item: Item) -> Path | None:
     return None if order.proofs is None else order.proofs / f"{item.recipe.name}.safetensors"
 
 
-def _make_locked(
-    order: Order, item: Item, worker: ToolWorker, say: Callable[[str], None]
-) -> Manifest:
+def _make_locked(order: Order, item: Item, worker: Worker, say: Callable[[str], None]) -> Manifest:
     name = item.recipe.name
 
     def waiting() -> None:

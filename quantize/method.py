@@ -1,11 +1,13 @@
 """What every method of making weights is given, and what it gives back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantize.calibration.calibration_set import CalibrationPlan
-from quantize.jobs.tool_worker import ToolWorker
+from quantize.jobs.environment import tool_variables
+from quantize.jobs.job_module import JobModule, Progress, Reply, Request
+from quantize.jobs.worker import Done, Worker
 from quantize.recipes.recipe import Recipe
 from quantize.source.source_model import SourceModel
 
@@ -33,9 +35,34 @@ class Job:
     scratch: Path
     log: Path
     lock_fd: int
-    worker: ToolWorker
+    worker: Worker
     proof: Path | None
     progress: Callable[[str], None]
+
+    def ask(
+        self,
+        module: JobModule[Request, Progress, Reply],
+        request: Request,
+        *,
+        variables: Mapping[str, str] | None = None,
+        locks: Sequence[int] = (),
+    ) -> Done[Reply]:
+        """Let a module carry out a part of this job in the worker's process; blocks.
+
+        Its output goes to the job's log, its progress to the job's line. ``variables`` are beside
+        a tool's own, ``locks`` are held beside the job's own.
+
+        Raises:
+            ToolError: the environment is missing, or the module failed or refused.
+        """
+        return self.worker.ask(
+            module,
+            request,
+            log=self.log,
+            variables=tool_variables(self.threads, variables),
+            held=[self.lock_fd, *locks],
+            told=lambda said: self.progress(said.words if said else ""),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,10 @@ from types import MappingProxyType
 
 from quantize import bf16_copy
 from quantize.by_gptqmodel import gptqmodel_checkpoint
+from quantize.by_gptqmodel.gptqmodel_job import GPTQMODEL
 from quantize.by_llamacpp import gguf_export
 from quantize.by_modelopt import modelopt_checkpoint
+from quantize.by_modelopt.modelopt_job import MODELOPT
 from quantize.method import MethodSpec
 from quantize.recipes.catalogue import Method
 
@@ -18,7 +20,7 @@ _GPTQMODEL = MethodSpec(
     environment="quantize",
     make=gptqmodel_checkpoint.make,
     libraries=_LIBRARIES,
-    worker_module=gptqmodel_checkpoint.MODULE,
+    worker_module=GPTQMODEL.module,
 )
 
 METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
@@ -38,7 +40,7 @@ METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
             environment="quantize",
             make=modelopt_checkpoint.make,
             libraries=_LIBRARIES,
-            worker_module=modelopt_checkpoint.MODULE,
+            worker_module=MODELOPT.module,
         ),
     }
 )

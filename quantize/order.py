@@ -8,7 +8,7 @@ from quantize.adoption import earlier_key
 from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256, read_texts
-from quantize.jobs.tool_process import installed_version
+from quantize.jobs.environment import installed_version
 from quantize.methods import METHODS
 from quantize.recipes.catalogue import Recipe, with_sources
 from quantize.source.source_model import SourceModel, check_source_model

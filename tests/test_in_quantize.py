@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from deploy.setup.environments import python_of
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 
 MODULES = sorted(Path(__file__).parent.glob("**/in_quantize/test_*.py"))

@@ -11,7 +11,6 @@ import pytest
 
 from deploy.artifacts import artifact_of, source_model
 from deploy.plan import Plan
-from deploy.setup.environments import python_of
 from eval.pipeline import make_report
 from eval.quality import run_quality
 from eval.samples import Sample, read_samples
@@ -21,6 +20,7 @@ from loadtest.prompts import make_prompts
 from loadtest.records import read_records
 from loadtest.run_directory import open_run
 from quantize.calibration.calibration_set import calibration_plan, read_texts
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 from quantize.source.source_model import resolve_model
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from deploy.plan import Plan
 from deploy.settings import GATEWAY_ROUTE, replica_settings, route_of
-from deploy.setup.environments import MARKER, python_of
+from deploy.setup.environments import MARKER
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT, VENVS
 
 CODE = ("services", "quantize", "deploy")

@@ -19,7 +19,7 @@ from deploy.ray_cluster import node_check
 from deploy.ray_cluster.cluster_check import application_name, conflict, needed_files, refusal_of
 from deploy.ray_cluster.placement import HEAD_RESOURCE, demands, shortage
 from deploy.service import MARK, DeployError
-from deploy.setup.environments import python_of
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 
 # A node's first worker imports Ray, which takes its time on a busy machine.

@@ -8,7 +8,6 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from quantize.root import ROOT, VENVS
 
@@ -81,11 +80,6 @@ def environment_hash(environment: Environment) -> str:
     if environment.upon:
         digest.update(environment_hash(ENVIRONMENTS[environment.upon]).encode())
     return digest.hexdigest()
-
-
-def python_of(name: str) -> Path:
-    """The interpreter of an environment, whether it exists yet or not."""
-    return VENVS / name / "bin" / "python"
 
 
 def is_finished(environment: Environment) -> bool:

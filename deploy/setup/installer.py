@@ -7,7 +7,6 @@ anew.
 """
 
 import argparse
-import fcntl
 import json
 import shutil
 import subprocess
@@ -32,6 +31,7 @@ from deploy.setup.environments import (
 from deploy.setup.pip_configuration import installer_environment, torch_backend
 from deploy.setup.sdist import CONVERTER, EXAMPLE_SERVER, SdistError, SdistPart, extract_part
 from quantize.jobs.lifeline import follow_owner, guarded, terminate_as_interrupt
+from quantize.jobs.lock import locked_file
 from quantize.jobs.log_tail import log_tail
 from quantize.root import ROOT, VENVS
 
@@ -183,8 +183,7 @@ def set_up(names: list[str], wheelhouse: Path | None = None) -> None:
         SetupError: with the end of the failing step's log.
     """
     VENVS.mkdir(exist_ok=True)
-    with (VENVS / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked_file(VENVS / ".lock", lambda _: None):
         started = time.monotonic()
         missing = [ENVIRONMENTS[name] for name in names if not is_finished(ENVIRONMENTS[name])]
         check_system(missing)

@@ -12,7 +12,7 @@ from types import FrameType
 
 from eval.explore.run import ExploreOrder, explore
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
-from quantize.jobs.tool_process import RefusedError, ToolError
+from quantize.jobs.failure import RefusedError, ToolError
 from quantize.jobs.workbench import explain_os_error
 from quantize.source.source_model import REFERENCE, fingerprint
 

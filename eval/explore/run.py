@@ -1,26 +1,26 @@
 """Make the explorer's folder for one model: figures, page and pictures, whole or not at all."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from eval.drawing.picture import png
+from eval.explore.figures_job import FIGURES, FiguresRequest
 from eval.explore.page import PAGE_NAME, pictures, render
 from eval.explore.schema import FIGURES_NAME, ExploreError, Figures, read_figures
 from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact_paths import model_directory
 from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
+from quantize.jobs.environment import tool_variables
 from quantize.jobs.progress import ProgressLine
-from quantize.jobs.tool_process import environment_python, run_tool
-from quantize.jobs.workbench import Workbench, locked, making
+from quantize.jobs.workbench import locked, making
+from quantize.jobs.worker import run_job
 from quantize.recipes.catalogue import find_recipe
 from quantize.root import ROOT
 from quantize.source.source_model import SourceModel, check_source_model
 
 FOLDER = "explore"
-ENVIRONMENT = "quantize"
 # What decides the figures; whatever only draws them may change without new measurements.
 _MEASURING = (
     "quantize/number_formats/*.py",
@@ -77,8 +77,10 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
         log.write_bytes(b"")
         with making(directory) as bench, ProgressLine(FOLDER) as progress:
             if figures is None:
-                _measure(order, bench, wanted, log, lock, progress)
-                figures = read_figures(bench.output)
+                progress("starting")
+                figures = _measure(order, wanted, log, lock, progress)
+                content = figures.model_dump_json(indent=1) + "\n"
+                (bench.output / FIGURES_NAME).write_text(content, encoding="utf-8")
                 what = f"made in {figures.seconds:.1f} s"
             else:
                 (bench.output / FIGURES_NAME).write_bytes((directory / FIGURES_NAME).read_bytes())
@@ -130,37 +132,26 @@ def _is_drawn(directory: Path, figures: Figures) -> bool:
 
 
 def _measure(
-    order: ExploreOrder,
-    bench: Workbench,
-    wanted: str,
-    log: Path,
-    lock_fd: int,
-    progress: Callable[[str], None],
-) -> None:
+    order: ExploreOrder, wanted: str, log: Path, lock_fd: int, progress: Callable[[str], None]
+) -> Figures:
     own = order.calibration == BUNDLED_TEXT
-    request = {
-        "model": str(order.model.folder.resolve()),
-        "name": order.model.name,
-        "inputs_sha256": wanted,
-        "calibration": str(order.calibration.resolve()),
-        "calibration_name": "bundled calibration text" if own else order.calibration.name,
-        "threads": order.threads,
-        "output": str((bench.output / FIGURES_NAME).resolve()),
-    }
-    path = bench.scratch.resolve() / "request.json"
-    path.write_text(json.dumps(request))
-
-    def show(tail: str, _seconds: float) -> None:
-        steps = [line for line in tail.splitlines() if line.startswith("explore: ")]
-        progress(steps[-1].removeprefix("explore: ") if steps else "starting")
-
-    run_tool(
-        [environment_python(ENVIRONMENT), "-m", "eval.explore.in_quantize.measure", path],
-        log=log,
+    request = FiguresRequest(
+        model=order.model.folder.resolve(),
+        name=order.model.name,
+        inputs_sha256=wanted,
+        calibration=order.calibration.resolve(),
+        calibration_name="bundled calibration text" if own else order.calibration.name,
         threads=order.threads,
-        held_fds=(lock_fd,),
-        on_progress=show,
     )
+    done = run_job(
+        FIGURES,
+        request,
+        log=log,
+        variables=tool_variables(order.threads),
+        held=[lock_fd],
+        told=lambda said: progress(said.words if said else ""),
+    )
+    return done.reply
 
 
 def _draw(figures: Figures, folder: Path) -> None:

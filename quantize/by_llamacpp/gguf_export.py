@@ -3,23 +3,33 @@
 Recipes with ``imatrix`` give the quantizer an importance matrix of the calibration set: imatrix.py.
 """
 
-import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from quantize.artifact.gguf_header import read_gguf
 from quantize.artifact.weight_measures import GGUF_NAME
 from quantize.by_llamacpp.imatrix import find_or_make_imatrix
 from quantize.by_llamacpp.llama_converter import CONVERTER, GGUF_PY
+from quantize.by_llamacpp.llamacpp_jobs import (
+    GGUF_QUANTIZE,
+    GGUF_TOKENIZE,
+    HF_TOKENIZE,
+    GgufQuantizeRequest,
+    GgufTextsRequest,
+    ReadText,
+    TextsRequest,
+)
 from quantize.calibration.calibration_set import read_texts
-from quantize.jobs.tool_process import ToolError, Usage, environment_python, run_tool
+from quantize.jobs.environment import environment_python, tool_variables
+from quantize.jobs.failure import ToolError, Usage
+from quantize.jobs.tool import run_tool
 from quantize.method import Job, Outcome, RecipeError
 from quantize.source.source_model import TOKENIZER_FILES
 
 CHAT_TEMPLATE_KEY = "tokenizer.chat_template"
 
 _MAX_DOCUMENTS = 1000
-_QUANTIZED = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]", re.MULTILINE)
 _WRITTEN = re.compile(r"Writing:\s+(\d+)%")
 # Where tokenizers differ: spaces, line ends, digits, case folding, accents composed and not,
 # scripts, emoji with joiners, right-to-left marks, bytes outside the vocabulary. No text begins
@@ -74,75 +84,54 @@ def _convert(job: Job, target: Path) -> Usage:
             target.resolve(),
         ],
         log=job.log,
-        threads=job.threads,
-        env={"PYTHONPATH": str(GGUF_PY)},
-        held_fds=[job.lock_fd],
-        on_progress=lambda tail, _: job.progress(_last(_WRITTEN, tail, "{}% written")),
+        variables=tool_variables(job.threads, {"PYTHONPATH": str(GGUF_PY)}),
+        held=[job.lock_fd],
+        on_progress=lambda tail: job.progress(_written(tail)),
     )
 
 
-def _quantize(job: Job, source: Path, target: Path, *imatrix: Path) -> Usage:
-    return run_tool(
-        [
-            environment_python("llamacpp"),
-            "-m",
-            "quantize.by_llamacpp.in_llamacpp.gguf_quantize",
-            source.resolve(),
-            target.resolve(),
-            str(job.recipe.parameters["file_type"]),
-            str(job.threads),
-            *(path.resolve() for path in imatrix),
-        ],
-        log=job.log,
+def _written(tail: str) -> str:
+    """What the converter's bar said last; empty before the first."""
+    found = _WRITTEN.findall(tail)
+    return f"{found[-1]}% written" if found else ""
+
+
+def _quantize(job: Job, source: Path, target: Path, imatrix: Path | None = None) -> Usage:
+    request = GgufQuantizeRequest(
+        source=source.resolve(),
+        target=target.resolve(),
+        file_type=str(job.recipe.parameters["file_type"]),
         threads=job.threads,
-        held_fds=[job.lock_fd],
-        on_progress=lambda tail, _: job.progress(_last(_QUANTIZED, tail, "tensor {}/{}")),
+        imatrix=None if imatrix is None else imatrix.resolve(),
     )
+    return job.ask(GGUF_QUANTIZE, request).usage
 
 
 def _check_tokenizer(job: Job, gguf: Path) -> int:
     """Hold the GGUF's tokenizer and chat template against the source's; returns peak bytes."""
     job.progress("comparing token ids")
-    texts, source_ids, gguf_ids = (
-        job.scratch / name for name in ("texts.json", "source-ids.json", "gguf-ids.json")
-    )
-    corpus = [*_PROBES, *read_texts(job.calibration.path)[:_MAX_DOCUMENTS]]
-    texts.write_text(json.dumps(corpus))
-    peaks = []
-    for python, module, model, read, written in (
-        (
-            "quantize",
-            "quantize.by_llamacpp.in_quantize.hf_tokenize",
-            job.model.folder.resolve(),
-            texts,
-            source_ids,
-        ),
-        ("llamacpp", "quantize.by_llamacpp.in_llamacpp.gguf_tokenize", gguf, source_ids, gguf_ids),
-    ):
-        usage = run_tool(
-            [environment_python(python), "-m", module, model, read, written],
-            log=job.log,
-            threads=job.threads,
-            held_fds=[job.lock_fd],
-        )
-        peaks.append(usage.peak_memory_bytes)
-    compare_tokens(json.loads(source_ids.read_text()), json.loads(gguf_ids.read_text()))
+    texts = (*_PROBES, *read_texts(job.calibration.path)[:_MAX_DOCUMENTS])
+    request = TextsRequest(model=job.model.folder.resolve(), texts=texts)
+    source = job.ask(HF_TOKENIZE, request)
+    items = source.reply.items
+    read = job.ask(GGUF_TOKENIZE, GgufTextsRequest(model=gguf.resolve(), items=items))
+    compare_tokens(items, read.reply.ids)
     _check_chat_template(job.model.folder, gguf)
-    return max(peaks)
+    return max(source.usage.peak_memory_bytes, read.usage.peak_memory_bytes)
 
 
-def compare_tokens(source: list[dict[str, object]], gguf: list[list[int]]) -> None:
-    """Hold token ids of the same texts against each other; each source item has text and ids.
+def compare_tokens(source: Sequence[ReadText], gguf: Sequence[list[int]]) -> None:
+    """Hold token ids of the same texts against each other.
 
     Raises:
         RecipeError: quoting the first text that the two tokenizers read differently.
     """
     assert len(source) == len(gguf)
-    unequal = [item for item, ids in zip(source, gguf, strict=True) if item["ids"] != ids]
+    unequal = [item for item, ids in zip(source, gguf, strict=True) if item.ids != ids]
     if unequal:
         raise RecipeError(
             f"the GGUF reads text differently from the model's own tokenizer: {len(unequal)} of "
-            f"{len(source)} texts give other token ids, first {str(unequal[0]['text'])[:80]!r}"
+            f"{len(source)} texts give other token ids, first {unequal[0].text[:80]!r}"
         )
 
 
@@ -160,8 +149,3 @@ def _check_chat_template(source: Path, gguf: Path) -> None:
     )
     if has_template and CHAT_TEMPLATE_KEY not in read_gguf(gguf).metadata:
         raise RecipeError(f"the converter left the model's chat template out of {gguf.name}")
-
-
-def _last(pattern: re.Pattern[str], tail: str, words: str) -> str:
-    found = list(pattern.finditer(tail))
-    return words.format(*found[-1].groups()) if found else ""

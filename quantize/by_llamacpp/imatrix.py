@@ -7,7 +7,6 @@ own ``llama-quantize --imatrix``. ``imatrix.json`` is written last and tells its
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from quantize.artifact.gguf_header import read_gguf
 from quantize.artifact.manifest import sha256_of_file
 from quantize.by_llamacpp.llama_converter import GGUF_PY
-from quantize.calibration.calibration_set import plan_sha256, plan_to_json
-from quantize.jobs.tool_process import environment_python, installed_version, run_tool
+from quantize.by_llamacpp.llamacpp_jobs import IMATRIX_COLLECT, ImatrixRequest
+from quantize.calibration.calibration_set import plan_sha256
+from quantize.jobs.environment import installed_version
 from quantize.jobs.workbench import locked, making
 from quantize.method import Job
 from quantize.root import ROOT
@@ -28,7 +28,6 @@ RECORD_NAME = "imatrix.json"
 # Raised whenever a change of our code changes the sums.
 _VERSION = 1
 _HASH_DIGITS = 12
-_COLLECTED = re.compile(r"^collected (\d+)/(\d+)$", re.MULTILINE)
 
 
 class _Record(BaseModel):
@@ -64,7 +63,7 @@ def find_or_make_imatrix(job: Job, gguf: Path) -> Imatrix:
         record = _finished(directory)
         if record is None:
             with making(directory) as bench:
-                record = _make(job, gguf, bench.output, bench.scratch, lock_fd)
+                record = _make(job, gguf, bench.output, lock_fd)
     return Imatrix(
         path=directory / IMATRIX_NAME,
         calibration_sha256=record.calibration_sha256,
@@ -88,40 +87,26 @@ def _finished(directory: Path) -> _Record | None:
     return record if whole else None
 
 
-def _make(job: Job, gguf: Path, output: Path, scratch: Path, lock_fd: int) -> _Record:
-    request, outcome = scratch.resolve() / "request.json", scratch.resolve() / "outcome.json"
+def _make(job: Job, gguf: Path, output: Path, lock_fd: int) -> _Record:
     imatrix = output.resolve() / IMATRIX_NAME
-    content = {
-        "model": str(job.model.folder.resolve()),
-        "architecture": read_gguf(gguf).metadata["general.architecture"],
-        "calibration": plan_to_json(job.calibration),
-        "threads": job.threads,
-        "output": str(imatrix),
-        "outcome": str(outcome),
-    }
-    request.write_text(json.dumps(content))
-    usage = run_tool(
-        [
-            environment_python("quantize"),
-            "-m",
-            "quantize.by_llamacpp.in_quantize.imatrix_collect",
-            request,
-        ],
-        log=job.log,
+    request = ImatrixRequest(
+        model=job.model.folder.resolve(),
+        architecture=str(read_gguf(gguf).metadata["general.architecture"]),
+        calibration=job.calibration.resolved(),
         threads=job.threads,
-        env={"PYTHONPATH": f"{ROOT}{os.pathsep}{GGUF_PY}"},
-        held_fds=[job.lock_fd, lock_fd],
-        on_progress=lambda tail, _: job.progress(_progress_words(tail)),
+        output=imatrix,
     )
+    done = job.ask(
+        IMATRIX_COLLECT,
+        request,
+        variables={"PYTHONPATH": f"{ROOT}{os.pathsep}{GGUF_PY}"},
+        locks=[lock_fd],
+    )
+    assert done.reply.calibration_sha256 is not None
     record = _Record(
         sha256=sha256_of_file(imatrix),
-        calibration_sha256=json.loads(outcome.read_text())["calibration_sha256"],
-        peak_memory_bytes=usage.peak_memory_bytes,
+        calibration_sha256=done.reply.calibration_sha256,
+        peak_memory_bytes=done.usage.peak_memory_bytes,
     )
     (output / RECORD_NAME).write_text(record.model_dump_json(indent=2) + "\n")
     return record
-
-
-def _progress_words(tail: str) -> str:
-    found = _COLLECTED.findall(tail)
-    return "importance matrix" + (f" {found[-1][0]}/{found[-1][1]}" if found else "")

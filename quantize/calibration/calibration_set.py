@@ -7,10 +7,9 @@ laid end to end, and cut into equal sequences, so that no tool pads, sorts out o
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from quantize.artifact.manifest import sha256_of_file
 from quantize.root import ROOT
@@ -36,6 +35,17 @@ class CalibrationPlan:
         """How many tokens the set holds."""
         return self.samples * self.sequence_length
 
+    def resolved(self) -> "CalibrationPlan":
+        """The same for a process in another folder: its path made absolute."""
+        return replace(self, path=self.path.resolve())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """What a job replies that used a plan: the hash of its token ids (None: it used none)."""
+
+    calibration_sha256: str | None
+
 
 def calibration_plan(text: str, samples: int, sequence_length: int) -> CalibrationPlan:
     """The plan for ``bundled`` or for a user's JSONL file.
@@ -49,16 +59,6 @@ def calibration_plan(text: str, samples: int, sequence_length: int) -> Calibrati
     if samples < 1 or sequence_length < 1:
         raise CalibrationError("calibration samples and sequence length must be positive")
     return CalibrationPlan(path=path, samples=samples, sequence_length=sequence_length)
-
-
-def plan_to_json(plan: CalibrationPlan) -> dict[str, Any]:
-    """A plan as a tool's request carries it; the path is made absolute."""
-    return {**asdict(plan), "path": str(plan.path.resolve())}
-
-
-def plan_from_json(fields: Mapping[str, Any]) -> CalibrationPlan:
-    """The plan that ``plan_to_json`` wrote."""
-    return CalibrationPlan(**{**fields, "path": Path(fields["path"])})
 
 
 def plan_sha256(plan: CalibrationPlan) -> str:

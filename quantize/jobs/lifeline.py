@@ -1,13 +1,21 @@
-"""No process outlives its owner: the guards that keep a killed command from leaving orphans.
+"""No process outlives its owner: the guard that keeps a killed command from leaving orphans.
 
 Standard library only: the installer uses this before any environment exists.
 
-Two halves. A long-running command calls ``follow_owner``: when the process that started it is
-gone (``kill -9`` of ``make``), it stops itself the way Ctrl-C would. And every tool it starts runs
-under ``python quantize/jobs/lifeline.py OWNER_PID -- command``, which kills the tool's whole
-process group when the owner is gone, however the owner died.
+Whatever of ours runs in another process is started as
+``python quantize/jobs/lifeline.py OWNER_PID -- command``: a guard, in a session of its own, that
+runs the command in a process group and ends the whole group when the owner is gone, however the
+owner died. A guard is one process more, and the only way that holds all we promise: the kernel's
+own (``PR_SET_PDEATHSIG``) spares grandchildren and goes by the thread that started the child, a
+pipe that closes needs somebody alive to notice, and neither works for programs that are not ours.
+Open files that are passed to a guard are held by it and the command until both are gone, locks
+among them. Should a guard itself be killed, the kernel does kill its command.
+
+The other half is ``follow_owner``, for a command that was started by something else (``make``, a
+test) and must notice that end by itself, to stop the way Ctrl-C stops it.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,10 +25,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 OWNER_VARIABLE = "ASSAY_OWNER_PID"
 POLL_S = 0.2
 GRACE_S = 10.0
+_PR_SET_PDEATHSIG = 1
 
 
 def start_time(pid: int) -> int | None:
@@ -37,6 +47,13 @@ def start_time(pid: int) -> int | None:
     return None if state in {"Z", "X"} else int(rest[18])
 
 
+def wait_until_gone(pid: int) -> None:
+    """Block until a process has ended."""
+    born = start_time(pid)
+    while born is not None and start_time(pid) == born:
+        time.sleep(POLL_S)
+
+
 def follow_owner() -> None:
     """Send ourselves SIGTERM when the process named by ``ASSAY_OWNER_PID`` is gone.
 
@@ -45,12 +62,9 @@ def follow_owner() -> None:
     owner = os.environ.get(OWNER_VARIABLE, "")
     if not owner.isdigit():
         return
-    pid = int(owner)
-    born = start_time(pid)
 
     def watch() -> None:
-        while born is not None and start_time(pid) == born:
-            time.sleep(POLL_S)
+        wait_until_gone(int(owner))
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="owner-watch", daemon=True).start()
@@ -73,6 +87,12 @@ def guarded(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", __file__, str(os.getpid()), "--", *command]
 
 
+def end(guard: subprocess.Popen[Any]) -> None:
+    """Stop a guarded command with all that it started; blocks until it is gone."""
+    guard.terminate()
+    guard.wait()
+
+
 def _stop_group(child: subprocess.Popen[bytes]) -> None:
     """SIGTERM to the child's process group, SIGKILL to what is left after ``GRACE_S``."""
     for number, patience_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
@@ -90,6 +110,11 @@ def _stop_group(child: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
+def _die_with_guard() -> None:
+    """Runs in the command before exec: the kernel kills it when its guard ends (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def guard(owner: int, command: Sequence[str]) -> int:
     """Run ``command`` in a process group of its own until it ends or ``owner`` is gone.
 
@@ -99,7 +124,10 @@ def guard(owner: int, command: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _signal, _frame: stopping.set())
     born = start_time(owner)
-    child = subprocess.Popen(command, start_new_session=True)
+    # What the owner passed on is inheritable, and goes on to the command.
+    child = subprocess.Popen(
+        command, start_new_session=True, close_fds=False, preexec_fn=_die_with_guard
+    )
     while not stopping.is_set():
         try:
             code = child.wait(timeout=POLL_S)

@@ -5,13 +5,14 @@ the artifact and every tool it started are gone. Whoever holds the lock may remo
 """
 
 import errno
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from quantize.jobs.lock import locked_file
+from quantize.jobs.whole_file import flush
 
 _PARTIAL = ".partial"
 _SCRATCH = ".scratch"
@@ -36,17 +37,11 @@ def locked(directory: Path, on_wait: Callable[[], None]) -> Iterator[int]:
     Raises:
         OSError: the parent directory cannot be written.
     """
-    locks = directory.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{directory.name}.lock").open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    lock = directory.parent / ".locks" / f"{directory.name}.lock"
+    with locked_file(lock, lambda _: on_wait()) as held:
         for suffix in (_PARTIAL, _SCRATCH, _REPLACED):
             _remove(_beside(directory, suffix))
-        yield stream.fileno()
+        yield held
 
 
 @contextmanager
@@ -93,11 +88,7 @@ def _flush(partial: Path) -> None:
     """Bring every file to the disk before the rename says that they are complete."""
     for path in partial.rglob("*"):
         if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            flush(path)
 
 
 def _remove(path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from deploy.plan import load_plan
-from deploy.setup.environments import ENVIRONMENTS, is_finished, python_of
+from deploy.setup.environments import ENVIRONMENTS, is_finished
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 
 COMPOSE = ROOT / "compose.yaml"

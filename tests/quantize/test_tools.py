@@ -11,7 +11,9 @@ from quantize.artifact.gguf_header import read_gguf
 from quantize.artifact.manifest import ArtifactError
 from quantize.artifact_check import check_artifact
 from quantize.by_llamacpp.gguf_export import CHAT_TEMPLATE_KEY, compare_tokens
-from quantize.jobs.tool_process import environment_python, run_tool
+from quantize.by_llamacpp.llamacpp_jobs import ReadText
+from quantize.jobs.environment import environment_python, tool_variables
+from quantize.jobs.tool import run_tool
 from quantize.method import RecipeError
 from quantize.root import ROOT
 from tests.quantize.made import arguments, make, run
@@ -25,7 +27,7 @@ def test_the_fast_clip_search_finds_the_tools_own_bounds(tmp_path: Path) -> None
     run_tool(
         [python, "-m", "tests.quantize.by_gptqmodel.in_quantize.compare_clip_searches"],
         log=log,
-        threads=2,
+        variables=tool_variables(2),
     )
     assert float(log.read_text().split()[-1]) > 0.99
 
@@ -80,7 +82,10 @@ def test_a_kill_in_the_middle_leaves_no_artifact_and_the_next_run_makes_it(
 
 
 def test_a_tokenizer_that_reads_otherwise_is_refused() -> None:
-    source: list[dict[str, object]] = [{"text": "same", "ids": [1]}, {"text": "other", "ids": [2]}]
+    source = [
+        ReadText(text="same", special=True, ids=[1]),
+        ReadText(text="other", special=True, ids=[2]),
+    ]
     compare_tokens(source, [[1], [2]])
     with pytest.raises(RecipeError, match=r"1 of 2 texts.*'other'"):
         compare_tokens(source, [[1], [3]])

@@ -1,20 +1,13 @@
-"""Measure everything the explorer shows; in the ``quantize`` environment, in its own process.
-
-``python -m eval.explore.in_quantize.measure REQUEST``: REQUEST is a JSON file with the model's
-folder and name, the calibration plan, the hash of all inputs, and where ``figures.json`` goes.
-"""
+"""Measure everything the explorer shows; in the ``quantize`` environment, in its own process."""
 
 import json
-import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import psutil
 import torch
-from transformers import AutoTokenizer
 
+from eval.explore.figures_job import FIGURES, FiguresRequest
 from eval.explore.in_quantize.block_sizes import block_points
 from eval.explore.in_quantize.errors import crest, describe, measure, snr_db
 from eval.explore.in_quantize.formats import BY_NAME, FORMATS
@@ -32,7 +25,10 @@ from eval.explore.schema import (
     Sensitivity,
     Snr,
 )
-from quantize.calibration.calibration_set import CalibrationPlan, pack, read_texts
+from quantize.calibration.calibration_set import CalibrationPlan
+from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import BadRequest, serve
 
 _INPUT_SEQUENCES = 4
 _LAYER_FORMATS = ("fp8-e4m3", "mxfp4", "nvfp4", "int4-g128")
@@ -41,30 +37,29 @@ _BLOCK_DATA_VALUES = 1 << 21
 _MEMORY_SHARE = 0.6
 
 
-def main() -> None:
-    """Write the figures; exits with 2 and one line on stderr where an input is at fault."""
-    request = json.loads(Path(sys.argv[1]).read_text())
-    torch.set_num_threads(request["threads"])
+Tell = Callable[[Progress], None]
+
+
+def carry_out(request: FiguresRequest, tell: Tell) -> Figures:
+    """All figures.
+
+    Raises:
+        BadRequest: the model or the text is at fault.
+    """
+    torch.set_num_threads(request.threads)
     started = time.monotonic()
     try:
-        figures = _figures(request)
+        figures = _figures(request, tell)
     except ValueError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    figures = figures.model_copy(update={"seconds": round(time.monotonic() - started, 2)})
-    Path(request["output"]).write_text(figures.model_dump_json(indent=1) + "\n")
+        raise BadRequest(str(error)) from None
+    return figures.model_copy(update={"seconds": round(time.monotonic() - started, 2)})
 
 
-def _say(words: str) -> None:
-    print(f"explore: {words}", flush=True)
-
-
-def _figures(request: Mapping[str, Any]) -> Figures:
-    folder = Path(request["model"])
-    checkpoint = inspect(folder)
-    _say("weights")
+def _figures(request: FiguresRequest, tell: Tell) -> Figures:
+    checkpoint = inspect(request.model)
+    tell(Progress("weights"))
     layers = list(stored_layers(checkpoint))
-    inputs, felt = _on_the_model(request, folder, checkpoint)
+    inputs, felt = _on_the_model(request, checkpoint, tell)
     data = synthetic()
     groups: list[tuple[DataSet, list[torch.Tensor]]] = [(entry, [x]) for entry, x in data]
     rows = [layer.rows for layer in layers]
@@ -74,66 +69,62 @@ def _figures(request: Mapping[str, Any]) -> Figures:
         found = list(inputs.values())
         made = "what enters the linear layers on calibration text"
         groups.append((describe("inputs", "Layer inputs", made, found), found))
-    snrs, histograms = _errors(groups)
+    snrs, histograms = _errors(groups, tell)
     return Figures(
-        inputs_sha256=request["inputs_sha256"],
-        model=request["name"],
+        inputs_sha256=request.inputs_sha256,
+        model=request.name,
         parameters=checkpoint.parameters,
         stored_as=checkpoint.stored_as,
-        calibration=request["calibration_name"],
+        calibration=request.calibration_name,
         seconds=0.0,
         formats=tuple(form.facts() for form in FORMATS),
         grids=grids(),
         data=tuple(entry for entry, _ in groups),
         snr=tuple(snrs),
         histograms=tuple(histograms),
-        blocks=tuple(_blocks(groups)),
+        blocks=tuple(_blocks(groups, tell)),
         layers=tuple(_layers(layers, inputs)),
         sensitivity=felt,
     )
 
 
 def _on_the_model(
-    request: Mapping[str, Any], folder: Path, checkpoint: Checkpoint
+    request: FiguresRequest, checkpoint: Checkpoint, tell: Tell
 ) -> tuple[Mapping[str, torch.Tensor], Sensitivity]:
     """Layer inputs and sensitivity, or the reason that they are left out."""
     gpu = torch.cuda.is_available()
     kinds = {name.removesuffix(".weight").rpartition(".")[2] for _, name, _ in checkpoint.layers}
-    blocks = json.loads((folder / "config.json").read_text()).get("num_hidden_layers", 1)
+    blocks = json.loads((request.model / "config.json").read_text()).get("num_hidden_layers", 1)
     work = plan_work(checkpoint.parameters, blocks, len(kinds), gpu=gpu)
     room = torch.cuda.mem_get_info()[0] if gpu else psutil.virtual_memory().available
     if work is None:
         return {}, _without("the model is too large to be tried layer by layer on this machine")
     if 4 * checkpoint.parameters > _MEMORY_SHARE * room:
         return {}, _without("the model does not fit into this machine's memory in float32")
-    sequences = _sequences(request, folder, _INPUT_SEQUENCES + work.tokens // SEQUENCE_LENGTH)
-    _say("loading the model")
+    sequences = _sequences(request, _INPUT_SEQUENCES + work.tokens // SEQUENCE_LENGTH)
+    tell(Progress("loading the model"))
     # The inputs come from one part of the text and the losses from another.
     held_out = sequences[_INPUT_SEQUENCES:]
-    model = LiveModel(folder, held_out, "cuda" if gpu else "cpu")
+    model = LiveModel(request.model, held_out, "cuda" if gpu else "cpu")
     inputs = model.inputs(sequences[:_INPUT_SEQUENCES])
-    return inputs, sensitivity(model, work, _say)
+    return inputs, sensitivity(model, work, tell)
 
 
 def _without(why: str) -> Sensitivity:
     return Sensitivity(tokens=0, loss=None, formats=(), blocks=(), kinds=(), cells=(), why_not=why)
 
 
-def _sequences(request: Mapping[str, Any], folder: Path, count: int) -> torch.Tensor:
-    plan = CalibrationPlan(
-        path=Path(request["calibration"]), samples=count, sequence_length=SEQUENCE_LENGTH
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    texts = read_texts(plan.path)
-    return torch.tensor(pack((tokenizer(text)["input_ids"] for text in texts), plan))
+def _sequences(request: FiguresRequest, count: int) -> torch.Tensor:
+    plan = CalibrationPlan(path=request.calibration, samples=count, sequence_length=SEQUENCE_LENGTH)
+    return torch.tensor(calibration_tokens(request.model, plan))
 
 
 def _errors(
-    groups: list[tuple[DataSet, list[torch.Tensor]]],
+    groups: list[tuple[DataSet, list[torch.Tensor]]], tell: Tell
 ) -> tuple[list[Snr], list[Histogram]]:
     snrs, histograms = [], []
     for entry, tensors in groups:
-        _say(f"errors on {entry.label}")
+        tell(Progress(f"errors on {entry.label}"))
         for form in FORMATS:
             found = measure(entry.name, tensors, form)
             if found is not None:
@@ -142,9 +133,9 @@ def _errors(
     return snrs, histograms
 
 
-def _blocks(groups: list[tuple[DataSet, list[torch.Tensor]]]) -> list[BlockPoint]:
+def _blocks(groups: list[tuple[DataSet, list[torch.Tensor]]], tell: Tell) -> list[BlockPoint]:
     """The study of block sizes; real tensors are tried by the one in the middle of their crests."""
-    _say("block sizes")
+    tell(Progress("block sizes"))
     points = []
     for entry, tensors in groups:
         chosen = sorted(tensors, key=crest)[len(tensors) // 2]
@@ -175,4 +166,4 @@ def _layers(layers: list[StoredLayer], inputs: Mapping[str, torch.Tensor]) -> li
 
 
 if __name__ == "__main__":
-    main()
+    serve(FIGURES, carry_out)

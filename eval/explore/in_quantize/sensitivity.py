@@ -14,6 +14,7 @@ from eval.explore.in_quantize.explored_format import Format, Round
 from eval.explore.in_quantize.formats import BY_NAME
 from eval.explore.in_quantize.live_model import LiveModel
 from eval.explore.schema import Cell, Sensitivity
+from quantize.jobs.job_module import Progress
 
 SEQUENCE_LENGTH = 256
 _TOKENS = (2048, 1024, 512, 256)
@@ -70,13 +71,13 @@ def plan_work(parameters: int, blocks: int, kinds: int, *, gpu: bool) -> Work | 
     return None
 
 
-def sensitivity(model: LiveModel, work: Work, say: Callable[[str], None]) -> Sensitivity:
+def sensitivity(model: LiveModel, work: Work, tell: Callable[[Progress], None]) -> Sensitivity:
     """Every cell of every format."""
     cells_of = _cells(list(model.matrices()), len(model.blocks), coarse=work.coarse)
     losses = model.losses(model.log_probs)
     cells = []
     for number, trial in enumerate(TRIALS, 1):
-        say(f"sensitivity {number}/{len(TRIALS)}: {trial.name}")
+        tell(Progress("sensitivity", number, len(TRIALS), note=trial.name))
         for (block, kind), parts in cells_of.items():
             cells.append(_cell(model, trial, block, kind, parts, losses))
     return Sensitivity(

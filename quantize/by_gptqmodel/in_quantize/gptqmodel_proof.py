@@ -3,7 +3,7 @@
 A model of these weights is what the packed checkpoint must decode to.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +16,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from quantize.artifact.in_quantize.proof_logits import write_proof
+from quantize.by_gptqmodel.gptqmodel_job import GptqModelRequest
 
 _PROCESSORS = (AWQProcessor, GPTQProcessor, WeightOnlyProcessor)
 
@@ -55,18 +56,20 @@ class RoundedWeights:
 
         return finalize
 
-    def write_proof(self, request: Mapping[str, Any], sequences: Sequence[Sequence[int]]) -> None:
+    def write_proof(
+        self, request: GptqModelRequest, proof: Path, sequences: Sequence[Sequence[int]]
+    ) -> None:
         """Write the logits of the source model with these weights (see proof_logits.py).
 
         What is not packed (norms, which AWQ scales) comes from the saved checkpoint.
         """
-        model = AutoModelForCausalLM.from_pretrained(request["model"], dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(request.model, dtype=torch.bfloat16)
         held = dict(model.named_parameters())
         with torch.no_grad():
-            for path in sorted(Path(request["saved"]).glob("*.safetensors")):
+            for path in sorted(request.saved.glob("*.safetensors")):
                 with safe_open(path, "pt") as stored:
                     for name in held.keys() & set(stored.keys()):
                         held[name].copy_(stored.get_tensor(name))
             for layer, weight in self.weights.items():
                 held[f"{layer}.weight"].copy_(weight)
-        write_proof(Path(request["proof"]), model, sequences)
+        write_proof(proof, model, sequences)

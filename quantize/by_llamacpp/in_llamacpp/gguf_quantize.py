@@ -1,11 +1,9 @@
-"""Quantize a GGUF file with llama.cpp; in the ``llamacpp`` environment, in its own process.
-
-``python -m quantize.by_llamacpp.in_llamacpp.gguf_quantize SOURCE TARGET FILE_TYPE THREADS
-[IMATRIX]``
-"""
+"""Quantize a GGUF file with llama.cpp; in the ``llamacpp`` environment, in its own process."""
 
 import ctypes
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +13,54 @@ from quantize.artifact.gguf_header import MetadataValue, read_gguf
 from quantize.artifact.stored_tensor import WeightFileError
 from quantize.artifact.weight_measures import linear_gguf_tensors
 from quantize.by_llamacpp.in_llamacpp.imatrix_file import Importances, read_imatrix, require_all
+from quantize.by_llamacpp.llamacpp_jobs import GGUF_QUANTIZE, GgufQuantizeRequest
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import BadRequest, serve
 
 # llama_model_kv_override_type of llama.h.
 _INTEGER, _STRING = 0, 3
 _MAX_NAME_BYTES = 127
+# How llama.cpp begins what it says of a tensor; it has no other way to tell how far it is.
+_TENSOR = re.compile(rb"\[\s*(\d+)/\s*(\d+)\]")
 
 
-def main() -> None:
-    """Write TARGET; exits with 2 where llama.cpp refuses."""
-    source, target, file_type, threads, *imatrix = sys.argv[1:]
+def carry_out(request: GgufQuantizeRequest, tell: Callable[[Progress], None]) -> None:
+    """Write the request's target.
+
+    Raises:
+        BadRequest: llama.cpp refuses, or the importance matrix is another model's.
+    """
     parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{file_type}")
-    parameters.nthread = int(threads)
+    parameters.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{request.file_type}")
+    parameters.nthread = request.threads
     importances: Importances = {}
-    if imatrix:
+    if request.imatrix:
         try:
-            importances = _importances(Path(imatrix[0]), Path(source))
+            importances = _importances(request.imatrix, request.source)
         except WeightFileError as error:
-            print(error, file=sys.stderr)
-            sys.exit(2)
+            raise BadRequest(str(error)) from None
         parameters.imatrix = _as_structs(importances)
-        parameters.kv_overrides = _notes(Path(imatrix[0]), importances)
+        parameters.kv_overrides = _notes(request.imatrix, importances)
+    log = _log_that_tells(tell)
+    llama_cpp.llama_log_set(log, None)
     code = llama_cpp.llama_model_quantize(
-        source.encode(), target.encode(), ctypes.byref(parameters)
+        str(request.source).encode(), str(request.target).encode(), ctypes.byref(parameters)
     )
+    llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), None)
     if code:
-        print(f"llama.cpp refused to quantize to {file_type} (code {code})", file=sys.stderr)
-        sys.exit(2)
+        raise BadRequest(f"llama.cpp refused to quantize to {request.file_type} (code {code})")
+
+
+def _log_that_tells(tell: Callable[[Progress], None]) -> Any:
+    """What llama.cpp can hand its log to, as long as this lives."""
+
+    def write(_level: int, text: bytes, _data: Any) -> None:
+        if found := _TENSOR.match(text):
+            tell(Progress("tensor", int(found[1]), int(found[2])))
+        sys.stderr.write(text.decode(errors="replace"))
+        sys.stderr.flush()
+
+    return llama_cpp.llama_log_callback(write)
 
 
 def _importances(path: Path, source: Path) -> Importances:
@@ -87,4 +106,4 @@ def _notes(path: Path, importances: Importances) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    serve(GGUF_QUANTIZE, carry_out)

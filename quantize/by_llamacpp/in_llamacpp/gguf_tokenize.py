@@ -1,32 +1,30 @@
-"""Tokenize texts with a GGUF file's tokenizer; in the ``llamacpp`` environment.
+"""Tokenize texts with a GGUF file's tokenizer; in the ``llamacpp`` environment."""
 
-``python -m quantize.by_llamacpp.in_llamacpp.gguf_tokenize MODEL TEXTS OUTPUT``: TEXTS is what
-``quantize.by_llamacpp.in_quantize.hf_tokenize`` wrote, OUTPUT a JSON list of token-id lists.
-"""
-
-import json
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import llama_cpp
 
+from quantize.by_llamacpp.llamacpp_jobs import GGUF_TOKENIZE, GgufTextsRequest, GgufTokens
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import BadRequest, serve
 
-def main() -> None:
-    """Write OUTPUT; only the vocabulary is loaded."""
-    model_path, texts, output = sys.argv[1:]
+
+def carry_out(request: GgufTextsRequest, _: Callable[[Progress], None]) -> GgufTokens:
+    """The token ids of every text; only the vocabulary is loaded.
+
+    Raises:
+        BadRequest: llama.cpp cannot load the file.
+    """
     parameters = llama_cpp.llama_model_default_params()
     parameters.vocab_only = True
-    model = llama_cpp.llama_model_load_from_file(model_path.encode(), parameters)
+    model = llama_cpp.llama_model_load_from_file(str(request.model).encode(), parameters)
     if not model:
-        print(f"llama.cpp cannot load {model_path}", file=sys.stderr)
-        sys.exit(2)
+        raise BadRequest(f"llama.cpp cannot load {request.model}")
     vocabulary = llama_cpp.llama_model_get_vocab(model)
-    ids = [
-        token_ids(vocabulary, item["text"], item["special"])
-        for item in json.loads(Path(texts).read_text())
-    ]
-    Path(output).write_text(json.dumps(ids))
+    ids = [token_ids(vocabulary, item.text, item.special) for item in request.items]
+    llama_cpp.llama_model_free(model)
+    return GgufTokens(ids=ids)
 
 
 def token_ids(vocabulary: Any, text: str, add_special: bool) -> list[int]:
@@ -40,4 +38,4 @@ def token_ids(vocabulary: Any, text: str, add_special: bool) -> list[int]:
 
 
 if __name__ == "__main__":
-    main()
+    serve(GGUF_TOKENIZE, carry_out)

@@ -1,7 +1,6 @@
-"""Compute a model's importance matrix; in the ``quantize`` environment, in its own process.
+"""Compute a model's importance matrix; in the ``quantize`` environment, with gguf-py on the path.
 
-``python -m quantize.by_llamacpp.in_quantize.imatrix_collect REQUEST`` with gguf-py on the path. The
-file has the layout of llama.cpp's llama-imatrix tool (tools/imatrix/imatrix.cpp).
+The file has the layout of llama.cpp's llama-imatrix tool (tools/imatrix/imatrix.cpp).
 
 Only the order of a layer's inputs matters here, and conversion keeps it: the rows of the query and
 key projections, which the converter reorders, are outputs.
@@ -9,6 +8,7 @@ key projections, which the converter reorders, are outputs.
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import gguf
@@ -16,8 +16,11 @@ import torch
 from gguf.constants import MODEL_ARCH_NAMES
 
 from quantize.by_llamacpp.in_quantize.input_squares import InputSquares, collect
-from quantize.calibration.calibration_set import CalibrationPlan, plan_from_json, token_sha256
+from quantize.by_llamacpp.llamacpp_jobs import IMATRIX_COLLECT, ImatrixRequest
+from quantize.calibration.calibration_set import Calibrated, CalibrationPlan, token_sha256
 from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import BadRequest, serve
 
 
 def write_imatrix(
@@ -52,24 +55,22 @@ def write_imatrix(
     writer.close()
 
 
-def main() -> None:
-    """Carry out the request; exits with 2 and one line where the model or text is at fault."""
-    request = json.loads(Path(sys.argv[1]).read_text())
-    torch.set_num_threads(request["threads"])
-    plan = plan_from_json(request["calibration"])
-    folder = Path(request["model"])
+def carry_out(request: ImatrixRequest, tell: Callable[[Progress], None]) -> Calibrated:
+    """Write the matrix to the request's ``output``.
+
+    Raises:
+        BadRequest: the model or the calibration text is at fault.
+    """
+    torch.set_num_threads(request.threads)
     try:
-        sequences = calibration_tokens(folder, plan)
-        squares = collect(folder, sequences)
-        layers = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
-        output = Path(request["output"])
-        write_imatrix(output, squares, request["architecture"], layers, plan)
+        sequences = calibration_tokens(request.model, request.calibration)
+        squares = collect(request.model, sequences, tell)
+        layers = json.loads((request.model / "config.json").read_text())["num_hidden_layers"]
+        write_imatrix(request.output, squares, request.architecture, layers, request.calibration)
     except ValueError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    outcome = {"calibration_sha256": token_sha256(sequences)}
-    Path(request["outcome"]).write_text(json.dumps(outcome))
+        raise BadRequest(str(error)) from None
+    return Calibrated(calibration_sha256=token_sha256(sequences))
 
 
 if __name__ == "__main__":
-    main()
+    serve(IMATRIX_COLLECT, carry_out)

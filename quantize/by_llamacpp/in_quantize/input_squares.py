@@ -6,6 +6,7 @@ far as inputs are uncorrelated. llama.cpp's quantizer minimises it, and its llam
 (tools/imatrix/imatrix.cpp) computes the same sums.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from quantize.by_llamacpp.in_quantize.streamed_decoder import streamed_decoder
+from quantize.jobs.job_module import Progress
 
 _BATCH_TOKENS = 8192
 
@@ -65,8 +67,11 @@ class InputSquares:
         self.counts[name][row] += inputs.shape[0]
 
 
-def collect(folder: Path, sequences: list[list[int]]) -> InputSquares:
-    """Run sequences of token ids (samples, length) through a model; prints batches done."""
+def collect(
+    folder: Path, sequences: list[list[int]], tell: Callable[[Progress], None]
+) -> InputSquares:
+    """Run sequences of token ids (samples, length) through a model; tells batches done."""
+    tell(Progress("importance matrix"))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     decoder: Any = streamed_decoder(folder, device)
     squares = InputSquares()
@@ -77,5 +82,5 @@ def collect(folder: Path, sequences: list[list[int]]) -> InputSquares:
     with torch.inference_mode():
         for number, batch in enumerate(batches, start=1):
             decoder(input_ids=batch, use_cache=False)
-            print(f"collected {number}/{len(batches)}", flush=True)
+            tell(Progress("importance matrix", number, len(batches)))
     return squares

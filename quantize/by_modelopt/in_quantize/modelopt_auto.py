@@ -6,7 +6,7 @@ engines fuse (query, key and value; gate and up) get the same format.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import modelopt.torch.quantization as mtq
@@ -14,13 +14,19 @@ import torch
 from torch.nn import functional
 
 from quantize.by_modelopt.in_quantize.modelopt_backend import with_backend
+from quantize.jobs.job_module import Progress
 
 # What modelopt's presets leave in 16 bits too; the search goes by these names alone.
 _KEPT = ("*lm_head*", "*router*", "*mlp.gate.*", "*block_sparse_moe.gate*")
 _ROWS = 4
 
 
-def search(model: Any, batches: Sequence[torch.Tensor], parameters: Mapping[str, Any]) -> None:
+def search(
+    model: Any,
+    batches: Sequence[torch.Tensor],
+    parameters: Mapping[str, Any],
+    tell: Callable[[Progress], None],
+) -> None:
     """Choose every layer's format and calibrate it; ``batches`` are (rows, length) token ids.
 
     ``parameters``: ``budget_bits`` of one weight on average, scales counted, and ``score_steps``,
@@ -31,7 +37,7 @@ def search(model: Any, batches: Sequence[torch.Tensor], parameters: Mapping[str,
     done = itertools.count(1)
 
     def forward(network: Any, ids: torch.Tensor) -> Any:
-        print(f"progress: trying formats, pass {next(done)}", flush=True)
+        tell(Progress("trying formats, pass", next(done)))
         return network(input_ids=ids, use_cache=False)
 
     mtq.auto_quantize(

@@ -1,7 +1,4 @@
-"""Run NVIDIA's Model Optimizer on requests; in the ``quantize`` environment (see tool_server.py).
-
-``python -m quantize.by_modelopt.in_quantize.modelopt_ptq --request FILE`` carries out one request
-by hand.
+"""Run NVIDIA's Model Optimizer on requests; in the ``quantize`` environment (see job_server.py).
 
 Where torch sees a GPU the model is spread over its memory, the machine's and, layer by layer, the
 disk (accelerate's device map), and the exporter writes offloaded layers one at a time: memory is
@@ -9,10 +6,8 @@ bounded by what there is. On a CPU the whole model is held in bfloat16, once. No
 are AutoQuantize (gradients of its sums need every layer's inputs) and the fine-tune.
 """
 
-import argparse
 import copy
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,9 +30,11 @@ from quantize.by_modelopt.in_quantize.modelopt_train import (
     reference_batches,
     train,
 )
-from quantize.calibration.calibration_set import CalibrationError, plan_from_json, token_sha256
+from quantize.by_modelopt.modelopt_job import MODELOPT, ModelOptReply, ModelOptRequest
+from quantize.calibration.calibration_set import CalibrationError, token_sha256
 from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
-from quantize.jobs.tool_server import BadRequest, serve
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import BadRequest, serve
 
 _BATCH_TOKENS = 8192
 # The search of AWQ tries its scales on every batch; more than these add time and nothing else.
@@ -45,45 +42,47 @@ _SEARCH_TOKENS = 16384
 _FORMS = {"compressed-mxfp4": MXFP4, "compressed-int8": INT8}
 _ROW_INPUTS = {"num_bits": 8, "type": "dynamic", "block_sizes": {-1: None}}
 
+Tell = Callable[[Progress], None]
 
-def carry_out(request: dict[str, Any]) -> None:
+
+def carry_out(request: ModelOptRequest, tell: Tell) -> ModelOptReply:
     """Quantize the model of ``request`` and export it to the folder ``saved``.
 
     Raises:
         BadRequest: the calibration text is at fault.
     """
     torch.manual_seed(0)
-    torch.set_num_threads(request["threads"])
+    torch.set_num_threads(request.threads)
     install()
-    plan = plan_from_json(request["calibration"])
     try:
-        sequences = calibration_tokens(Path(request["model"]), plan)
+        sequences = calibration_tokens(request.model, request.calibration)
     except CalibrationError as error:
         raise BadRequest(str(error)) from None
-    digest = token_sha256(sequences)
-    Path(request["outcome"]).write_text(json.dumps({"calibration_sha256": digest}))
-    print("progress: loading the model", flush=True)
-    model = _load(request["model"])
-    _quantize(model, request, sequences)
+    tell(Progress("loading the model"))
+    model = _load(request.model)
+    _quantize(model, request, sequences, tell)
     requantize_resmooth_fused_llm_layers(model)
-    if request["proof"]:
-        write_proof(Path(request["proof"]), model, sequences)
-    print("progress: writing", flush=True)
-    _export(model, request)
+    if request.proof:
+        write_proof(request.proof, model, sequences)
+    tell(Progress("writing"))
+    described = _export(model, request)
+    return ModelOptReply(calibration_sha256=token_sha256(sequences), described=described)
 
 
-def _load(folder: str) -> Any:
+def _load(folder: Path) -> Any:
     placed = {"device_map": "auto"} if torch.cuda.is_available() else {}
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, **placed)
     model.config.use_cache = False
     return model.eval()
 
 
-def _quantize(model: Any, request: Mapping[str, Any], sequences: Sequence[list[int]]) -> None:
-    parameters = request["parameters"]
+def _quantize(
+    model: Any, request: ModelOptRequest, sequences: Sequence[list[int]], tell: Tell
+) -> None:
+    parameters = request.parameters
     batches = _batches(sequences, model.device)
     if parameters["preset"] == "auto":
-        search(model, batches, parameters)
+        search(model, batches, parameters, tell)
         return
     config = with_backend(getattr(mtq, parameters["preset"]))
     if "kv_preset" in parameters:
@@ -93,14 +92,14 @@ def _quantize(model: Any, request: Mapping[str, Any], sequences: Sequence[list[i
     searched = "awq" in str(config["algorithm"])
     kept = max(1, _SEARCH_TOKENS // batches[0].numel()) if searched else len(batches)
     teacher = copy.deepcopy(model).float() if "train_steps" in parameters else None
-    mtq.quantize(model, config, _forward(batches[:kept]))
+    mtq.quantize(model, config, _forward(batches[:kept], tell))
     if parameters.get("fold_scales"):
-        fold_scales(model, _forward(batches))
+        fold_scales(model, _forward(batches, tell))
     if parameters.get("row_inputs"):
         _round_inputs_by_row(model)
     if teacher is not None:
-        _fine_tune(model, teacher, request, sequences)
-        max_calibrate(model, _forward(batches))
+        _fine_tune(model, teacher, request, sequences, tell)
+        max_calibrate(model, _forward(batches, tell))
 
 
 def _batches(sequences: Sequence[list[int]], device: torch.device) -> list[torch.Tensor]:
@@ -112,11 +111,11 @@ def _batches(sequences: Sequence[list[int]], device: torch.device) -> list[torch
     ]
 
 
-def _forward(batches: Sequence[torch.Tensor]) -> Callable[[Any], None]:
+def _forward(batches: Sequence[torch.Tensor], tell: Tell) -> Callable[[Any], None]:
     def run(model: Any) -> None:
         with torch.no_grad():
             for number, batch in enumerate(batches, start=1):
-                print(f"progress: calibrating {number}/{len(batches)}", flush=True)
+                tell(Progress("calibrating", number, len(batches)))
                 model(input_ids=batch, use_cache=False)
 
     return run
@@ -132,58 +131,41 @@ def _round_inputs_by_row(model: Any) -> None:
 
 
 def _fine_tune(
-    model: Any, teacher: Any, request: Mapping[str, Any], sequences: Sequence[list[int]]
+    model: Any, teacher: Any, request: ModelOptRequest, sequences: Sequence[list[int]], tell: Tell
 ) -> None:
-    steps = request["parameters"]["train_steps"]
+    steps, rate = (request.parameters[name] for name in ("train_steps", "train_rate"))
     batches = (
-        reference_batches(Path(request["model"]), steps)
-        if request["reference"]
+        reference_batches(request.model, steps)
+        if request.reference
         else calibration_batches(sequences, steps)
     )
     model.float()
-    train(model, teacher, batches, steps=steps, rate=request["parameters"]["train_rate"])
+    train(model, teacher, batches, steps=steps, rate=rate, tell=tell)
     # Weights alone: the frequencies of the rotary embedding must stay in float32.
     for weight in model.parameters():
         weight.data = weight.data.bfloat16()
 
 
-def _export(model: Any, request: Mapping[str, Any]) -> None:
-    """Write the checkpoint, and its description as ``config.json`` shall announce it."""
-    saved = Path(request["saved"])
+def _export(model: Any, request: ModelOptRequest) -> Mapping[str, Any]:
+    """Write the checkpoint; returns its description as ``config.json`` shall announce it."""
+    saved = request.saved
     export_hf_checkpoint(model, export_dir=saved)
     description = saved / "hf_quant_config.json"
     content = json.loads(description.read_text())
     quantization = content["quantization"]
-    form = _FORMS.get(request["checkpoint"])
+    form = _FORMS.get(request.checkpoint)
     if form is not None:
-        described = rewrite(saved, form, quantization["exclude_modules"])
+        described: Mapping[str, Any] = rewrite(saved, form, quantization["exclude_modules"])
         description.unlink()
-    else:
-        if request["parameters"].get("fold_scales"):
-            # No layer scales its inputs any more: what is left is the plain format.
-            quantization["quant_algo"] = "NVFP4"
-            del quantization["pre_quant_scale"], quantization["has_zero_point"]
-        described = convert_hf_quant_config_format(content)
-        description.write_text(json.dumps(content, indent=2) + "\n")
-    Path(request["described"]).write_text(json.dumps(described))
-
-
-def main() -> None:
-    """Serve a worker's socket, or carry out one request by hand."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--request", type=Path, help="a request as modelopt_checkpoint writes it")
-    parser.add_argument("--proof", help="also write the model's logits to this file")
-    arguments, _ = parser.parse_known_args()
-    if arguments.request is None:
-        serve(carry_out)
-        return
-    request = json.loads(arguments.request.read_text())
-    try:
-        carry_out(request | ({"proof": arguments.proof} if arguments.proof else {}))
-    except BadRequest as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        return described
+    if request.parameters.get("fold_scales"):
+        # No layer scales its inputs any more: what is left is the plain format.
+        quantization["quant_algo"] = "NVFP4"
+        del quantization["pre_quant_scale"], quantization["has_zero_point"]
+    described = convert_hf_quant_config_format(content)
+    description.write_text(json.dumps(content, indent=2) + "\n")
+    return described
 
 
 if __name__ == "__main__":
-    main()
+    serve(MODELOPT, carry_out)

@@ -7,7 +7,7 @@ unquantized model are all held, 20 bytes per parameter.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import sentencepiece
 import torch
 from torch.nn import functional
 
+from quantize.jobs.job_module import Progress
 from quantize.reference_model.in_quantize.stream import pack
 
 _ROWS, _LENGTH = 4, 512
@@ -23,7 +24,13 @@ _REPORT_EVERY = 5
 
 
 def train(
-    student: Any, teacher: Any, batches: Iterator[torch.Tensor], *, steps: int, rate: float
+    student: Any,
+    teacher: Any,
+    batches: Iterator[torch.Tensor],
+    *,
+    steps: int,
+    rate: float,
+    tell: Callable[[Progress], None],
 ) -> None:
     """Bring the student's predictions near the teacher's; both are in float32 on one device.
 
@@ -47,7 +54,7 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if step % _REPORT_EVERY == 0 or step == steps - 1:
-            print(f"progress: step {step + 1}/{steps}, {loss.item():.4f} nats", flush=True)
+            tell(Progress("step", step + 1, steps, note=f"{loss.item():.4f} nats"))
     student.eval()
 
 

@@ -1,11 +1,9 @@
 """Log-likelihoods of decoded artifacts on fixed token ids, beside what the tools' own models said.
 
-``python -m quantize.emulation.in_quantize.score_job request.json`` in the ``quantize`` environment;
-the request and the answer are the JSON of ``ScoreRequest`` and ``Scores``.
+In the ``quantize`` environment, in its own process.
 """
 
-import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ from torch import Tensor
 from quantize.calibration.calibration_set import CalibrationPlan
 from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
 from quantize.emulation.in_quantize.emulation import load_any, load_emulated
-from quantize.emulation.score_files import (
+from quantize.emulation.score_messages import (
+    SCORE,
     ArtifactToScore,
     Distance,
     KeptScored,
@@ -24,6 +23,8 @@ from quantize.emulation.score_files import (
     ScoreRequest,
     Scores,
 )
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import serve
 
 
 def token_scores(logits: Tensor, ids: Tensor) -> Tensor:
@@ -51,8 +52,9 @@ def logits_of(model: Any, ids: Tensor) -> Tensor:
     return logits
 
 
-def run(request: ScoreRequest) -> Scores:
+def carry_out(request: ScoreRequest, tell: Callable[[Progress], None]) -> Scores:
     """Score every artifact of a request, one model in memory at a time."""
+    torch.set_num_threads(request.threads)
     plan = CalibrationPlan(
         path=request.text, samples=request.sequences, sequence_length=request.sequence_length
     )
@@ -60,7 +62,7 @@ def run(request: ScoreRequest) -> Scores:
     scored: dict[str, Scored] = {}
     for item in request.artifacts:
         scored[item.recipe] = _score(item, request.model, ids)
-        print(f"progress: scored {len(scored)}/{len(request.artifacts)}", flush=True)
+        tell(Progress("scored", len(scored), len(request.artifacts)))
     return Scores(ids=ids.tolist(), scored=scored)
 
 
@@ -94,13 +96,5 @@ def _score_kept(item: ArtifactToScore, ids: Tensor) -> KeptScored:
     )
 
 
-def main() -> int:
-    """Run the command; returns the exit code."""
-    request = ScoreRequest.model_validate(json.loads(Path(sys.argv[1]).read_text()))
-    torch.set_num_threads(request.threads)
-    request.answer.write_text(run(request).model_dump_json())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(SCORE, carry_out)

@@ -21,7 +21,7 @@ from quantize.artifact.gguf_header import BLOCK_TYPES, GgufFile, read_gguf
 from quantize.artifact.stored_tensor import StoredTensor
 from quantize.by_llamacpp.llama_converter import GGUF_PY
 from quantize.formats.in_quantize.schemes import CheckpointError
-from quantize.jobs.tool_process import ToolError
+from quantize.jobs.failure import ToolError
 
 # Architectures by llama.cpp's names, and whether query and key rows are stored in pairs.
 _PAIRED_ROWS: Mapping[str, bool] = {

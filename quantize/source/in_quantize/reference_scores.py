@@ -1,35 +1,30 @@
-"""Score token ids with transformers in float32: the yardstick of engines; ``quantize`` environment.
+"""Score texts with transformers in float32: the yardstick of engines; ``quantize`` environment."""
 
-``python -m quantize.source.in_quantize.reference_scores MODEL TEXTS OUTPUT``: TEXTS is a JSON list
-of strings, OUTPUT a JSON list of ``{"ids", "logprobs"}``: the ids of each text by the model's own
-tokenizer, at most
-``TOKENS``, and the log-probability of every id but the first, in nats.
-"""
-
-import json
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import serve
+from quantize.source.scores_job import REFERENCE_SCORES, ScoredText, ScoredTexts, TextsToScore
+
 TOKENS = 64
 
 
-def main() -> None:
-    """Write OUTPUT."""
-    folder, texts, output = sys.argv[1:]
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+def carry_out(request: TextsToScore, _: Callable[[Progress], None]) -> ScoredTexts:
+    """The first ``TOKENS`` ids of every text, each with its log-probability."""
+    tokenizer = AutoTokenizer.from_pretrained(str(request.model))
+    model = AutoModelForCausalLM.from_pretrained(str(request.model), dtype=torch.float32).eval()
     items = []
-    for text in json.loads(Path(texts).read_text()):
+    for text in request.texts:
         ids = tokenizer(text)["input_ids"][:TOKENS]
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0].double()
         scores = logits.log_softmax(-1)[range(len(ids) - 1), ids[1:]]
-        items.append({"ids": ids, "logprobs": scores.tolist()})
-    Path(output).write_text(json.dumps(items))
+        items.append(ScoredText(ids=ids, logprobs=scores.tolist()))
+    return ScoredTexts(items=items)
 
 
 if __name__ == "__main__":
-    main()
+    serve(REFERENCE_SCORES, carry_out)

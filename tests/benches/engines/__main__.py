@@ -14,11 +14,13 @@ from pathlib import Path
 from deploy.artifacts import ARTIFACTS_DIR
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan, read_texts
-from quantize.jobs.tool_process import environment_python, run_tool
+from quantize.jobs.environment import tool_variables
+from quantize.jobs.worker import run_job
 from quantize.source.source_model import REFERENCE, SourceModel, fingerprint
 from services.variants import find_variant
 from tests.benches.engines.client_pace import client_figure
 from tests.benches.engines.peers import PEERS, contenders
+from tests.benches.engines.random_model_job import RANDOM_MODEL, RandomModelRequest
 from tests.benches.engines.server_figures import Row, fastest_round, figure, rows, table
 from tests.benches.engines.server_rounds import Cell, Outcome, Workload, measure, serving
 from tests.benches.engines.text_prompts import TextPrompts
@@ -27,7 +29,7 @@ from tests.benches.harness.bench_command import Bench, add_names, start
 from tests.benches.harness.bench_run import BenchRun
 
 VARIANT = "gguf-q4_k_m"
-RANDOM_MODEL = ARTIFACTS_DIR / "random-0.5b"
+RANDOM_FOLDER = ARTIFACTS_DIR / "random-0.5b"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,21 +115,20 @@ def _model(name: str, threads: int) -> SourceModel:
     """The reference model, or the random one, which is made once."""
     if name == REFERENCE:
         return fingerprint(name)
-    if not RANDOM_MODEL.is_dir():
+    if not RANDOM_FOLDER.is_dir():
         print(f"making {name} …", flush=True)
         with tempfile.TemporaryDirectory(dir=ARTIFACTS_DIR, prefix=".random-") as folder:
             target = Path(folder) / name
-            run_tool(
-                [
-                    environment_python("quantize"),
-                    *("-m", "tests.benches.engines.in_quantize.random_model"),
-                    *(fingerprint(REFERENCE).folder.resolve(), target),
-                ],
+            run_job(
+                RANDOM_MODEL,
+                RandomModelRequest(
+                    source=fingerprint(REFERENCE).folder.resolve(), target=target.resolve()
+                ),
                 log=Path(folder) / "log",
-                threads=threads,
+                variables=tool_variables(threads),
             )
-            target.rename(RANDOM_MODEL)
-    return fingerprint(str(RANDOM_MODEL))
+            target.rename(RANDOM_FOLDER)
+    return fingerprint(str(RANDOM_FOLDER))
 
 
 def _workload(name: str, model: SourceModel, arguments: argparse.Namespace) -> Workload:

@@ -15,8 +15,8 @@ from typing import Protocol, TypeVar
 
 import aiohttp
 
-from deploy.setup.environments import python_of
 from quantize.artifact_check import check_artifact
+from quantize.jobs.environment import python_of
 from services.engine.child import EngineChild, EngineError
 from services.engine.engine_log import EngineLog
 from services.engines.spec import EngineSpec, Launch

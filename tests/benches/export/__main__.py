@@ -17,7 +17,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from quantize.emulation.score_files import Scores
+from quantize.emulation.score_messages import Scores
 from quantize.machine import probe_machine
 from quantize.recipes.catalogue import RECIPES, find_recipe
 from quantize.source.source_model import REFERENCE, fingerprint

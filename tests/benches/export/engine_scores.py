@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
-from deploy.setup.environments import python_of
 from quantize.artifact_check import check_artifact
+from quantize.jobs.environment import python_of
 from services.engine.child import EngineChild
 from services.engine.engine_log import EngineLog
 from services.engine.proof import prove_weights

@@ -9,12 +9,12 @@ import numpy as np
 from deploy.artifacts import ARTIFACTS_DIR
 from deploy.machine_check import engine_device
 from quantize.artifact_paths import artifact_directory
-from quantize.by_modelopt.modelopt_checkpoint import progress_words
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
-from quantize.emulation.score_files import ArtifactToScore, Scored, ScoreRequest, Scores
+from quantize.emulation.score_messages import SCORE, ArtifactToScore, Scored, ScoreRequest, Scores
 from quantize.formats.input_kinds import INPUTS_OF, InputKind
+from quantize.jobs.environment import tool_variables
 from quantize.jobs.progress import ProgressLine
-from quantize.jobs.tool_process import environment_python, run_tool
+from quantize.jobs.worker import run_job
 from quantize.machine import Device, probe_machine
 from quantize.methods import METHODS
 from quantize.order import Order
@@ -95,23 +95,15 @@ def score(bench: ScoreBench, kept: Mapping[str, tuple[InputKind, ...]]) -> Score
             for recipe in bench.recipes
         ),
         threads=bench.threads,
-        answer=bench.scratch / "answer.json",
     )
-    asked = bench.scratch / "request.json"
-    asked.write_text(request.model_dump_json())
     with ProgressLine("scoring") as progress:
-        run_tool(
-            [
-                environment_python("quantize"),
-                "-m",
-                "quantize.emulation.in_quantize.score_job",
-                asked,
-            ],
+        return run_job(
+            SCORE,
+            request,
             log=bench.scratch / "score.log",
-            threads=bench.threads,
-            on_progress=lambda tail, _: progress(progress_words(tail)),
-        )
-    return Scores.model_validate_json(request.answer.read_text())
+            variables=tool_variables(bench.threads),
+            told=lambda said: progress(said.words if said else ""),
+        ).reply
 
 
 def served(bench: ScoreBench) -> list[tuple[Variant, Device]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quantize.emulation.score_files import Distance, KeptScored, Scored, Scores
+from quantize.emulation.score_messages import Distance, KeptScored, Scored, Scores
 from services.variants import find_variant
 from tests.benches.export.__main__ import tool_figures
 from tests.benches.export.score_comparison import ENGINE_LIMIT_NATS, engine_figures

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.setup.environments import python_of
+from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import guarded
 from quantize.root import ROOT
 from tests.benches.fuzz import wire_abuse, wire_requests

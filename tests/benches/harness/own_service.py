@@ -13,10 +13,10 @@ import yaml
 
 from deploy.api_keys import forget_keys
 from deploy.artifacts import make_artifacts
-from deploy.lock import hold
 from deploy.plan import Plan, load_plan, plan_path
 from deploy.service import RUN_DIR, ServiceRecord, read_record, stop
 from deploy.up import up
+from quantize.jobs.lock import hold
 from services.engine.child import free_port
 
 

@@ -6,7 +6,6 @@ quantized layers), seconds, peak memory, weight SNR, nats per token and accuracy
 """
 
 import argparse
-import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,10 @@ from eval.samples import by_task, read_samples
 from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
+from quantize.jobs.environment import tool_variables
+from quantize.jobs.job_module import Progress
 from quantize.jobs.progress import ProgressLine
-from quantize.jobs.tool_process import environment_python, run_tool
+from quantize.jobs.worker import run_job
 from quantize.order import Order
 from quantize.recipes.catalogue import RECIPES
 from quantize.root import ROOT
@@ -25,7 +26,7 @@ from quantize.source.source_model import REFERENCE, fingerprint
 from tests.benches.harness.bench_artifacts import make_what_can_be
 from tests.benches.harness.bench_command import Bench, add_names, start
 from tests.benches.harness.bench_run import UNMEASURED, BenchRun
-from tests.benches.recipes.files import Item, Request, Score
+from tests.benches.recipes.files import RECIPE_SCORES, Item, Request, Score
 from tests.benches.recipes.ladders import climb
 from tests.benches.recipes.recipe_table import figures, findings_table, recipes_table
 
@@ -78,32 +79,33 @@ def score(run: BenchRun, request: Request, scratch: Path, scores: dict[str, Scor
     """Score all artifacts in one process; the one at which it fails is void, and it goes on."""
     left = request.items
     while left:
-        answers = scratch / f"answers-{len(left)}.jsonl"
+        failed = ""
         try:
-            _score(request.model_copy(update={"items": left}), scratch, answers)
+            _score(request.model_copy(update={"items": left}), scratch, scores)
         except UNMEASURED as error:
             failed = str(error)
-        else:
-            failed = ""
-        lines = answers.read_text().splitlines() if answers.exists() else []
-        scores |= {found.recipe: found for found in map(Score.model_validate_json, lines)}
-        left = left[len(lines) :]
+        left = tuple(item for item in left if item.recipe not in scores)
         if left:
             run.leave_out(f"{left[0].recipe}: scores", failed)
         left = left[1:]
 
 
-def _score(request: Request, scratch: Path, answers: Path) -> None:
-    asked = scratch / "request.json"
-    asked.write_text(request.model_dump_json())
-    python = environment_python("quantize")
+def _score(request: Request, scratch: Path, scores: dict[str, Score]) -> None:
+    """Ask for all scores; each is kept as soon as it is told."""
+    datasets = {"HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(scratch / "datasets")}
     with ProgressLine("scoring") as progress:
-        run_tool(
-            [python, "-m", "tests.benches.recipes.in_quantize.score_process", asked, answers],
+
+        def told(said: Progress | Score | None) -> None:
+            if isinstance(said, Score):
+                scores[said.recipe] = said
+            progress(said.words if isinstance(said, Progress) else "")
+
+        run_job(
+            RECIPE_SCORES,
+            request,
             log=scratch / "log",
-            threads=request.threads,
-            env={"HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(scratch / "datasets")},
-            on_progress=lambda tail, _: progress(_last_step(tail)),
+            variables=tool_variables(request.threads, datasets),
+            told=told,
         )
 
 
@@ -115,11 +117,6 @@ def conclude(run: BenchRun, items: Sequence[Item], scores: dict[str, Score]) -> 
     findings = climb(samples)
     run.figures += figures(manifests, scores, findings)
     run.say(f"\n{recipes_table(manifests, scores)}\n\n{findings_table(findings)}")
-
-
-def _last_step(tail: str) -> str:
-    steps = re.findall(r"^scoring (\d+/\d+ \S+)$", tail, re.MULTILINE)
-    return steps[-1] if steps else "loading"
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

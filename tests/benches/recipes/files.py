@@ -1,8 +1,10 @@
-"""What the scoring process is asked and what it answers, as JSON."""
+"""What the scoring process is asked and what it answers, on both sides of it."""
 
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+
+from quantize.jobs.job_module import JobModule, Progress
 
 
 class _File(BaseModel):
@@ -33,7 +35,7 @@ class Request(_File):
 
 
 class Score(_File):
-    """One line of the answer.
+    """What one recipe's artifact scored.
 
     ``weight_snr_db`` is over all quantized layers; ``rescaled`` says that the recipe moved scales
     between layers, so that every channel was matched by its best factor before the comparison.
@@ -45,3 +47,12 @@ class Score(_File):
     rescaled: bool
     seconds: float
     values: dict[str, float]
+
+
+RECIPE_SCORES: JobModule[Request, Progress | Score, None] = JobModule(
+    module="tests.benches.recipes.in_quantize.score_process",
+    environment="quantize",
+    request=Request,
+    tells=(Progress, Score),
+    reply=type(None),
+)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.artifacts import make_artifacts
-from deploy.lock import hold
 from deploy.plan import DEFAULT_PLAN, Plan
 from deploy.service import RUN_DIR
+from quantize.jobs.lock import hold
 from services.engine.child import free_port
 from services.variants import VARIANTS
 from tests.benches.harness.bench_command import Bench, add_names, start

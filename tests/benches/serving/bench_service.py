@@ -17,7 +17,7 @@ from deploy.ray_cluster.cluster import start_cluster, start_sweeper
 from deploy.ray_cluster.serve_app import GATEWAY, QUIET, gateway_application, open_limit
 from deploy.service import MARK, RUN_DIR, DeployError, ServiceRecord, processes_of
 from deploy.settings import gateway_settings, replica_settings
-from deploy.setup.environments import python_of
+from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import start_time
 from services.replica_settings import ReplicaSettings
 from tests.benches.serving.deployment import BenchReplica

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.setup.environments import python_of
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 from tests.deploy.ray_cluster.network import Host, two_hosts, why_not
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from deploy.setup.environments import python_of
 from eval.drawing.glyphs import Mark, glyph
 from eval.drawing.palette import COLOURS
 from eval.drawing.picture import MARGIN, SCALE, png
 from eval.drawing.svg import drawing, tag, text
+from quantize.jobs.environment import python_of
 
 COUNT = """
 import sys

@@ -12,8 +12,9 @@ from quantize.artifact.weight_measures import WeightMeasures
 from quantize.artifact_check import check_measures, measure_weights
 from quantize.by_gptqmodel import gptqmodel_checkpoint
 from quantize.calibration.calibration_set import CalibrationPlan, calibration_plan
-from quantize.jobs.tool_process import environment_python, run_tool
-from quantize.jobs.tool_worker import ToolWorker
+from quantize.jobs.environment import environment_python, tool_variables
+from quantize.jobs.tool import run_tool
+from quantize.jobs.worker import Worker
 from quantize.method import Job, Outcome
 from quantize.recipes.catalogue import RECIPES, find_recipe
 from quantize.source.source_model import fingerprint
@@ -48,7 +49,7 @@ def made(
 ) -> dict[Family, dict[str, Made]]:
     """Every recipe of the tiny Llama and some of the others, by family and recipe."""
     plan = calibration_plan(str(calibration_text), samples=8, sequence_length=128)
-    with ToolWorker() as worker:
+    with Worker() as worker:
         return {
             family: {
                 name: _make(worker, model, tmp_path_factory.mktemp(f"{family}-{name}"), plan, name)
@@ -58,9 +59,7 @@ def made(
         }
 
 
-def _make(
-    worker: ToolWorker, model: Path, folder: Path, plan: CalibrationPlan, recipe: str
-) -> Made:
+def _make(worker: Worker, model: Path, folder: Path, plan: CalibrationPlan, recipe: str) -> Made:
     output, scratch, proof = folder / "output", folder / "scratch", folder / "proof.safetensors"
     output.mkdir()
     scratch.mkdir()
@@ -129,7 +128,7 @@ def test_artifacts_decode_to_the_weights_that_the_tool_rounded(
     run_tool(
         [python, "-m", "tests.quantize.artifact.in_quantize.compare_proofs", request],
         log=log,
-        threads=2,
+        variables=tool_variables(2),
     )
     found: dict[str, float] = json.loads(log.read_text().splitlines()[-1])
     for family, each in made.items():

@@ -14,7 +14,8 @@ from quantize.artifact.weight_measures import linear_gguf_tensors
 from quantize.artifact_check import check_artifact
 from quantize.by_llamacpp.imatrix import IMATRIX_NAME
 from quantize.by_llamacpp.in_llamacpp.imatrix_file import read_imatrix, require_all
-from quantize.jobs.tool_process import environment_python, run_tool
+from quantize.jobs.environment import environment_python, tool_variables
+from quantize.jobs.tool import run_tool
 from quantize.recipes.catalogue import RECIPES
 from quantize.root import ROOT
 from quantize.source.source_model import REFERENCE_WEIGHTS
@@ -35,7 +36,7 @@ def nats_per_token(texts: Path, models: list[Path], log: Path) -> list[float]:
     run_tool(
         [python, "-m", "tests.quantize.by_llamacpp.in_llamacpp.gguf_nll", texts, *models],
         log=log,
-        threads=2,
+        variables=tool_variables(2),
     )
     figures: list[float] = json.loads(log.read_text().splitlines()[-1])
     return figures

@@ -10,10 +10,9 @@ from quantize.artifact.safetensors_header import read_safetensors
 from quantize.artifact.weight_measures import WeightMeasures
 from quantize.artifact_check import check_measures, measure_weights
 from quantize.by_modelopt import modelopt_checkpoint
-from quantize.by_modelopt.modelopt_checkpoint import progress_words
 from quantize.calibration.calibration_set import calibration_plan
-from quantize.jobs.tool_process import ToolError
-from quantize.jobs.tool_worker import ToolWorker
+from quantize.jobs.failure import ToolError
+from quantize.jobs.worker import Worker
 from quantize.method import Job, Outcome
 from quantize.recipes.catalogue import find_recipe
 from quantize.source.source_model import fingerprint
@@ -21,8 +20,8 @@ from tests.quantize.tiny_model import EXPERTS, Family, make_tiny_model
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[ToolWorker]:
-    with ToolWorker() as held:
+def worker() -> Iterator[Worker]:
+    with Worker() as held:
         yield held
 
 
@@ -37,7 +36,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> dict[Family,
 
 
 def carry_out(
-    worker: ToolWorker, model: Path, folder: Path, text: Path, recipe: str, samples: int = 8
+    worker: Worker, model: Path, folder: Path, text: Path, recipe: str, samples: int = 8
 ) -> tuple[Path, Outcome]:
     """Make one recipe in the worker's process; returns the artifact's folder and the outcome."""
     output, scratch = folder / "output", folder / "scratch"
@@ -92,7 +91,7 @@ def measured(output: Path, recipe: str) -> WeightMeasures:
     ],
 )
 def test_every_linear_layer_is_stored_in_the_recipes_format(
-    worker: ToolWorker,
+    worker: Worker,
     models: dict[Family, Path],
     tmp_path: Path,
     calibration_text: Path,
@@ -121,7 +120,7 @@ def test_every_linear_layer_is_stored_in_the_recipes_format(
 
 @pytest.mark.engine
 def test_folded_scales_leave_a_plain_checkpoint(
-    worker: ToolWorker, models: dict[Family, Path], tmp_path: Path, calibration_text: Path
+    worker: Worker, models: dict[Family, Path], tmp_path: Path, calibration_text: Path
 ) -> None:
     output, _ = carry_out(worker, models["llama"], tmp_path, calibration_text, "nvfp4-awq")
     names = {item.name for item in read_safetensors(output / "model.safetensors")}
@@ -133,13 +132,7 @@ def test_folded_scales_leave_a_plain_checkpoint(
 
 @pytest.mark.engine
 def test_a_calibration_text_that_is_too_short_is_refused_in_one_line(
-    worker: ToolWorker, models: dict[Family, Path], tmp_path: Path, calibration_text: Path
+    worker: Worker, models: dict[Family, Path], tmp_path: Path, calibration_text: Path
 ) -> None:
     with pytest.raises(ToolError, match=r"exit code 2: .* is too short: .*ask for at most"):
         carry_out(worker, models["llama"], tmp_path, calibration_text, "fp8", samples=100_000)
-
-
-def test_progress_is_what_the_tool_said_last() -> None:
-    tail = "progress: loading the model\nInserted 56 quantizers\nprogress: calibrating 3/16\nx"
-    assert progress_words(tail) == "calibrating 3/16"
-    assert progress_words("Inserted 56 quantizers") == ""

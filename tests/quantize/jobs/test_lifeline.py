@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 from quantize.jobs import lifeline
+from tests.quantize.jobs.processes import wait_until_gone
 
 # An owner that starts a guarded shell with a grandchild, and tells both their pids.
 OWNER = """
@@ -17,15 +17,6 @@ child = subprocess.Popen(
 )
 time.sleep(300)
 """
-
-
-def wait_until_gone(pids: list[int], timeout_s: float = 20) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if all(lifeline.start_time(pid) is None for pid in pids):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def start_owner() -> tuple[subprocess.Popen[str], list[int]]:
@@ -67,6 +58,17 @@ def test_a_terminated_guard_stops_its_command() -> None:
         pid = int(guard.stdout.readline())
         guard.terminate()
         assert guard.wait() == 128 + signal.SIGTERM
+    assert wait_until_gone([pid])
+
+
+def test_a_command_dies_with_its_guard() -> None:
+    guard = subprocess.Popen(
+        lifeline.guarded(["sh", "-c", "echo $$; exec sleep 300"]), stdout=subprocess.PIPE, text=True
+    )
+    with guard:
+        assert guard.stdout is not None
+        pid = int(guard.stdout.readline())
+        guard.kill()
     assert wait_until_gone([pid])
 
 

@@ -2,15 +2,25 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sentencepiece
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from quantize.by_llamacpp.llama_converter import CONVERTER
+from quantize.by_llamacpp.llamacpp_jobs import (
+    GGUF_TOKENIZE,
+    HF_TOKENIZE,
+    GgufTextsRequest,
+    ReadText,
+    TextsRequest,
+)
+from quantize.jobs.environment import environment_python, tool_variables
+from quantize.jobs.worker import run_job
 from quantize.reference_model.build import CALIBRATION, WEIGHTS
 from quantize.reference_model.vocabulary import CONTROL_TOKENS, VOCABULARY
-from quantize.root import ROOT, VENVS
 
 HARD = (
     " ",
@@ -83,15 +93,10 @@ def test_the_chat_template_makes_the_format_of_the_training_conversations(
 def test_the_transformers_of_other_environments_agree(
     environment: str, texts: list[str], raw: sentencepiece.SentencePieceProcessor, tmp_path: Path
 ) -> None:
-    (tmp_path / "texts.json").write_text(json.dumps(texts))
-    run_in(
-        environment,
-        "quantize.by_llamacpp.in_quantize.hf_tokenize",
-        WEIGHTS,
-        tmp_path / "texts.json",
-        tmp_path / "ids",
-    )
-    read = {row["text"]: row["ids"] for row in json.loads((tmp_path / "ids").read_text())}
+    request = TextsRequest(model=WEIGHTS, texts=tuple(texts))
+    job = replace(HF_TOKENIZE, environment=environment)
+    done = run_job(job, request, log=tmp_path / "log", variables=tool_variables(1))
+    read = {item.text: item.ids for item in done.reply.items}
     for text in texts:
         assert read[text] in (raw.encode(text), [1, *raw.encode(text)])
 
@@ -100,29 +105,17 @@ def test_the_transformers_of_other_environments_agree(
 def test_llama_cpp_agrees_and_adds_bos(
     texts: list[str], raw: sentencepiece.SentencePieceProcessor, tmp_path: Path
 ) -> None:
-    converter = VENVS / "llamacpp" / "share" / "llama.cpp-convert" / "convert_hf_to_gguf.py"
+    converter = CONVERTER / "convert_hf_to_gguf.py"
     gguf = tmp_path / "vocabulary.gguf"
     subprocess.run(
-        [VENVS / "quantize/bin/python", converter, WEIGHTS, "--vocab-only", "--outfile", gguf],
+        [environment_python("quantize"), converter, WEIGHTS, "--vocab-only", "--outfile", gguf],
         check=True,
         capture_output=True,
     )
     asked = [(text, special) for text in texts for special in (True, False)]
-    items = [{"text": text, "special": special} for text, special in asked]
-    (tmp_path / "texts.json").write_text(json.dumps(items))
-    run_in(
-        "llamacpp",
-        "quantize.by_llamacpp.in_llamacpp.gguf_tokenize",
-        gguf,
-        tmp_path / "texts.json",
-        tmp_path / "ids",
-    )
-    read = json.loads((tmp_path / "ids").read_text())
-    for (text, special), ids in zip(asked, read, strict=True):
+    items = [ReadText(text=text, special=special, ids=[]) for text, special in asked]
+    request = GgufTextsRequest(model=gguf, items=items)
+    log = tmp_path / "log"
+    done = run_job(GGUF_TOKENIZE, request, log=log, variables=tool_variables(1))
+    for (text, special), ids in zip(asked, done.reply.ids, strict=True):
         assert ids == [1] * special + raw.encode(text)
-
-
-def run_in(environment: str, module: str, *arguments: Path) -> None:
-    """Run a module of the repository in one of the environments."""
-    python = VENVS / environment / "bin" / "python"
-    subprocess.run([python, "-m", module, *arguments], check=True, cwd=ROOT, capture_output=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from quantize.jobs.environment import environment_python
 from quantize.root import ROOT
 from tests.quantize.reference_model.test_weights import SHAPES, read_header
 
@@ -24,7 +25,7 @@ if __name__ == "__main__":
 
 @pytest.mark.engine
 def test_one_step_makes_a_checkpoint_of_the_bundled_shape(tmp_path: Path) -> None:
-    python = ROOT / ".venvs" / "quantize" / "bin" / "python"
+    python = environment_python("quantize")
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     subprocess.run(

@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 from tests.services.server.tiny_llama import TinyLlama, make_tiny_llama
 
-PYTHON = ROOT / ".venvs" / "llamacpp" / "bin" / "python"
+PYTHON = python_of("llamacpp")
 KEY = "test-key"
 MODEL = "tiny"
 CONTEXT_LENGTH = 512

@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 
 from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact_check import check_artifact
-from quantize.emulation.score_files import ArtifactToScore, ScoreRequest, Scores
+from quantize.emulation.score_messages import SCORE, ArtifactToScore, ScoreRequest, Scores
 from quantize.formats.input_kinds import InputKind
-from quantize.jobs.tool_process import environment_python
-from quantize.root import ROOT
+from quantize.jobs.environment import environment_python, tool_variables
+from quantize.jobs.worker import run_job
 from services.engine.child import EngineChild
 from services.engine.engine_log import EngineLog
 from services.engine.proof import prove_weights
@@ -71,15 +70,8 @@ def scores(artifacts: dict[str, Path], text: Path, tmp_path_factory: pytest.Temp
             for name in RECIPES
         ),
         threads=1,
-        answer=folder / "answer.json",
     )
-    asked = folder / "request.json"
-    asked.write_text(request.model_dump_json())
-    python = str(environment_python("quantize"))
-    command = [python, "-m", "quantize.emulation.in_quantize.score_job", str(asked)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Scores.model_validate_json(request.answer.read_text())
+    return run_job(SCORE, request, log=folder / "log", variables=tool_variables(1)).reply
 
 
 @contextmanager

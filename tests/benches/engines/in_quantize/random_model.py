@@ -1,18 +1,20 @@
-"""``python -m ….random_model SOURCE TARGET``: random weights in a 0.5B shape.
+"""Random weights in a 0.5B shape; in the ``quantize`` environment, in its own process.
 
-Runs in the ``quantize`` environment. The figures of a benchmark depend on a model's shape and not
+The figures of a benchmark depend on a model's shape and not
 on what it says; so no download is needed for a size that people serve. The tokenizer is that of
-``SOURCE``; the vocabulary has the size of Qwen2.5's all the same, as sampling costs by its size.
+the source; the vocabulary has the size of Qwen2.5's all the same, as sampling costs by its size.
 """
 
 import shutil
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import serve
 from quantize.source.source_model import TOKENIZER_FILES
+from tests.benches.engines.random_model_job import RANDOM_MODEL, RandomModelRequest
 
 _SEED = 20
 _VOCABULARY = 151_936
@@ -21,8 +23,9 @@ _VOCABULARY = 151_936
 _UNNAMED_SCALE = 0.1
 
 
-def make_random_model(source: Path, target: Path) -> None:
-    """Write the model to ``target``: 0.52e9 weights with tied embeddings, in bfloat16."""
+def carry_out(request: RandomModelRequest, _: Callable[[Progress], None]) -> None:
+    """Write the model: 0.52e9 weights with tied embeddings, in bfloat16."""
+    source, target = request.source, request.target
     base = LlamaConfig.from_pretrained(source)
     config = LlamaConfig(
         vocab_size=_VOCABULARY,
@@ -51,4 +54,4 @@ def make_random_model(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    make_random_model(Path(sys.argv[1]), Path(sys.argv[2]))
+    serve(RANDOM_MODEL, carry_out)

@@ -1,14 +1,12 @@
 """Scores decoded artifacts in one process: weight noise, perplexity, multiple choice.
 
-``python -m tests.benches.recipes.in_quantize.score_process REQUEST ANSWERS`` in the ``quantize``
-environment reads a ``Request`` and writes one ``Score`` a line. The model runs as the transformers
+In the ``quantize`` environment. The model runs as the transformers
 engine runs it (weights decoded from the packed tensors, inputs rounded as the format says), but
 without the server between: forty recipes are to be scored in minutes.
 """
 
-import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +17,9 @@ from eval.lm_eval_tasks import ask, load_tasks
 from eval.samples import write_samples
 from quantize.emulation.in_quantize.emulation import load_any
 from quantize.formats.in_quantize.decode import decoded_weights
-from tests.benches.recipes.files import Item, Request, Score
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import serve
+from tests.benches.recipes.files import RECIPE_SCORES, Item, Request, Score
 from tests.benches.recipes.in_quantize.weight_noise import (
     is_rescaled,
     read_reference,
@@ -72,19 +72,16 @@ def _score(item: Item, request: Request, tokenizer: Any, reference: Any) -> Scor
     )
 
 
-def main() -> int:
-    """Score every item in turn; returns the exit code."""
-    request = Request.model_validate_json(Path(sys.argv[1]).read_text())
+def carry_out(request: Request, tell: Callable[[Progress | Score], None]) -> None:
+    """Score every item in turn, and tell each score."""
     torch.set_num_threads(request.threads)
+    tell(Progress("loading"))
     tokenizer = AutoTokenizer.from_pretrained(request.source)
     reference = read_reference(decoded_weights(request.source))
-    with Path(sys.argv[2]).open("w") as answers:
-        for number, item in enumerate(request.items, start=1):
-            print(f"scoring {number}/{len(request.items)} {item.recipe}", flush=True)
-            answers.write(_score(item, request, tokenizer, reference).model_dump_json() + "\n")
-            answers.flush()
-    return 0
+    for number, item in enumerate(request.items, start=1):
+        tell(Progress("", number, len(request.items), note=item.recipe))
+        tell(_score(item, request, tokenizer, reference))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(RECIPE_SCORES, carry_out)

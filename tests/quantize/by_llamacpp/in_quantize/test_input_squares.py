@@ -44,7 +44,7 @@ def whole_forward(folder: Path) -> dict[str, list[Tensor]]:
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "mixtral", "qwen3-moe"])
 def test_sums_equal_those_of_a_whole_forward(folders: dict[str, Path], family: Family) -> None:
-    squares = collect(folders[family], TOKENS)
+    squares = collect(folders[family], TOKENS, lambda _: None)
     seen = whole_forward(folders[family])
     dense = [name for name in squares.sums if ".experts." not in name]
     assert len(dense) == 2 * (4 if family in ("mixtral", "qwen3-moe") else 7)
@@ -58,7 +58,7 @@ def test_sums_equal_those_of_a_whole_forward(folders: dict[str, Path], family: F
 def test_an_expert_counts_only_the_tokens_sent_to_it(
     folders: dict[str, Path], family: Family
 ) -> None:
-    squares = collect(folders[family], TOKENS)
+    squares = collect(folders[family], TOKENS, lambda _: None)
     seen = whole_forward(folders[family])
     name = "model.layers.1.mlp.experts"
     hidden, chosen = seen[name][0], seen[name][1]

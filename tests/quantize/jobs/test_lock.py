@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lock import BusyError, hold
+from quantize.jobs.lock import BusyError, hold
 from quantize.root import ROOT
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from deploy.lock import hold
+from quantize.jobs.lock import hold
 with hold(Path(sys.argv[1]), "make compare"):
     print("held", flush=True)
     time.sleep(300)

@@ -1,10 +1,11 @@
-"""What the scoring process is asked and what it answers, as JSON files."""
+"""What the scoring process is asked and what it answers; known on both sides of it."""
 
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from quantize.formats.input_kinds import InputKind
+from quantize.jobs.job_module import JobModule, Progress
 
 
 class _File(BaseModel):
@@ -32,7 +33,6 @@ class ScoreRequest(_File):
     sequence_length: int
     artifacts: tuple[ArtifactToScore, ...]
     threads: int
-    answer: Path
 
 
 class Distance(_File):
@@ -76,3 +76,12 @@ class Scores(_File):
 
     ids: list[list[int]]
     scored: dict[str, Scored]
+
+
+SCORE = JobModule(
+    module="quantize.emulation.in_quantize.score_job",
+    environment="quantize",
+    request=ScoreRequest,
+    tells=(Progress,),
+    reply=Scores,
+)

@@ -3,19 +3,21 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from quantize.jobs import tool_process
-from quantize.jobs.tool_process import RefusedError, ToolError, environment_python, run_tool
+from quantize.jobs.environment import tool_variables
+from quantize.jobs.failure import RefusedError, ToolError, Usage
+from quantize.jobs.tool import run_tool
+from quantize.jobs.workbench import locked
 from quantize.root import ROOT
+from tests.quantize.jobs.processes import numbers_in, wait_until_gone
 
 
-def python(code: str, log: Path) -> tool_process.Usage:
-    return run_tool([sys.executable, "-c", code], log=log, threads=1)
+def python(code: str, log: Path) -> Usage:
+    return run_tool([sys.executable, "-c", code], log=log, variables=tool_variables(1))
 
 
 def test_time_and_peak_memory_are_those_of_the_tool(tmp_path: Path) -> None:
@@ -29,8 +31,8 @@ def test_output_goes_to_the_log_and_progress_reads_its_end(tmp_path: Path) -> No
     run_tool(
         [sys.executable, "-c", r"import time; print('\x1b[31mlayer 3\x1b[0m'); time.sleep(0.5)"],
         log=tmp_path / "log",
-        threads=1,
-        on_progress=lambda tail, _: seen.append(tail),
+        variables=tool_variables(1),
+        on_progress=seen.append,
     )
     assert "layer 3\n" in seen
 
@@ -60,49 +62,30 @@ def test_a_tool_that_runs_out_of_memory_is_told_so(tmp_path: Path) -> None:
         python("import os; os.kill(os.getpid(), 9)", tmp_path / "log")
 
 
+def test_a_tool_that_a_signal_stops_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="stopped by SIGSEGV"):
+        python("import os; os.kill(os.getpid(), 11)", tmp_path / "log")
+
+
 def test_threads_are_fixed_and_the_network_is_not_asked(tmp_path: Path) -> None:
     log = tmp_path / "log"
     python("import os; print(os.environ['OMP_NUM_THREADS'], os.environ['HF_HUB_OFFLINE'])", log)
     assert log.read_text() == "1 1\n"
 
 
-def test_a_missing_environment_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tool_process, "VENVS", tmp_path)
-    with pytest.raises(ToolError, match=r"'quantize' is missing.*make setup"):
-        environment_python("quantize")
-
-
-def test_the_tool_dies_with_its_parent(tmp_path: Path) -> None:
+def test_the_tool_dies_with_its_owner_and_holds_the_lock_until_then(tmp_path: Path) -> None:
+    tool = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     code = (
-        "import sys; from pathlib import Path; from quantize.jobs.tool_process import run_tool; "
-        "run_tool([sys.executable, '-c', 'import os, time; print(os.getpid()); time.sleep(60)'],"
-        f" log=Path({str(tmp_path / 'log')!r}), threads=1)"
+        "import os; from pathlib import Path; from quantize.jobs.tool import run_tool\n"
+        "from quantize.jobs.workbench import locked\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "with locked(folder / 'artifact', print) as lock:\n"
+        f"    run_tool([{sys.executable!r}, '-c', {tool!r}], log=folder / 'log',"
+        " variables=os.environ, held=[lock])\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
-        pid = _wait_for_number(tmp_path / "log")
-        parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while _alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _alive(pid)
-
-
-def _wait_for_number(log: Path) -> int:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if log.exists() and log.read_text().strip():
-            return int(log.read_text())
-        time.sleep(0.05)
-    raise AssertionError("the tool never started")
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process runs; a zombie nobody collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    finally:
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as owner:
+        (pid,) = numbers_in(tmp_path / "log", 1)
         assert pid != os.getpid()
+        owner.send_signal(signal.SIGKILL)
+    with locked(tmp_path / "artifact", lambda: None):
+        assert wait_until_gone([pid], 1)

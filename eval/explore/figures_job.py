@@ -1,0 +1,28 @@
+"""What the measuring of the explorer's figures is asked; known on both sides of its process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.explore.schema import Figures
+from quantize.jobs.job_module import JobModule, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiguresRequest:
+    """The model's folder and name, the text and what to call it, and the hash of all inputs."""
+
+    model: Path
+    name: str
+    inputs_sha256: str
+    calibration: Path
+    calibration_name: str
+    threads: int
+
+
+FIGURES = JobModule(
+    module="eval.explore.in_quantize.measure",
+    environment="quantize",
+    request=FiguresRequest,
+    tells=(Progress,),
+    reply=Figures,
+)
