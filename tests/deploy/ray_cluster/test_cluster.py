@@ -12,7 +12,7 @@ from quantize.root import ROOT
 def started(folder: Path, failures: int) -> dict[str, Any]:
     """What a start tells after so many failures (see ``start_slowly``)."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.deploy.start_slowly", str(folder), str(failures)],
+        [sys.executable, "-m", "tests.deploy.ray_cluster.start_slowly", str(folder), str(failures)],
         cwd=ROOT,
         capture_output=True,
         text=True,

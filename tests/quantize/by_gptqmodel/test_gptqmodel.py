@@ -137,3 +137,15 @@ def test_artifacts_decode_to_the_weights_that_the_tool_rounded(
         limit = 0.1 if family in ("qwen3-moe", "mixtral") else 0.02
         differences = [found[str(one.folder)] for one in each.values()]
         assert 0 < min(differences) < max(differences) < limit, (family, found)
+
+
+@pytest.mark.engine
+def test_the_fast_clip_search_finds_the_tools_own_bounds(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    python = environment_python("quantize")
+    run_tool(
+        [python, "-m", "tests.quantize.by_gptqmodel.in_quantize.compare_clip_searches"],
+        log=log,
+        variables=tool_variables(2),
+    )
+    assert float(log.read_text().split()[-1]) > 0.99

@@ -1,6 +1,6 @@
 """Serve a Serve configuration on a Ray cluster of this machine, as KubeRay's operator would.
 
-``python -m tests.deploy.ray_cluster.serve_manifest FILE``; it ends, and all with it, at SIGTERM.
+``python -m tests.deploy.kuberay.serve_manifest FILE``; it ends, and all with it, at SIGTERM.
 """
 
 import sys

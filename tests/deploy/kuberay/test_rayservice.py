@@ -143,7 +143,7 @@ def test_its_serve_configuration_serves_a_variant(tmp_path: Path, config: dict[s
     served = {**config, "applications": kept, "http_options": {"host": "127.0.0.1", "port": PORT}}
     file = tmp_path / "serve.json"
     file.write_text(json.dumps(served))
-    command = [sys.executable, "-m", "tests.deploy.ray_cluster.serve_manifest", str(file)]
+    command = [sys.executable, "-m", "tests.deploy.kuberay.serve_manifest", str(file)]
     url = f"http://127.0.0.1:{PORT}"
     with subprocess.Popen(command, cwd=ROOT, text=True) as process:
         try:

@@ -1,8 +1,9 @@
 """Start a cluster whose Ray fails so many times first; told as JSON.
 
 A process of its own, as importing Ray Serve warns of what pytest takes for errors:
-``python -m tests.deploy.start_slowly RAY_FOLDER FAILURES``. In Ray's place stands one that leaves a
-daemon with each start, as Ray does when it is too slow; every start tells how many daemons it met.
+``python -m tests.deploy.ray_cluster.start_slowly RAY_FOLDER FAILURES``. In Ray's place stands one
+that leaves a daemon with each start, as Ray does when it is too slow; every start tells how many
+daemons it met.
 """
 
 import json

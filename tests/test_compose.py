@@ -35,7 +35,7 @@ def test_it_keeps_the_compose_specification() -> None:
         pytest.skip(
             "the environment `compose` is not made (python -m deploy.setup.installer compose)"
         )
-    check = [str(python_of("compose")), str(ROOT / "tests" / "deploy" / "check_compose.py")]
+    check = [str(python_of("compose")), str(ROOT / "tests" / "check_compose.py")]
     done = subprocess.run([*check, str(COMPOSE)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
