@@ -1,4 +1,7 @@
-"""compose.yaml, the image and the container's plan, held against what they must agree with."""
+"""compose.yaml, the image and the container's plan, held against what they must agree with.
+
+covers: compose.yaml, deploy/docker/Dockerfile, deploy/plans/container.yaml
+"""
 
 import os
 import shutil

@@ -1,6 +1,8 @@
 """A service with keys, met on every port it opens: nobody without one of its keys gets further.
 
 Of a deployment of its own, with one variant, because keys are a property of the whole.
+
+covers: deploy/api_keys.py, services/http/keys.py
 """
 
 import os

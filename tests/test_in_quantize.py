@@ -1,4 +1,7 @@
-"""Runs the tests that need torch where torch is: in one process of the environment ``quantize``."""
+"""Runs the tests that need torch where torch is: in one process of the environment ``quantize``.
+
+covers: tests/**/in_quantize/test_*.py
+"""
 
 import os
 import subprocess

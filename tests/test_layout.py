@@ -1,4 +1,7 @@
-"""The laws of the house: which way imports may point, and what an environment's folder means."""
+"""The laws of the house: which way imports may point, and what an environment's folder means.
+
+covers: quantize/root.py
+"""
 
 import importlib
 import re

@@ -1,4 +1,7 @@
-"""A command that comes before set-up names the remedy instead of a shell's error."""
+"""A command that comes before set-up names the remedy instead of a shell's error.
+
+covers: Makefile
+"""
 
 import os
 import subprocess

@@ -1,4 +1,7 @@
-"""Load, questions, comparison, verdict and report against the real service, start to end."""
+"""Load, questions, comparison, verdict and report against the real service, start to end.
+
+covers: eval/environment_record.py, eval/pipeline.py, loadtest/measure.py
+"""
 
 import json
 import os

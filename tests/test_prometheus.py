@@ -1,4 +1,7 @@
-"""A real Prometheus scrapes the running service, and every panel's query returns data."""
+"""A real Prometheus scrapes the running service, and every panel's query returns data.
+
+covers: deploy/prometheus/alerts.yml, services/metrics/*.py
+"""
 
 import re
 import shutil

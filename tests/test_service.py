@@ -1,4 +1,8 @@
-"""The running service, met the way its users meet it: with OpenAI's own client, over HTTP."""
+"""The running service, met the way its users meet it: with OpenAI's own client, over HTTP.
+
+covers: deploy/__main__.py, deploy/command_line.py, services/deployments.py,
+services/engines/llamacpp_engine.py, services/engines/vllm_engine.py
+"""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Keys are read from where the plan says, and told to nobody."""
+"""Keys are read from where the plan says, and told to nobody.
+
+covers: deploy/client_key.py, deploy/plan_variants.py
+"""
 
 from pathlib import Path
 

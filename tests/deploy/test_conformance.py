@@ -1,4 +1,7 @@
-"""The conformance command chooses a variant of the engine, and refuses what cannot run here."""
+"""The conformance command chooses a variant of the engine, and refuses what cannot run here.
+
+covers: quantize/source/in_quantize/reference_scores.py, quantize/source/scores_job.py
+"""
 
 import pytest
 

@@ -1,3 +1,9 @@
+"""Every variant is compared with the baseline item by item, and only what exceeds the noise is
+charged to it.
+
+covers: eval/attribution.py, eval/paired.py, eval/schema.py
+"""
+
 from dataclasses import replace
 from pathlib import Path
 

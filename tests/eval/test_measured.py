@@ -1,4 +1,7 @@
-"""Only figures of one generation are compared; a variant that failed is told, not dropped."""
+"""Only figures of one generation are compared; a variant that failed is told, not dropped.
+
+covers: eval/judging.py, eval/terminal.py, eval/verdict_evidence.py
+"""
 
 import json
 import shutil

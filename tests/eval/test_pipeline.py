@@ -1,4 +1,7 @@
-"""A comparison goes on without what fails; only its baseline ends it."""
+"""A comparison goes on without what fails; only its baseline ends it.
+
+covers: eval/number_formats.py
+"""
 
 import json
 from collections.abc import Mapping

@@ -1,3 +1,9 @@
+"""The questions as lm-eval asks them of an endpoint: token ids in, likelihoods and answers out.
+
+covers: eval/lm_eval_job.py, eval/lm_eval_model.py, eval/lm_eval_process.py,
+eval/lm_eval_runner.py, eval/lm_eval_tasks.py
+"""
+
 import json
 import math
 import shutil

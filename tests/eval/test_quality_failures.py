@@ -1,4 +1,7 @@
-"""A variant that fails is left out of the quality stage, with its reason; the others go on."""
+"""A variant that fails is left out of the quality stage, with its reason; the others go on.
+
+covers: eval/quality.py
+"""
 
 from pathlib import Path
 from typing import Any

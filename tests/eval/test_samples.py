@@ -1,3 +1,8 @@
+"""The rows that lm-eval writes become items that pair by number and prompt.
+
+covers: eval/lm_eval_samples.py
+"""
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

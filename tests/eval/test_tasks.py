@@ -1,4 +1,7 @@
-"""The bundled evaluation tasks: what the generator makes, right answers, nothing trained on."""
+"""The bundled evaluation tasks: what the generator makes, right answers, nothing trained on.
+
+covers: eval/__main__.py, eval/tasks/*.yaml, quantize/reference_model/tasks.py
+"""
 
 import json
 import re

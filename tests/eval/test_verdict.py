@@ -1,3 +1,8 @@
+"""The verdict's order and its words, down to what is not known.
+
+covers: eval/verdict_words.py
+"""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,8 @@
+"""Records and messages survive the way between the processes of a load test.
+
+covers: loadtest/job.py
+"""
+
 from pathlib import Path
 
 from loadtest.job import ClientHealth, LevelEnd, decode, encode

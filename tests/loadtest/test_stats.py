@@ -1,3 +1,8 @@
+"""Intervals and tests against published values and against their own definitions.
+
+covers: loadtest/intervals.py
+"""
+
 import math
 
 import numpy as np

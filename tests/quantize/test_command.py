@@ -1,4 +1,7 @@
-"""``python -m quantize make`` as a user runs it; the ``bf16`` recipe needs no other environment."""
+"""``python -m quantize make`` as a user runs it; the ``bf16`` recipe needs no other environment.
+
+covers: quantize/__main__.py, quantize/order.py
+"""
 
 import json
 import resource

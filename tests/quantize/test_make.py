@@ -1,4 +1,7 @@
-"""What is made with a tool of another environment: whole, or not at all."""
+"""What is made with a tool of another environment: whole, or not at all.
+
+covers: quantize/jobs/progress.py
+"""
 
 import signal
 import subprocess

@@ -1,4 +1,7 @@
-"""Both apps open their connections before the first request and close them after the last."""
+"""Both apps open their connections before the first request and close them after the last.
+
+covers: services/gateway.py, services/replica.py
+"""
 
 import asyncio
 from collections.abc import Callable

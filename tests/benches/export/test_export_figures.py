@@ -1,4 +1,7 @@
-"""What the export benchmark concludes from scores: pure functions."""
+"""What the export benchmark concludes from scores: pure functions.
+
+covers: tests/benches/export/*.py
+"""
 
 import pytest
 

@@ -1,4 +1,8 @@
-"""The dashboards' JSON: current, whole, and of series that exist."""
+"""The dashboards' JSON: current, whole, and of series that exist.
+
+covers: deploy/grafana/__main__.py, deploy/grafana/compare.py, deploy/grafana/dashboards/*.json,
+deploy/grafana/layout.py, deploy/grafana/one_variant.py, deploy/grafana/panels.py
+"""
 
 import itertools
 import json

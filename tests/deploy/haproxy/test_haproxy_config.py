@@ -1,4 +1,7 @@
-"""HAProxy gets Serve's configuration without its open doors, and takes it."""
+"""HAProxy gets Serve's configuration without its open doors, and takes it.
+
+covers: deploy/haproxy/haproxy_launcher.py, deploy/haproxy/ingress.py
+"""
 
 import socket
 import subprocess

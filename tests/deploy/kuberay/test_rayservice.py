@@ -1,4 +1,7 @@
-"""The RayService manifest: held against our tables, and its Serve configuration really served."""
+"""The RayService manifest: held against our tables, and its Serve configuration really served.
+
+covers: deploy/kuberay/rayservice.yaml, deploy/ray_cluster/serve_app.py, deploy/sweeper.py
+"""
 
 import json
 import signal

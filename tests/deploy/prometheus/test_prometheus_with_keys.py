@@ -1,4 +1,7 @@
-"""Prometheus reaches a service that asks for keys by the key of its file, and by no other."""
+"""Prometheus reaches a service that asks for keys by the key of its file, and by no other.
+
+covers: deploy/prometheus/monitoring.py
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

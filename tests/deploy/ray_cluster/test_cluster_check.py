@@ -1,4 +1,7 @@
-"""A guest on a cluster: what is refused before anything is deployed, and what is ours there."""
+"""A guest on a cluster: what is refused before anything is deployed, and what is ours there.
+
+covers: deploy/ray_cluster/existing_cluster.py, deploy/ray_cluster/withdraw.py
+"""
 
 import socket
 import subprocess

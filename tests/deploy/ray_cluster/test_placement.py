@@ -1,4 +1,7 @@
-"""What a variant reserves, and whether the nodes have room for all."""
+"""What a variant reserves, and whether the nodes have room for all.
+
+covers: deploy/plan_sections.py
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""A plan on a Ray cluster of two nodes: spread over both, and whole again when one is lost."""
+"""A plan on a Ray cluster of two nodes: spread over both, and whole again when one is lost.
+
+covers: deploy/ray_cluster/*.py
+"""
 
 import json
 import os

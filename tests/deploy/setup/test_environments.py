@@ -1,4 +1,7 @@
-"""The environments: their pins, what makes one finished, and pip's settings said again to uv."""
+"""The environments: their pins, what makes one finished, and pip's settings said again to uv.
+
+covers: deploy/setup/pip_configuration.py
+"""
 
 import json
 from dataclasses import replace

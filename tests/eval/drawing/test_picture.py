@@ -1,4 +1,7 @@
-"""A picture shows the drawing in the page's light colours, with every letter and symbol."""
+"""A picture shows the drawing in the page's light colours, with every letter and symbol.
+
+covers: eval/drawing/glyphs.py
+"""
 
 import struct
 import subprocess

@@ -1,4 +1,10 @@
-"""The page says what the figures say, whatever the model is called and whatever is missing."""
+"""The page says what the figures say, whatever the model is called and whatever is missing.
+
+covers: eval/drawing/numbers.py, eval/explore/chart_bits.py, eval/explore/chart_blocks.py,
+eval/explore/chart_errors.py, eval/explore/chart_frame.py, eval/explore/chart_grids.py,
+eval/explore/chart_heat.py, eval/explore/chart_layers.py, eval/explore/chart_tradeoff.py,
+eval/explore/panels.py, eval/explore/schema.py, eval/explore/sections.py, eval/explore/words.py
+"""
 
 import re
 import xml.etree.ElementTree as ET

@@ -1,4 +1,7 @@
-"""The explorer's folder: made whole, reused, and never in the place of something else."""
+"""The explorer's folder: made whole, reused, and never in the place of something else.
+
+covers: eval/explore/__main__.py, eval/explore/figures_job.py, eval/explore/in_quantize/measure.py
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The page in a real browser: its script runs, and nothing complains."""
+"""The page in a real browser: its script runs, and nothing complains.
+
+covers: eval/report/page.py
+"""
 
 import shutil
 import subprocess

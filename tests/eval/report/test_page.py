@@ -1,4 +1,9 @@
-"""The page says what the files say, and survives whatever is missing or hostile."""
+"""The page says what the files say, and survives whatever is missing or hostile.
+
+covers: eval/report/bars.py, eval/report/decision.py, eval/report/details.py,
+eval/report/forest.py, eval/report/inputs.py, eval/report/method.py, eval/report/panels.py,
+eval/report/tables.py, eval/report/tiles.py
+"""
 
 import json
 import re

@@ -1,3 +1,8 @@
+"""A GGUF file's header is read without its tensors, and what is not one is refused.
+
+covers: quantize/artifact/stored_tensor.py, quantize/artifact/weight_measures.py
+"""
+
 from pathlib import Path
 
 import pytest

@@ -1,4 +1,7 @@
-"""GPTQ and AWQ checkpoints of one layer, 256 inputs x 128 outputs, held against their recipes."""
+"""GPTQ and AWQ checkpoints of one layer, 256 inputs x 128 outputs, held against their recipes.
+
+covers: quantize/artifact/manifest.py
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,11 @@
-"""The recipes of GPTQModel on small random models, all in one process of the tool."""
+"""The recipes of GPTQModel on small random models, all in one process of the tool.
+
+covers: quantize/by_gptqmodel/gptqmodel_job.py, quantize/by_gptqmodel/in_quantize/awq.py,
+quantize/by_gptqmodel/in_quantize/awq_clip.py, quantize/by_gptqmodel/in_quantize/gptq.py,
+quantize/by_gptqmodel/in_quantize/gptqmodel_proof.py,
+quantize/by_gptqmodel/in_quantize/gptqmodel_ptq.py, quantize/by_gptqmodel/in_quantize/rtn.py,
+quantize/calibration/in_quantize/calibration_tokens.py, quantize/method.py
+"""
 
 import json
 import shutil

@@ -1,4 +1,7 @@
-"""GGUF files of a two-layer model, by llama.cpp's own converter and quantizer."""
+"""GGUF files of a two-layer model, by llama.cpp's own converter and quantizer.
+
+covers: quantize/by_llamacpp/in_llamacpp/gguf_quantize.py, quantize/by_llamacpp/llamacpp_jobs.py
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,8 @@
-"""Importance matrices: their file, and the GGUF files made with them."""
+"""Importance matrices: their file, and the GGUF files made with them.
+
+covers: quantize/by_llamacpp/in_llamacpp/imatrix_file.py,
+quantize/by_llamacpp/in_quantize/imatrix_collect.py
+"""
 
 import json
 import shutil

@@ -1,4 +1,14 @@
-"""The Model Optimizer's recipes on small random models, all in one process of the tool."""
+"""The Model Optimizer's recipes on small random models, all in one process of the tool.
+
+covers: quantize/artifact/in_quantize/proof_logits.py,
+quantize/by_modelopt/in_quantize/compressed_checkpoint.py,
+quantize/by_modelopt/in_quantize/modelopt_auto.py,
+quantize/by_modelopt/in_quantize/modelopt_backend.py,
+quantize/by_modelopt/in_quantize/modelopt_ptq.py,
+quantize/by_modelopt/in_quantize/modelopt_scales.py,
+quantize/by_modelopt/in_quantize/modelopt_train.py, quantize/by_modelopt/modelopt_checkpoint.py,
+quantize/by_modelopt/modelopt_job.py
+"""
 
 import json
 from collections.abc import Iterator

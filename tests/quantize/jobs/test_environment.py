@@ -1,3 +1,8 @@
+"""An environment that is not made names its remedy.
+
+covers: quantize/jobs/failure.py
+"""
+
 from pathlib import Path
 
 import pytest

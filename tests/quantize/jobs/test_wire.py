@@ -1,4 +1,7 @@
-"""Typed values survive their way through JSON; both sides need nothing beyond Python."""
+"""Typed values survive their way through JSON; both sides need nothing beyond Python.
+
+covers: quantize/jobs/job_server.py
+"""
 
 import socket
 import subprocess

@@ -1,3 +1,8 @@
+"""One process of an environment carries out several jobs and tells how each ended.
+
+covers: quantize/jobs/job_module.py
+"""
+
 import os
 import subprocess
 import sys

@@ -1,3 +1,9 @@
+"""The tables of recipes are consistent, and every recipe has its method.
+
+covers: quantize/methods.py, quantize/recipes/gguf_recipes.py, quantize/recipes/gptq_recipes.py,
+quantize/recipes/modelopt_recipes.py, quantize/recipes/recipe.py
+"""
+
 import pytest
 
 from quantize.methods import METHODS

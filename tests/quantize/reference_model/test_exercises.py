@@ -1,4 +1,12 @@
-"""Arithmetic problems and reading puzzles are right, and their held-out part stays apart."""
+"""Arithmetic problems and reading puzzles are right, and their held-out part stays apart.
+
+covers: quantize/reference_model/arithmetic.py, quantize/reference_model/corpus.py,
+quantize/reference_model/dialogues.py, quantize/reference_model/entries.py,
+quantize/reference_model/names.py, quantize/reference_model/person_relations.py,
+quantize/reference_model/puzzles.py, quantize/reference_model/questions.py,
+quantize/reference_model/relations.py, quantize/reference_model/stories.py,
+quantize/reference_model/thing_relations.py, quantize/reference_model/word_lists.py
+"""
 
 import re
 from itertools import islice, pairwise

@@ -1,4 +1,9 @@
-"""SentencePiece, Hugging Face and llama.cpp read the same text as the same token ids."""
+"""SentencePiece, Hugging Face and llama.cpp read the same text as the same token ids.
+
+covers: quantize/by_llamacpp/in_llamacpp/gguf_tokenize.py,
+quantize/by_llamacpp/in_quantize/hf_tokenize.py, quantize/by_llamacpp/llama_converter.py,
+quantize/reference_model/vocabulary.py
+"""
 
 import json
 import subprocess

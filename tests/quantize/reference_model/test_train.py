@@ -1,4 +1,8 @@
-"""The training script trains: one step on a CPU, in the environment that has torch."""
+"""The training script trains: one step on a CPU, in the environment that has torch.
+
+covers: quantize/reference_model/in_quantize/scores.py,
+quantize/reference_model/in_quantize/stream.py, quantize/reference_model/in_quantize/train.py
+"""
 
 import json
 import subprocess

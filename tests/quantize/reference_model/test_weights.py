@@ -1,4 +1,7 @@
-"""The checkpoint is whole: shapes, number of parameters, finite values, configuration."""
+"""The checkpoint is whole: shapes, number of parameters, finite values, configuration.
+
+covers: quantize/reference_model/build.py
+"""
 
 import json
 import struct

@@ -1,4 +1,8 @@
-"""The planner's bytes are those of real files, and its answer changes where theory says so."""
+"""The planner's bytes are those of real files, and its answer changes where theory says so.
+
+covers: quantize/sizing/capacity_table.py, quantize/sizing/estimate.py,
+quantize/sizing/gguf_mix.py, quantize/sizing/weight_bytes.py
+"""
 
 import json
 from pathlib import Path

@@ -1,3 +1,8 @@
+"""Which models are taken, and how the others are refused.
+
+covers: quantize/artifact_paths.py
+"""
+
 import json
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""An engine process: proven to be ours, its failures told, nothing of it left."""
+"""An engine process: proven to be ours, its failures told, nothing of it left.
+
+covers: services/engine/process_tree.py
+"""
 
 import json
 import os

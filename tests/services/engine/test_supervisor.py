@@ -1,4 +1,7 @@
-"""The supervisor decides by what the engine does; requests are refused while there is none."""
+"""The supervisor decides by what the engine does; requests are refused while there is none.
+
+covers: services/engine/engine_watch.py, services/replica_settings.py
+"""
 
 import asyncio
 import os

@@ -1,4 +1,9 @@
-"""Our server on quantized artifacts by emulation: what it serves is what the files hold."""
+"""Our server on quantized artifacts by emulation: what it serves is what the files hold.
+
+covers: quantize/emulation/in_quantize/score_job.py, quantize/emulation/score_messages.py,
+services/engine/proof.py, services/engines/own_server.py, services/engines/spec.py,
+services/engines/support.py
+"""
 
 import json
 import math

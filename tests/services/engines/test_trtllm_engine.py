@@ -3,6 +3,8 @@
 The lists are facts from upstream's sources of the 1.2 line: the options of ``trtllm-serve``
 (``tensorrt_llm/commands/serve.py``), the fields of ``KvCacheConfig`` and of ``BaseLlmArgs``
 (``tensorrt_llm/llmapi/llm_args.py``), the options of the two build steps.
+
+covers: services/engines/in_trtllm/trtllm_build.py, services/engines/table.py
 """
 
 import json

@@ -1,4 +1,7 @@
-"""The weight report counts what a layer holds, wherever vLLM's kernels keep it."""
+"""The weight report counts what a layer holds, wherever vLLM's kernels keep it.
+
+covers: services/engines/in_vllm/vllm_extension.py
+"""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,7 @@
-"""The door is bounded, and tells when nobody is left."""
+"""The door is bounded, and tells when nobody is left.
+
+covers: services/http/errors.py
+"""
 
 import asyncio
 

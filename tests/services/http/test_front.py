@@ -1,4 +1,7 @@
-"""Whatever becomes of a request, it is answered in OpenAI's JSON and leaves one line in the log."""
+"""Whatever becomes of a request, it is answered in OpenAI's JSON and leaves one line in the log.
+
+covers: services/http/access_log.py, services/http/asgi.py
+"""
 
 import asyncio
 import json

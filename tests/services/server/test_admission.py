@@ -1,4 +1,7 @@
-"""What happens to a request when all places and the queue are taken."""
+"""What happens to a request when all places and the queue are taken.
+
+covers: services/server/app.py, services/server/backend.py, services/server/scheduler.py
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

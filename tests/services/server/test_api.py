@@ -1,4 +1,9 @@
-"""The HTTP surface of a running server."""
+"""The HTTP surface of a running server.
+
+covers: services/server/__main__.py, services/server/answer.py, services/server/chat_template.py,
+services/server/generation.py, services/server/metrics.py, services/server/responses.py,
+services/server/token_text.py
+"""
 
 import json
 import os

@@ -1,3 +1,8 @@
+"""What goes into the next batch, decided without an engine.
+
+covers: services/server/sequence.py
+"""
+
 from dataclasses import replace
 
 import pytest

@@ -1,4 +1,7 @@
-"""The server's log-probabilities against the same model in plain NumPy."""
+"""The server's log-probabilities against the same model in plain NumPy.
+
+covers: services/server/in_llamacpp/llamacpp_backend.py
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,7 @@
-"""The server's socket."""
+"""The server's socket.
+
+covers: services/server/__main__.py
+"""
 
 import socket
 

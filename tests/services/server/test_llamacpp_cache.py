@@ -1,4 +1,7 @@
-"""The key-value cache keeps to its budget and has the type it was asked for."""
+"""The key-value cache keeps to its budget and has the type it was asked for.
+
+covers: services/server/in_llamacpp/llamacpp_cache.py
+"""
 
 import json
 import subprocess

@@ -1,4 +1,7 @@
-"""lm-eval's own parser must read log-likelihoods and greediness out of our answers."""
+"""lm-eval's own parser must read log-likelihoods and greediness out of our answers.
+
+covers: services/server/responses.py
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""A long text neither stops the server nor is read in vain."""
+"""A long text neither stops the server nor is read in vain.
+
+covers: services/server/errors.py
+"""
 
 import threading
 

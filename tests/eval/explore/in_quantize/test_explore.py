@@ -1,4 +1,11 @@
-"""What the explorer measures is what theory and the formats' definitions say."""
+"""What the explorer measures is what theory and the formats' definitions say.
+
+covers: eval/explore/in_quantize/block_sizes.py, eval/explore/in_quantize/errors.py,
+eval/explore/in_quantize/explored_format.py, eval/explore/in_quantize/formats.py,
+eval/explore/in_quantize/grids.py, eval/explore/in_quantize/live_model.py,
+eval/explore/in_quantize/sensitivity.py, eval/explore/in_quantize/stored_layers.py,
+eval/explore/in_quantize/synthetic.py
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Holds the streamed sums against a plain forward of the whole model and a loop over tokens."""
+"""Holds the streamed sums against a plain forward of the whole model and a loop over tokens.
+
+covers: quantize/by_llamacpp/in_quantize/streamed_decoder.py
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,9 @@
-"""The emulated model against transformers' own, for every shape of model that is supported."""
+"""The emulated model against transformers' own, for every shape of model that is supported.
+
+covers: quantize/emulation/in_quantize/experts.py,
+quantize/emulation/in_quantize/rounded_attention.py, quantize/formats/in_quantize/decode.py,
+quantize/formats/in_quantize/gguf_weights.py
+"""
 
 from pathlib import Path
 

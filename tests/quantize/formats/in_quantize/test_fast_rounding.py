@@ -1,4 +1,7 @@
-"""Rounding without codes gives what encoding and decoding give, on every kind of number."""
+"""Rounding without codes gives what encoding and decoding give, on every kind of number.
+
+covers: quantize/formats/in_quantize/block_scaled.py, quantize/formats/in_quantize/minifloat.py
+"""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""Holds the block sizes of the GGUF reader against gguf-py's own table."""
+"""Holds the block sizes of the GGUF reader against gguf-py's own table.
+
+covers: quantize/artifact/gguf_header.py
+"""
 
 import sys
 

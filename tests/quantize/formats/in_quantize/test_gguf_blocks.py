@@ -1,4 +1,7 @@
-"""GGUF's blocks against llama.cpp's own quantizer and gguf-py, byte for byte."""
+"""GGUF's blocks against llama.cpp's own quantizer and gguf-py, byte for byte.
+
+covers: quantize/formats/in_quantize/gguf_search.py
+"""
 
 import ctypes
 import sys

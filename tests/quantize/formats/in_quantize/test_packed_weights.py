@@ -1,4 +1,8 @@
-"""Stored forms against what torch itself, or plain arithmetic, makes of the same bytes."""
+"""Stored forms against what torch itself, or plain arithmetic, makes of the same bytes.
+
+covers: quantize/formats/in_quantize/activations.py, quantize/formats/in_quantize/schemes.py,
+quantize/formats/in_quantize/stored_modules.py
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The transformers backend against plain forwards, whatever else is in the batch."""
+"""The transformers backend against plain forwards, whatever else is in the batch.
+
+covers: services/server/in_quantize/hf_tokenizer.py, services/server/in_quantize/slot_attention.py
+"""
 
 from pathlib import Path
 
