@@ -20,8 +20,8 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from eval.rolling_windows import rolling_likelihoods
 from loadtest.job import KEY_VARIABLE
 
 Progress = Callable[[int, int], None]
@@ -107,21 +107,10 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
 
         Windows are disjoint, each after one token of context, the first after BOS (or EOS).
         """
-        owners: list[int] = []
-        windows: list[tuple[None, list[int], list[int]]] = []
-        for index, request in enumerate(requests):
-            for window in get_rolling_token_windows(
-                token_list=self.text_tokens(request.args[0]),
-                prefix_token=self.prefix_token_id,
-                max_seq_len=self.max_length - 1,
-                context_len=1,
-            ):
-                owners.append(index)
-                windows.append((None, *make_disjoint_window(window)))
-        sums = [0.0] * len(requests)
-        for index, (value, _) in zip(owners, self._loglikelihood_tokens(windows), strict=True):
-            sums[index] += value
-        return sums
+        texts = [self.text_tokens(request.args[0]) for request in requests]
+        return rolling_likelihoods(
+            texts, self.prefix_token_id, self.max_length - 1, self._loglikelihood_tokens
+        )
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         """The generated answers; refuses lengths that leave no room for a prompt."""

@@ -6,14 +6,16 @@ without the server between: forty recipes are to be scored in minutes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoTokenizer
 
 from eval.lm_eval_tasks import ask, load_tasks
+from eval.rolling_windows import rolling_likelihoods
 from eval.samples import write_samples
 from quantize.emulation.in_quantize.emulation import load_any
 from quantize.formats.in_quantize.decode import decoded_weights
@@ -42,6 +44,15 @@ class InProcessModel(HFLM):  # type: ignore[misc]
         if not context:
             return len(self.tok_encode(continuation, add_special_tokens=False))
         return len(self._encode_pair(context, continuation)[1])
+
+    def loglikelihood_rolling(
+        self, requests: Sequence[Instance], disable_tqdm: bool = False
+    ) -> list[float]:
+        """Log-likelihood in nats of every document after one BOS, as endpoints are asked for it."""
+        texts = [self.tok_encode(r.args[0], add_special_tokens=False) for r in requests]
+        return rolling_likelihoods(
+            texts, self.prefix_token_id, self.max_length, self._loglikelihood_tokens
+        )
 
 
 def _score(item: Item, request: Request, tokenizer: Any, reference: Any) -> Score:
