@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from deploy.plan_sections import Calibration, Load, Objectives, Placement, Quality, Section
+from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
+from deploy.plan_sections import Calibration, Objectives, Placement, Quality, Section
 from deploy.plan_variants import Limits, VariantName, split_limits
 from services.variants import Variant, find_variant
 
@@ -111,7 +112,7 @@ class Plan(Section):
     limits: Mapping[VariantName, Limits] = {}
     calibration: Calibration = Calibration()
     serving: Serving = Serving()
-    load: Load = Load()
+    load: AnyLoad = ClosedLoopLoad()
     quality: Quality = Quality()
     objectives: Objectives = Objectives()
     placement: Placement = Placement()
@@ -127,11 +128,9 @@ class Plan(Section):
             raise ValueError("variants: a name stands twice")
         if self.baseline not in self.variants:
             raise ValueError(f"baseline: {self.baseline!r} is not among the variants")
-        if len(set(self.load.concurrencies)) != len(self.load.concurrencies):
-            raise ValueError("load.concurrencies: a number stands twice")
-        at = self.objectives.concurrency
-        if at is not None and at not in self.load.concurrencies:
-            raise ValueError(f"objectives.concurrency: {at} is not among load.concurrencies")
+        at = self.objectives.load
+        if at is not None and at not in self.load.amounts:
+            raise ValueError(f"objectives: {at:g} is not among load.{self.load.points_key}")
         need = self.load.prompt_tokens + self.load.output_tokens
         if need > self.serving.context_length:
             raise ValueError(
@@ -201,11 +200,11 @@ def load_plan(name_or_path: str, *, model: str | None = None, variants: str | No
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(detail)}" for detail in error.errors())
+        lines = "\n".join(f"  {_explain(detail, content)}" for detail in error.errors())
         raise PlanError(f"{path}:\n{lines}") from None
 
 
-def _explain(detail: Any) -> str:
+def _explain(detail: Any, content: Mapping[str, Any]) -> str:
     """One pydantic error as ``key.path: what is wrong``, with the nearest valid key."""
     location = [str(part) for part in detail["loc"]]
     key_path = ".".join(location) or "plan"
@@ -218,6 +217,8 @@ def _explain(detail: Any) -> str:
     section: type[BaseModel] = Plan
     if location[0] == "limits":
         section = Limits
+    elif location[0] == "load":
+        section = load_section(content["load"])
     else:
         for part in location[:-1]:
             section = section.model_fields[part].annotation  # type: ignore[assignment]

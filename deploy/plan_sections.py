@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -21,23 +21,6 @@ class Calibration(Section):
     text: str = "bundled"
     samples: int = Field(default=64, ge=1)
     sequence_length: int = Field(default=512, ge=16)
-
-
-class Load(Section):
-    """The closed-loop load profile: every variant meets every concurrency ``rounds`` times.
-
-    Prompts are ``prompt_tokens`` token ids long and unique per request (no prefix-cache gifts);
-    outputs are forced to ``output_tokens`` by ``ignore_eos``. A level lasts ``duration_s`` after
-    ``warmup_s`` that is not counted.
-    """
-
-    concurrencies: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 4, 16), min_length=1)
-    rounds: int = Field(default=2, ge=1)
-    duration_s: float = Field(default=8, gt=0)
-    warmup_s: float = Field(default=2, ge=0)
-    prompt_tokens: int = Field(default=128, ge=1)
-    output_tokens: int = Field(default=64, ge=2)
-    seed: int = 0
 
 
 class Quality(Section):
@@ -64,8 +47,9 @@ class Objectives(Section):
     ``accuracy_margin`` is the loss of accuracy (0 to 1) and ``nll_margin`` the rise of the
     negative log-likelihood (nats per token) against the baseline that is still acceptable, at
     ``confidence``. ``memory_gib`` bounds the memory in use of one endpoint. ``prefer`` ranks the
-    variants that pass; ``concurrency`` is the load at which speed is compared (None: the
-    highest). ``price_per_hour`` is the machine's price in any currency.
+    variants that pass; ``load`` is the load point at which speed is compared (None: the highest),
+    which a closed loop may call ``concurrency``. ``price_per_hour`` is the machine's price in any
+    currency.
     """
 
     slo: Slo = Slo()
@@ -75,7 +59,9 @@ class Objectives(Section):
     memory_gib: float | None = Field(default=None, gt=0)
     price_per_hour: float | None = Field(default=None, gt=0)
     prefer: Literal["goodput", "latency", "memory"] = "goodput"
-    concurrency: int | None = Field(default=None, ge=1)
+    load: float | None = Field(
+        default=None, gt=0, validation_alias=AliasChoices("load", "concurrency")
+    )
 
 
 class Placement(Section):

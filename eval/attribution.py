@@ -6,6 +6,7 @@ from eval.measured import Measured
 from eval.paired import difference
 from eval.samples import pair
 from loadtest.intervals import Estimate
+from loadtest.load_point import LoadPoint
 from loadtest.summary import throughput_ratio
 from services.variants import find_variant
 
@@ -28,14 +29,14 @@ def unquantized_sibling(name: str, baseline: str, variants: Sequence[str]) -> st
 
 
 def attribute(
-    measured: Mapping[str, Measured], baseline: str, concurrency: int, confidence: float
+    measured: Mapping[str, Measured], baseline: str, point: LoadPoint | None, confidence: float
 ) -> dict[str, dict[str, Estimate]]:
     """For every variant with an unquantized sibling: the shares of engine and recipe.
 
     Each share is a paired comparison of its own, so it has an interval of its own: engine is the
     sibling against the baseline, recipe the variant against the sibling. Differences of a task
     (``<task>_engine``, ``<task>_recipe``) add up over items that all three answered; ratios of
-    output tokens per second at ``concurrency`` (``speed_ratio_engine``, ``speed_ratio_recipe``)
+    output tokens per second at ``point`` (``speed_ratio_engine``, ``speed_ratio_recipe``)
     multiply.
     """
     shares: dict[str, dict[str, Estimate]] = {}
@@ -43,8 +44,8 @@ def attribute(
         sibling = unquantized_sibling(name, baseline, list(measured))
         if sibling is None:
             continue
-        engine = _against(measured[sibling], measured[baseline], concurrency, confidence)
-        recipe = _against(variant, measured[sibling], concurrency, confidence)
+        engine = _against(measured[sibling], measured[baseline], point, confidence)
+        recipe = _against(variant, measured[sibling], point, confidence)
         found = {
             f"{key}_{part}": share
             for key in engine.keys() & recipe.keys()
@@ -56,7 +57,7 @@ def attribute(
 
 
 def _against(
-    mine: Measured, other: Measured, concurrency: int, confidence: float
+    mine: Measured, other: Measured, point: LoadPoint | None, confidence: float
 ) -> dict[str, Estimate]:
     """Differences by task and the ratio of speeds, as far as both were measured."""
     found: dict[str, Estimate] = {}
@@ -65,11 +66,9 @@ def _against(
         if pairs:
             found[task] = difference(pairs, confidence).change
     sides = (mine, other)
-    if all(
-        side.load is not None and not side.load.saturated and concurrency in side.records
+    if point is not None and all(
+        side.load is not None and not side.load.saturated and point in side.records
         for side in sides
     ):
-        found["speed_ratio"] = throughput_ratio(
-            mine.records[concurrency], other.records[concurrency]
-        )
+        found["speed_ratio"] = throughput_ratio(mine.records[point], other.records[point])
     return found

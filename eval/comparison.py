@@ -21,6 +21,7 @@ from eval.schema import (
 )
 from loadtest.failures import Stage, read_failures
 from loadtest.load_file import LevelSummary
+from loadtest.load_kinds import pick, points_of
 from loadtest.summary import goodput, throughput_ratio
 from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
@@ -68,19 +69,19 @@ def compare_quality(
 def compare_level(
     level: LevelSummary, mine: Measured, baseline: Measured, objectives: Objectives
 ) -> LoadComparison:
-    """One concurrency of one variant, with goodput, cost and the ratio to the baseline."""
-    records = mine.records[level.concurrency]
+    """One load point of one variant, with goodput, cost and the ratio to the baseline."""
+    records = mine.records[level.point]
     good = goodput(records, objectives.slo)
     price, speed = objectives.price_per_hour, level.output_tok_per_s.value
     return LoadComparison(
-        concurrency=level.concurrency,
+        point=level.point,
         requests=level.requests,
         errors=level.errors,
         ttft_s=level.ttft_s,
         tpot_s=level.tpot_s,
         e2e_s=level.e2e_s,
         output_tok_per_s=level.output_tok_per_s,
-        output_tok_per_s_ratio=throughput_ratio(records, baseline.records[level.concurrency]),
+        output_tok_per_s_ratio=throughput_ratio(records, baseline.records[level.point]),
         goodput_per_s=good.per_s,
         goodput_share=good.share,
         cost_per_million_output_tokens=(
@@ -168,7 +169,7 @@ def build_comparison(
         compare_variant(variant, measured[variant.name], baseline, plan.objectives, floors)
         for variant in variants
     ]
-    concurrency = plan.objectives.concurrency or max(plan.load.concurrencies)
+    point = pick(points_of(plan.load), plan.objectives.load)
     result = ComparisonFile(
         run=run_dir.name,
         plan=plan.name,
@@ -176,7 +177,7 @@ def build_comparison(
         baseline=plan.baseline,
         variants=compared,
         failed={name: _why(found) for name, found in failures.items() if found},
-        attribution=attribute(measured, plan.baseline, concurrency, plan.objectives.confidence),
+        attribution=attribute(measured, plan.baseline, point, plan.objectives.confidence),
     )
     temporary = run_dir / f"{COMPARISON_NAME}.partial"
     temporary.write_text(result.model_dump_json(indent=2))

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 
 from deploy.plan_sections import Objectives
 from eval import verdict_words as words
+from eval.reasons import Reason
 from eval.schema import ComparisonFile, LoadComparison, VariantComparison
 from loadtest.intervals import Estimate
+from loadtest.load_kinds import pick
+from loadtest.load_point import LoadPoint
 
 # The share of requests that must meet every latency objective.
 SLO_SHARE = 0.95
 GIB = 1 << 30
-EMULATED = "speed and memory: emulated; its quality counts, its speed and memory do not"
-NO_MEMORY = "memory: unknown, it could not be read of all the engine's processes"
+EMULATED = Reason(
+    objective="emulated", words="emulated; its quality counts, its speed and memory do not"
+)
+NO_MEMORY = Reason(
+    objective="memory", words="unknown, it could not be read of all the engine's processes"
+)
+Judged = tuple[list[Reason], list[Reason]]
+"""What a variant fails, and what it leaves open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +30,8 @@ class Candidate:
 
     variant: VariantComparison
     level: LoadComparison | None
-    failed: list[str]
-    undecided: list[str]
+    failed: list[Reason]
+    undecided: list[Reason]
     score: Estimate | None
 
     @property
@@ -53,58 +62,65 @@ def size_key(candidates: Sequence[Candidate]) -> Callable[[Candidate], tuple[int
     return key
 
 
-def measured_concurrency(comparison: ComparisonFile, objectives: Objectives) -> int | None:
+def compared_point(comparison: ComparisonFile, objectives: Objectives) -> LoadPoint | None:
     """The load at which speed is compared: the plan's, or the highest that was measured."""
-    if objectives.concurrency is not None:
-        return objectives.concurrency
-    levels = [level.concurrency for v in comparison.variants for level in v.load]
-    return max(levels, default=None)
+    return pick([level.point for v in comparison.variants for level in v.load], objectives.load)
 
 
 def _judge_quality(
     variant: VariantComparison, tasks: Sequence[str], comparison: ComparisonFile, confidence: float
-) -> tuple[list[str], list[str]]:
+) -> Judged:
     failed, undecided = [], []
     for task in tasks:
         result = variant.quality.get(task)
         if result is None:
-            reason = variant.refused_tasks.get(task, "it was not asked")
-            undecided.append(f"{task}: not measured ({reason})")
+            why = variant.refused_tasks.get(task, "it was not asked")
+            undecided.append(_on(task, f"not measured ({why})"))
         elif result.verdict == "worse":
-            failed.append(words.worse_task(task, result, comparison.baseline))
+            failed.append(_on(task, words.worse_task(result, comparison.baseline)))
         elif result.verdict == "undecided":
-            undecided.append(words.undecided_task(task, result, confidence))
+            undecided.append(_on(task, words.undecided_task(result, confidence)))
     return failed, undecided
 
 
-def _judge_memory(
-    variant: VariantComparison, limit_gib: float | None
-) -> tuple[list[str], list[str]]:
+def _on(task: str, what: str) -> Reason:
+    return Reason(objective="quality", task=task, words=what)
+
+
+def _judge_memory(variant: VariantComparison, limit_gib: float | None) -> Judged:
     if limit_gib is None:
         return [], []
     if variant.memory_bytes is None:
         return [], [NO_MEMORY]
     used = variant.memory_bytes / GIB
-    over = used > limit_gib
-    return ([f"memory: {used:.2f} GiB in use, {limit_gib:g} allowed"] if over else []), []
+    if used <= limit_gib:
+        return [], []
+    return [Reason(objective="memory", words=f"{used:.2f} GiB in use, {limit_gib:g} allowed")], []
 
 
 def _judge_speed(
-    variant: VariantComparison, level: LoadComparison | None, objectives: Objectives
-) -> tuple[list[str], list[str]]:
+    variant: VariantComparison,
+    level: LoadComparison | None,
+    at: LoadPoint | None,
+    objectives: Objectives,
+) -> Judged:
     if level is None:
-        return [], ["speed: no load figures at the compared concurrency"]
+        return [], [_speed(f"no load figures at the compared {at.noun if at else 'load'}")]
     if variant.saturated_client:
-        return [], ["speed: void, the load generator itself was the limit"]
+        return [], [_speed("void, the load generator itself was the limit")]
     share, slo = level.goodput_share, objectives.slo
     if share.value < SLO_SHARE and (share.high is None or share.high >= SLO_SHARE):
-        return [], [words.unproven_slo(level, slo, SLO_SHARE)]
+        return [], [_speed(words.unproven_slo(level, slo, SLO_SHARE))]
     if share.value < SLO_SHARE:
-        return [words.missed_slo(level, slo, SLO_SHARE)], []
+        return [_speed(words.missed_slo(level, slo, SLO_SHARE))], []
     asked = any(limit is not None for limit in (slo.ttft_s, slo.tpot_s, slo.e2e_s))
     if asked and (share.low is None or share.low < SLO_SHARE):
-        return [], [words.unproven_slo(level, slo, SLO_SHARE)]
+        return [], [_speed(words.unproven_slo(level, slo, SLO_SHARE))]
     return [], []
+
+
+def _speed(what: str) -> Reason:
+    return Reason(objective="speed", words=what)
 
 
 def preferred_figure(
@@ -125,26 +141,26 @@ def preferred_figure(
     return level.goodput_per_s if objectives.prefer == "goodput" else level.e2e_s.get("p50")
 
 
-def failure_words(reason: str) -> str:
+def failure(why: str) -> Reason:
     """Why a variant that could not be measured is out."""
-    return f"failed: {reason}"
+    return Reason(objective="failure", words=why)
 
 
 def judge(
     variant: VariantComparison, comparison: ComparisonFile, objectives: Objectives
 ) -> Candidate:
     """Hold one variant against every objective."""
-    at = measured_concurrency(comparison, objectives)
-    level = next((level for level in variant.load if level.concurrency == at), None)
+    at = compared_point(comparison, objectives)
+    level = variant.load_at(at)
     tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
     tasks += [t for t in variant.refused_tasks if t not in tasks]
     emulated = words.is_emulated(variant)
-    cost = (
+    cost: list[Judged] = (
         [([], [EMULATED])]
         if emulated
         else [
             _judge_memory(variant, objectives.memory_gib),
-            _judge_speed(variant, level, objectives),
+            _judge_speed(variant, level, at, objectives),
         ]
     )
     judged = [_judge_quality(variant, tasks, comparison, objectives.confidence), *cost]
@@ -153,13 +169,13 @@ def judge(
     if score is None and not emulated and objectives.prefer == "memory":
         undecided += [NO_MEMORY] if NO_MEMORY not in undecided else []
     elif not (score or emulated or level is None or variant.saturated_client):
-        undecided.append("latency: too few requests to tell the median")
+        undecided.append(Reason(objective="latency", words="too few requests to tell the median"))
     broken = comparison.failed.get(variant.variant)
     return Candidate(
         variant=variant,
         level=level,
         failed=[
-            *([failure_words(broken)] if broken is not None else []),
+            *([failure(broken)] if broken is not None else []),
             *(reason for reasons, _ in judged for reason in reasons),
         ],
         undecided=undecided,

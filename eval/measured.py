@@ -16,6 +16,7 @@ from eval.samples import Sample, by_task, read_samples
 from eval.schema import QualityFile
 from loadtest.failures import Stage
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
+from loadtest.load_point import LoadPoint
 from loadtest.records import RequestRecord, read_records
 from quantize.artifact.manifest import Manifest
 
@@ -34,7 +35,7 @@ class Measured:
     quality: QualityFile | None
     samples: Mapping[str, Sequence[Sample]]
     load: LoadFile | None
-    records: Mapping[int, Sequence[RequestRecord]]
+    records: Mapping[LoadPoint, Sequence[RequestRecord]]
 
 
 def _read(model: type[Model], path: Path) -> Model | None:
@@ -64,10 +65,10 @@ def read_measured(
         _check_artifact(quality_path, quality.artifact_sha256, manifest, "make eval")
     if load is not None and quality is not None:
         _check_engine(load_path, load, quality_path, quality)
-    levels: dict[int, list[RequestRecord]] = {}
+    levels: dict[LoadPoint, list[RequestRecord]] = {}
     if load is not None:
         for record in read_records(run_dir / variant / REQUESTS_NAME):
-            levels.setdefault(record.concurrency, []).append(record)
+            levels.setdefault(record.point, []).append(record)
     return Measured(
         manifest=manifest,
         quality=quality,

@@ -14,6 +14,7 @@ from deploy.setup.environments import LAST_SETUP
 from deploy.up import up
 from eval.comparison import build_comparison
 from eval.environment_record import write_environment, write_json
+from eval.judging import compared_point
 from eval.number_formats import explore_formats, figures_path, keep_figures
 from eval.quality import run_quality
 from eval.report.page import write_report
@@ -150,4 +151,5 @@ def make_report(plan: Plan, run_dir: Path) -> tuple[str, Path]:
     write_json(run_dir / "verdict.json", verdict.model_dump(mode="json"))
     keep_figures(plan, run_dir)
     path = write_report(run_dir)
-    return render_terminal(comparison, verdict, concurrency=plan.objectives.concurrency), path
+    at = compared_point(comparison, plan.objectives)
+    return render_terminal(comparison, verdict, at=at), path

@@ -4,7 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from eval.reasons import Reason
 from loadtest.intervals import Estimate
+from loadtest.load_kinds import AtPoint
+from loadtest.load_point import LoadPoint
 
 
 class _File(BaseModel):
@@ -70,14 +73,13 @@ class TaskComparison(_File):
     truncated_prompts: int = 0
 
 
-class LoadComparison(_File):
-    """One variant at one concurrency; times in seconds, rates per second.
+class LoadComparison(AtPoint):
+    """One variant at one load point; times in seconds, rates per second.
 
     ``*_ratio`` is variant / baseline from the same run. Percentile keys: p50, p90, p95, p99; one
     that the sample cannot certify is absent.
     """
 
-    concurrency: int
     requests: int
     errors: int
     ttft_s: dict[str, Estimate]
@@ -106,6 +108,10 @@ class VariantComparison(_File):
     saturated_client: bool
     refused_tasks: dict[str, str]
 
+    def load_at(self, point: LoadPoint | None) -> LoadComparison | None:
+        """The load figures at one point, None where it was not measured."""
+        return next((level for level in self.load if level.point == point), None)
+
 
 class ComparisonFile(_File):
     """``comparison.json``: all paired statistics of a run.
@@ -117,7 +123,7 @@ class ComparisonFile(_File):
     ``variants``.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     run: str
     plan: str
     model: str
@@ -128,19 +134,19 @@ class ComparisonFile(_File):
 
 
 class Ranked(_File):
-    """One variant in the verdict's ranking; ``failed`` says in words which objective it missed."""
+    """One variant in the verdict's ranking: which objectives it missed, which it leaves open."""
 
     variant: str
     passes: bool
-    failed: list[str]
-    undecided: list[str]
+    failed: list[Reason]
+    undecided: list[Reason]
     score: float | None
 
 
 class VerdictFile(_File):
     """``verdict.json``. ``sentence`` is the answer in one sentence; ``reasons`` its evidence."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     outcome: Literal["recommended", "none_qualifies", "not_enough_evidence"]
     variant: str | None
     sentence: str

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
 from eval.verdict_words import is_emulated
+from loadtest.load_kinds import pick
+from loadtest.load_point import LoadPoint
 
 MIB = 1 << 20
 UNKNOWN = "-"
 # The columns between the verdict and the tasks.
 FIGURES = 6
-
-
-def _level(variant: VariantComparison, concurrency: int | None) -> LoadComparison | None:
-    return next((level for level in variant.load if level.concurrency == concurrency), None)
 
 
 def _milliseconds(level: LoadComparison | None, name: str) -> str:
@@ -48,7 +46,7 @@ def _state(ranked: Ranked, comparison: ComparisonFile) -> str:
 
 
 def _rows(
-    comparison: ComparisonFile, verdict: VerdictFile, concurrency: int | None, tasks: Sequence[str]
+    comparison: ComparisonFile, verdict: VerdictFile, at: LoadPoint | None, tasks: Sequence[str]
 ) -> list[list[str]]:
     by_name = {variant.variant: variant for variant in comparison.variants}
     rows = []
@@ -57,7 +55,7 @@ def _rows(
         if variant is None:
             rows.append([f"  {ranked.variant}", "failed", *[UNKNOWN] * (FIGURES + len(tasks))])
             continue
-        level = _level(variant, concurrency)
+        level = variant.load_at(at)
         memory = variant.memory_bytes
         speed = UNKNOWN if level is None else f"{level.output_tok_per_s.value:,.0f}"
         ratio = UNKNOWN if level is None else f"{level.output_tok_per_s_ratio.value:.2f}"
@@ -107,23 +105,22 @@ def render_terminal(
     comparison: ComparisonFile,
     verdict: VerdictFile,
     *,
-    concurrency: int | None = None,
+    at: LoadPoint | None = None,
     width: int | None = None,
 ) -> str:
     """The table, the verdict and its evidence as plain text without colour.
 
-    ``concurrency`` is the load to show (None: the highest), ``width`` that of the sentences in
-    characters (None: the terminal's).
+    ``at`` is the load to show (None: the highest), ``width`` that of the sentences in characters
+    (None: the terminal's).
     """
-    levels = [level.concurrency for v in comparison.variants for level in v.load]
-    at = concurrency if concurrency is not None else max(levels, default=None)
+    at = at or pick([level.point for v in comparison.variants for level in v.load], None)
     tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
     header = ["  variant", "verdict", "tok/s", "ratio", "TTFT ms", "TPOT ms", "MiB", "memory"]
     header += [_title(comparison.variants, task) for task in tasks]
     lines = _layout(header, _rows(comparison, verdict, at, tasks))
     lines += _notes(comparison, "\n".join(lines))
     if at is not None:
-        lines.insert(0, f"{comparison.model} at {at} streams, medians; MiB are the weights")
+        lines.insert(0, f"{comparison.model} at {at.label}, medians; MiB are the weights")
     wide = width or max(60, shutil.get_terminal_size((100, 24)).columns)
     lines += ["", *textwrap.wrap(verdict.sentence, wide)]
     for text in [*verdict.reasons, *(f"But: {caveat}" for caveat in verdict.caveats)]:

@@ -1,7 +1,7 @@
 """The verdict: which variant to run, or that the evidence does not say. Pure functions.
 
 A variant passes when every task is proven within its margin, its endpoint fits the memory, and
-enough requests meet the latency objectives at the plan's concurrency. What could not be measured
+enough requests meet the latency objectives at the plan's load point. What could not be measured
 is not passed but undecided. Among the variants that pass, the plan's preference decides; those
 that the measurement cannot tell apart from the best are equal, and the smallest of them wins.
 """
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from deploy.plan_sections import Objectives
 from eval import verdict_evidence as evidence
 from eval import verdict_words as words
-from eval.judging import Candidate, failure_words, judge, size_key
+from eval.judging import Candidate, failure, judge, size_key
+from eval.reasons import sentences
 from eval.schema import ComparisonFile, Ranked, VerdictFile
 from loadtest.intervals import Estimate
 
@@ -91,12 +92,12 @@ def decide(
         sentence = words.not_enough(
             view, rivals[0].variant, rivals[0].level, rivals[0].undecided, fallback=best is not None
         )
-        reasons = rivals[0].undecided
+        reasons = sentences(rivals[0].undecided)
     else:
         outcome, variant = "none_qualifies", None
         sentence = words.none_qualifies(view, order[0].name, order[0].failed)
-        reasons = [f"{c.name}: {'; '.join(c.failed)}" for c in order]
-        reasons += [f"{name}: {failure_words(why)}" for name, why in absent.items()]
+        reasons = [f"{c.name}: {'; '.join(sentences(c.failed))}" for c in order]
+        reasons += [f"{name}: {failure(why).sentence}" for name, why in absent.items()]
     return VerdictFile(
         outcome=outcome,
         variant=variant,
@@ -114,7 +115,7 @@ def decide(
             for c in order
         ]
         + [
-            Ranked(variant=n, passes=False, failed=[failure_words(why)], undecided=[], score=None)
+            Ranked(variant=n, passes=False, failed=[failure(why)], undecided=[], score=None)
             for n, why in absent.items()
         ],
         smallest_passing=_smallest(passing),

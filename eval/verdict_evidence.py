@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from eval.reasons import Reason, sentences
 from eval.schema import LoadComparison, TaskComparison, VariantComparison
 from eval.verdict_words import (
     View,
@@ -18,11 +19,8 @@ MIB = 1 << 20
 
 
 def _speed_reason(view: View, variant: VariantComparison, level: LoadComparison) -> str:
-    own = (
-        f"It serves {level.output_tok_per_s.value:,.0f} tokens per second at "
-        f"{level.concurrency} streams"
-    )
-    base = next((x for x in view.baseline.load if x.concurrency == level.concurrency), None)
+    own = f"It serves {level.output_tok_per_s.value:,.0f} tokens per second at {level.point.label}"
+    base = view.baseline.load_at(level.point)
     if view.is_baseline(variant) or base is None:
         return f"{own}."
     if view.baseline.saturated_client:
@@ -102,10 +100,10 @@ def reasons(
     return found
 
 
-def caveats(view: View, open_: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+def caveats(view: View, open_: Sequence[tuple[str, Sequence[Reason]]]) -> list[str]:
     """What the verdict could not rest on."""
     found = [f"{name} failed: {why}" for name, why in view.comparison.failed.items()]
-    found += [f"{name} is undecided: {'; '.join(reasons)}." for name, reasons in open_]
+    found += [f"{name} is undecided: {'; '.join(sentences(reasons))}." for name, reasons in open_]
     for task, result in view.baseline.quality.items():
         if result.noise_floor is None:
             found.append(f"{task}: the baseline was asked once, so its noise is unknown.")

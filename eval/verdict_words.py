@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deploy.plan_sections import Objectives, Slo
 from eval.margins import items_needed
 from eval.paired import as_loss
+from eval.reasons import Reason, sentences
 from eval.schema import ComparisonFile, LoadComparison, TaskComparison, VariantComparison
 from loadtest.intervals import Estimate
 from services.engines.table import ENGINES
@@ -56,24 +57,24 @@ def interval_words(metric: str, loss: Estimate) -> str:
     return " to ".join(f"{scale * bound:.{digits}f}" for bound in loss.bounds or ())
 
 
-def worse_task(task: str, result: TaskComparison, baseline: str) -> str:
+def worse_task(result: TaskComparison, baseline: str) -> str:
     """Why a task disqualifies a variant."""
     loss = loss_of(result)
     assert loss is not None
     return (
-        f"{task}: {amount(result.metric, loss.value)} worse than {baseline}, "
+        f"{amount(result.metric, loss.value)} worse than {baseline}, "
         f"beyond the {margin_words(result)}"
     )
 
 
-def undecided_task(task: str, result: TaskComparison, confidence: float) -> str:
+def undecided_task(result: TaskComparison, confidence: float) -> str:
     """Why a task is not proven, and how many items would settle it."""
     loss = loss_of(result)
     if loss is None:
-        return f"{task}: {result.items} items are too few for an interval"
+        return f"{result.items} items are too few for an interval"
     needed = items_needed(result.items, loss, result.margin, confidence)
     known = (
-        f"{task}: the loss is {amount(result.metric, loss.value)} "
+        f"the loss is {amount(result.metric, loss.value)} "
         f"({interval_words(result.metric, loss)}), not proven within the {margin_words(result)}"
     )
     if needed is None:
@@ -99,8 +100,8 @@ def missed_slo(level: LoadComparison, slo: Slo, share: float) -> str:
     """Why the load disqualifies a variant."""
     did = f"meet {slo_words(slo)}" if slo_words(slo) else "succeed"
     return (
-        f"speed: {100 * level.goodput_share.value:.0f} % of the requests at {level.concurrency} "
-        f"streams {did}, {100 * share:.0f} % must"
+        f"{100 * level.goodput_share.value:.0f} % of the requests at {level.point.label} "
+        f"{did}, {100 * share:.0f} % must"
     )
 
 
@@ -111,8 +112,8 @@ def unproven_slo(level: LoadComparison, slo: Slo, share: float) -> str:
     sure = bounds or "too few to tell how sure that is"
     did = f"meet {slo_words(slo)}" if slo_words(slo) else "succeed"
     return (
-        f"speed: {100 * found.value:.0f} % ({sure}) of {level.requests:,} requests at "
-        f"{level.concurrency} streams {did}, {100 * share:.0f} % must: not proven; a longer "
+        f"{100 * found.value:.0f} % ({sure}) of {level.requests:,} requests at "
+        f"{level.point.label} {did}, {100 * share:.0f} % must: not proven; a longer "
         "load.duration_s would tell"
     )
 
@@ -162,7 +163,7 @@ def _advantage(view: View, variant: VariantComparison, level: LoadComparison | N
     void = any(v.saturated_client or is_emulated(v) for v in (variant, view.baseline))
     if level is not None and not void:
         speed = ratio_words(level.output_tok_per_s_ratio)
-        parts.append(f"{speed} {view.comparison.baseline} at {level.concurrency} streams")
+        parts.append(f"{speed} {view.comparison.baseline} at {level.point.label}")
     parts.append(f"{times(variant.weight_bytes / view.baseline.weight_bytes)} the weights")
     return ", ".join(parts)
 
@@ -178,17 +179,20 @@ def not_enough(
     view: View,
     rival: VariantComparison,
     level: LoadComparison | None,
-    undecided: Sequence[str],
+    undecided: Sequence[Reason],
     *,
     fallback: bool,
 ) -> str:
     """What is missing, and what to do until it is there."""
     until = f" Until then run {view.comparison.baseline}." if fallback else ""
     gain = "" if view.is_baseline(rival) else f" would give {_advantage(view, rival, level)}, but"
-    return f"Not enough evidence: {_place(rival)}{gain} is not proven: {undecided[0]}.{until}"
+    return (
+        f"Not enough evidence: {_place(rival)}{gain} is not proven: {undecided[0].sentence}.{until}"
+    )
 
 
-def none_qualifies(view: View, nearest: str, failed: Sequence[str]) -> str:
+def none_qualifies(view: View, nearest: str, failed: Sequence[Reason]) -> str:
     """Nothing passes; what the best of them fails on."""
     count = len(view.comparison.variants)
-    return f"None of the {count} variants meets the objectives; {nearest}: {'; '.join(failed)}."
+    missed = "; ".join(sentences(failed))
+    return f"None of the {count} variants meets the objectives; {nearest}: {missed}."

@@ -5,13 +5,13 @@ writes one line of JSON to its standard output per finished request and per fini
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.client_key import CLIENT_VARIABLE
-from loadtest.records import RequestRecord
+from loadtest.load_kinds import AtPoint, PointKey
+from loadtest.records import RequestRecord, as_row, from_row
 
 JOB_VARIABLE = "ASSAY_LOAD_JOB"
 KEY_VARIABLE = CLIENT_VARIABLE
@@ -20,9 +20,6 @@ KEY_VARIABLE = CLIENT_VARIABLE
 # Locust itself warns; 20 ms is the order of one token's time on the slowest machines we serve on.
 CPU_SHARE_LIMIT = 0.9
 LOOP_LAG_LIMIT_S = 0.02
-
-# A median of fewer requests is not printed, so a level goes on until it has them.
-LEAST_FOR_MEDIAN = 5
 
 
 class _Message(BaseModel):
@@ -40,7 +37,7 @@ class Job(_Message):
     url: str
     round: int
     rounds: int
-    concurrencies: tuple[int, ...]
+    points: tuple[PointKey, ...]
     warmup_s: float
     duration_s: float
     prompt_tokens: int
@@ -66,17 +63,16 @@ class ClientHealth(_Message):
         return self.cpu_share_p95 > CPU_SHARE_LIMIT or self.loop_lag_p95_s > LOOP_LAG_LIMIT_S
 
 
-class LevelEnd(_Message):
+class LevelEnd(AtPoint):
     """A finished level; ``counted_s`` from the opening of its window to its last counted answer."""
 
-    concurrency: int
     counted_s: float
     client: ClientHealth
 
 
 def encode(message: RequestRecord | LevelEnd) -> str:
     """One line of output (without the line feed)."""
-    content = asdict(message) if isinstance(message, RequestRecord) else message.model_dump()
+    content = as_row(message) if isinstance(message, RequestRecord) else message.model_dump()
     return json.dumps({type(message).__name__: content})
 
 
@@ -86,7 +82,7 @@ def decode(line: str) -> RequestRecord | LevelEnd | None:
         return None
     match json.loads(line):
         case {"RequestRecord": content}:
-            return RequestRecord(**content)
+            return from_row(content)
         case {"LevelEnd": content}:
             return LevelEnd.model_validate(content)
     return None

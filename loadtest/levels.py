@@ -1,7 +1,7 @@
 """When a level warms up, measures and ends, and which requests count. Pure; time is passed in.
 
-A closed loop of ``concurrency`` users without think time. After the warm-up a window opens; every
-request **sent in the window counts**, and the load goes on until the last of them is answered, so
+A level is one load point in one round. After the warm-up a window opens; every request **sent in
+the window counts**, and the load goes on until the last of them is answered, so
 each is measured whole and under full load. Counting only what also *finishes* in the window would
 favour short requests, and cutting the load at its end would flatter the last ones.
 
@@ -11,18 +11,12 @@ and falls into the warm-up of the next.
 
 from dataclasses import dataclass
 from enum import Enum
-from math import ceil
 
-from loadtest.job import LEAST_FOR_MEDIAN
+from loadtest.load_point import LoadPoint
 
 # A slow variant's window stays open until enough requests were sent, but no longer than so many
 # times the planned duration.
 LONGEST_STRETCH = 10
-
-
-def least_requests(*, concurrency: int, rounds: int) -> int:
-    """How many requests a level must send per round: one per user, and together a median."""
-    return max(concurrency, ceil(LEAST_FOR_MEDIAN / rounds))
 
 
 class Phase(Enum):
@@ -43,21 +37,31 @@ class Ticket:
 
 
 class Level:
-    """One concurrency level; ``now`` is always seconds of the same monotonic clock."""
+    """One level; ``now`` is always seconds of the same monotonic clock.
+
+    At ``least`` so many requests are sent in the window, however slow the variant is.
+    """
 
     def __init__(
-        self, *, concurrency: int, least: int, warmup_s: float, duration_s: float, now: float
+        self, *, point: LoadPoint, least: int, warmup_s: float, duration_s: float, now: float
     ) -> None:
-        self.concurrency = concurrency
+        self.point = point
         self.phase = Phase.WARMING
         self._warmup_s = warmup_s
         self._duration_s = duration_s
         self._least = least
-        self._since = now
+        self._began = self._since = now
+        self._turns = 0
         self._sent = 0
         self._finished = 0
         self._counted = 0
         self._counted_in_flight = 0
+
+    def next_due(self) -> float | None:
+        """When the user whose turn it is shall send; None: at once. Every call is a turn."""
+        due_s = self.point.due_s(self._turns)
+        self._turns += 1
+        return None if due_s is None else self._began + due_s
 
     def begin(self, now: float) -> Ticket:
         """A request is being sent."""

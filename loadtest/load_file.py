@@ -1,12 +1,16 @@
-"""``<variant>/load.json`` and ``<variant>/rounds/<k>.json``, as models that refuse unknown keys."""
+"""``<variant>/load.json`` and ``<variant>/rounds/<k>.json``, as models that refuse unknown keys.
+
+Version 1 of both named a load point by its concurrency, and is still read.
+"""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from deploy.plan_sections import Load
+from deploy.plan_load import AnyLoad
 from loadtest.intervals import Estimate
 from loadtest.job import ClientHealth, LevelEnd
+from loadtest.load_kinds import AtPoint
 
 LOAD_NAME = "load.json"
 REQUESTS_NAME = "requests.parquet"
@@ -31,15 +35,14 @@ class Endpoint(_File):
     held_weight_bytes: int | None
 
 
-class LevelSummary(_File):
-    """One concurrency over all rounds; times in seconds, rates per second.
+class LevelSummary(AtPoint):
+    """One load point over all rounds; times in seconds, rates per second.
 
     ``requests`` counts the measured requests, failed ones among them (``errors``, with how often
     for which reason). Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is
     absent. ``tokens_per_chunk`` tells how coarse the stream is. Formulas: ``loadtest/summary.py``.
     """
 
-    concurrency: int
     requests: int
     errors: int
     error_reasons: dict[str, int]
@@ -56,7 +59,7 @@ class LevelSummary(_File):
 class RoundFile(_File):
     """``rounds/<k>.json``, written after ``rounds/<k>.parquet``: that round is finished."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     inputs_sha256: str
     endpoint: Endpoint
     started_at: str
@@ -72,11 +75,11 @@ class LoadFile(_File):
     UTC time of the first round, ``seconds`` the wall time of all rounds.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     variant: str
     inputs_sha256: str
     endpoint: Endpoint
-    load: Load
+    load: AnyLoad
     levels: list[LevelSummary]
     saturated: bool
     started_at: str

@@ -53,7 +53,7 @@ def run_locust(
     levels: list[LevelEnd] = []
     with log.open("w") as log_stream:
         process = subprocess.Popen(
-            locust_command(job.concurrencies[0], html),
+            locust_command(job.points[0].users, html),
             env=locust_environment(job),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -70,7 +70,7 @@ def run_locust(
                     records.append(message)
                 elif message is not None:
                     levels.append(message)
-                    on_level(message, [r for r in records if r.concurrency == message.concurrency])
+                    on_level(message, [r for r in records if r.point == message.point])
             code = process.wait()
         finally:
             if process.poll() is None:
@@ -78,6 +78,6 @@ def run_locust(
                 process.wait()
             if process.stdout is not None:
                 process.stdout.close()
-    if code != 0 or len(levels) != len(job.concurrencies):
+    if code != 0 or len(levels) != len(job.points):
         raise LoadTestError(f"{job.variant}: Locust ended with code {code}\n{log_tail(log)}")
     return records, levels

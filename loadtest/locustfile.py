@@ -1,4 +1,4 @@
-"""What Locust runs: users that send completions without think time, level after level.
+"""What Locust runs: users that send completions when they are due, level after level.
 
 Started by ``loadtest/locust_process.py``, never by hand. Locust patches the standard library
 for gevent when it is imported, so nothing else of Assay may import this module. Locust's own
@@ -29,7 +29,8 @@ from loadtest.completion import (
     request_body,
 )
 from loadtest.job import JOB_VARIABLE, KEY_VARIABLE, Job, LevelEnd, encode
-from loadtest.levels import Level, Phase, Ticket, least_requests
+from loadtest.levels import Level, Phase, Ticket
+from loadtest.load_point import LoadPoint
 from loadtest.prompts import PromptSource, load_prompts, prompt_number
 from loadtest.records import RequestRecord
 
@@ -59,30 +60,30 @@ class Round:
             index=ticket.index,
             round_number=job.round,
             rounds=job.rounds,
-            level=job.concurrencies.index(level.concurrency),
-            levels=len(job.concurrencies),
+            level=job.points.index(level.point),
+            levels=len(job.points),
         )
         prompt = self.prompts.prompt(number, job.prompt_tokens)
         return request_body(job.variant, prompt, job.output_tokens)
 
     def conduct(self, runner: Runner) -> None:
         """Step through the levels, let the last requests finish, and end the test."""
-        for concurrency in self.job.concurrencies:
+        for point in self.job.points:
             if self.level is not None:  # the first level's users come from the command line
-                runner.start(concurrency, spawn_rate=min(concurrency, SPAWN_RATE))
-            while runner.user_count < concurrency:
+                runner.start(point.users, spawn_rate=min(point.users, SPAWN_RATE))
+            while runner.user_count < point.users:
                 gevent.sleep(POLL_S)
-            self._measure(concurrency)
+            self._measure(point)
         self.over = True
         while self.in_flight:
             gevent.sleep(POLL_S)
         runner.quit()
 
-    def _measure(self, concurrency: int) -> None:
+    def _measure(self, point: LoadPoint) -> None:
         """Run one level from its warm-up to its last counted answer, and tell about it."""
         level = self.level = Level(
-            concurrency=concurrency,
-            least=least_requests(concurrency=concurrency, rounds=self.job.rounds),
+            point=point,
+            least=point.least_requests(self.job.rounds),
             warmup_s=self.job.warmup_s,
             duration_s=self.job.duration_s,
             now=time.monotonic(),
@@ -93,7 +94,7 @@ class Round:
             _wait(level, while_in={Phase.COUNTING, Phase.FINISHING})
         tell(
             LevelEnd(
-                concurrency=concurrency,
+                point=point,
                 counted_s=time.monotonic() - opened,
                 client=monitor.health(),
             )
@@ -113,7 +114,7 @@ def tell(message: RequestRecord | LevelEnd) -> None:
 
 
 class CompletionUser(FastHttpUser):  # type: ignore[misc]
-    """One of the ``concurrency`` users: sends its next request when the last is answered."""
+    """One of the load point's users: waits for its turn, sends, and reads the answer."""
 
     def __init__(self, environment: Environment) -> None:
         self.round: Round = environment.assay_round
@@ -131,9 +132,14 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
         if level is None:
             gevent.sleep(POLL_S)
             return
+        due = level.next_due()
+        if due is not None:
+            gevent.sleep(max(0.0, due - time.monotonic()))
+            if self.round.level is not level:  # it ended while this user waited
+                return
         self.round.in_flight += 1
         ticket = level.begin(time.monotonic())
-        record = self._record(level, ticket)
+        record = self._record(level, ticket, self.free_since if due is None else due)
         self.free_since = record.end_s
         level.finish(ticket, record.end_s)
         self.round.in_flight -= 1
@@ -141,16 +147,16 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
         if record.error:
             gevent.sleep(ERROR_PAUSE_S)
 
-    def _record(self, level: Level, ticket: Ticket) -> RequestRecord:
+    def _record(self, level: Level, ticket: Ticket, scheduled_s: float) -> RequestRecord:
         """Send the request of ``ticket``, read its answer, and say what happened when."""
         job = self.round.job
-        request_id = f"{job.variant}-r{job.round}-c{level.concurrency}-{ticket.index}"
+        request_id = f"{job.variant}-r{job.round}-{level.point.key}-{ticket.index}"
         body = self.round.body(level, ticket)
         reading = Reading()
         send_s = time.monotonic()
         with self.client.post(
             f"/{job.variant}/v1/completions",
-            name=f"completion at concurrency {level.concurrency}",
+            name=f"completion at {level.point.place}",
             data=body,
             headers={**self.round.headers, "x-request-id": request_id},
             stream=True,
@@ -168,10 +174,10 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
         return RequestRecord(
             variant=job.variant,
             round=job.round,
-            concurrency=level.concurrency,
+            point=level.point,
             request_id=request_id,
             counted=ticket.counted,
-            scheduled_s=self.free_since,
+            scheduled_s=scheduled_s,
             send_s=send_s,
             first_token_s=reading.first_token_s,
             last_token_s=reading.last_token_s,

@@ -18,6 +18,7 @@ from loadtest.endpoint import EndpointError, read_endpoint
 from loadtest.failures import forget_failures, record_failure
 from loadtest.job import Job, LevelEnd
 from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
+from loadtest.load_kinds import points_of
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.merging import finish, most_memory
 from loadtest.prompts import PromptSource, make_prompts
@@ -155,7 +156,7 @@ def _job(plan: Plan, variant: str, number: int, prompts: Path) -> Job:
         url=plan.serving.url,
         round=number,
         rounds=plan.load.rounds,
-        concurrencies=tuple(sorted(plan.load.concurrencies)),
+        points=points_of(plan.load),
         warmup_s=plan.load.warmup_s,
         duration_s=plan.load.duration_s,
         prompt_tokens=plan.load.prompt_tokens,
@@ -209,19 +210,18 @@ def _with_most_memory(before: Endpoint, after: Endpoint) -> Endpoint:
 
 def _check(job: Job, records: list[RequestRecord]) -> None:
     """Refuse a round in which a level has no successful request: there is nothing to compare."""
-    for concurrency in job.concurrencies:
-        measured = [r for r in records if r.concurrency == concurrency and r.counted]
+    for point in job.points:
+        measured = [r for r in records if r.point == point and r.counted]
         if not any(record.error is None for record in measured):
             reason = measured[0].error if measured else "none was sent in the measuring window"
             raise LoadTestError(
-                f"{job.variant}: all {len(measured)} requests at concurrency {concurrency} "
-                f"failed: {reason}"
+                f"{job.variant}: all {len(measured)} requests at {point.place} failed: {reason}"
             )
 
 
 def _progress(job: Job, level: LevelEnd, records: list[RequestRecord]) -> str:
     """One finished level in one line."""
-    place = f"{job.variant:<24} round {job.round + 1}/{job.rounds}  c={level.concurrency:<3}"
+    place = f"{job.variant:<24} round {job.round + 1}/{job.rounds}  {level.point.label:<10}"
     if not any(record.counted for record in records):
         return f"{place}  no request counted"
     kept = counted(records)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from deploy.plan import Plan
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile, RoundFile
+from loadtest.load_kinds import points_of
 from loadtest.records import RequestRecord, read_records, write_records
 from loadtest.summary import counted, output_throughput, percentiles, request_rate
 from loadtest.target import Target, write_result
@@ -21,11 +22,11 @@ def finish(plan: Plan, target: Target) -> LoadFile | None:
     records = [r for n in numbers for r in read_records(target.round_file(n, "parquet"))]
     levels = [
         summarize_level(
-            [record for record in records if record.concurrency == concurrency],
-            [end for item in finished for end in item.levels if end.concurrency == concurrency],
+            [record for record in records if record.point == point],
+            [end for item in finished for end in item.levels if end.point == point],
             seed=plan.load.seed,
         )
-        for concurrency in sorted(plan.load.concurrencies)
+        for point in points_of(plan.load)
     ]
     most = most_memory([item.endpoint.memory_bytes for item in finished])
     result = LoadFile(
@@ -53,12 +54,12 @@ def most_memory(readings: Sequence[int | None]) -> int | None:
 def summarize_level(
     records: Sequence[RequestRecord], ends: Sequence[LevelEnd], *, seed: int
 ) -> LevelSummary:
-    """The figures of one concurrency over all its rounds."""
+    """The figures of one load point over all its rounds."""
     kept = counted(records)
     good = [record for record in kept if record.error is None]
     chunks = sum(record.chunks for record in good)
     return LevelSummary(
-        concurrency=kept[0].concurrency,
+        point=kept[0].point,
         requests=len(kept),
         errors=len(kept) - len(good),
         error_reasons=dict(Counter(r.error for r in kept if r.error is not None)),

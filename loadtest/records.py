@@ -4,12 +4,16 @@ Everything the report says about speed is computed from these rows. Times are se
 monotonic clock per process; definitions follow NVIDIA AIPerf (see ``loadtest/summary.py``).
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from loadtest.load_kinds import read_point, with_point
+from loadtest.load_point import LoadPoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,7 @@ class RequestRecord:
 
     variant: str
     round: int
-    concurrency: int
+    point: LoadPoint
     request_id: str
     counted: bool
     scheduled_s: float
@@ -59,9 +63,9 @@ class RequestRecord:
 
     @property
     def cycle_s(self) -> float:
-        """What the request took of its user's time: scheduled send to end of the response.
+        """From when the request was due to the end of its response.
 
-        A user of the closed loop has no think time, so the cycles of one user tile its time.
+        In a closed loop it is due when its user is free, so the cycles of a user tile its time.
         """
         return self.end_s - self.scheduled_s
 
@@ -73,6 +77,7 @@ _TYPES = {
     "float": pa.float64(),
     "float | None": pa.float64(),
     "str | None": pa.string(),
+    "LoadPoint": pa.string(),
 }
 SCHEMA = pa.schema(
     [
@@ -82,9 +87,20 @@ SCHEMA = pa.schema(
 )
 
 
+def as_row(record: RequestRecord) -> dict[str, Any]:
+    """A record as a row of a file: the load point as its key."""
+    return vars(record) | {"point": record.point.key}
+
+
+def from_row(row: Mapping[str, Any]) -> RequestRecord:
+    """The record of a row, of one that was written before there were kinds of load too."""
+    content = with_point(row)
+    return RequestRecord(**content | {"point": read_point(content.get("point"))})
+
+
 def write_records(path: Path, records: Iterable[RequestRecord]) -> None:
     """Write all rows to a parquet file, by a temporary name and a rename."""
-    table = pa.Table.from_pylist([asdict(record) for record in records], schema=SCHEMA)
+    table = pa.Table.from_pylist([as_row(record) for record in records], schema=SCHEMA)
     temporary = path.with_suffix(".partial")
     pq.write_table(table, temporary)
     temporary.replace(path)
@@ -92,4 +108,4 @@ def write_records(path: Path, records: Iterable[RequestRecord]) -> None:
 
 def read_records(path: Path) -> list[RequestRecord]:
     """Read the rows back, in the order they were written."""
-    return [RequestRecord(**row) for row in pq.read_table(path, schema=SCHEMA).to_pylist()]
+    return [from_row(row) for row in pq.read_table(path).to_pylist()]

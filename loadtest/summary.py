@@ -1,16 +1,17 @@
 """From raw records to figures. Pure functions; the definitions are printed in the report.
 
-All of them take the records of **one variant at one concurrency** and use the counted ones: those
+All of them take the records of **one variant at one load point** and use the counted ones: those
 sent in the measuring window, each followed to its end while the load went on (``levels.py``).
 
 - TTFT: send to first non-empty chunk. End-to-end: send to last chunk with a token. TPOT:
   (end-to-end - TTFT) / (output tokens - 1). As NVIDIA AIPerf defines them; GuideLLM calls this
   TPOT "ITL", and its "TPOT" includes TTFT.
-- Output throughput: concurrency * sum of output tokens / sum of cycles, a cycle being a user's
-  time from the end of its last answer to the end of this one. By Little's law this is the rate
-  of a closed loop at full load. The usual quotient, tokens / (last response - first send), is the
-  same in the long run, but loses up to a request per user at either edge: for a window that is
-  not much longer than a request it would call slow variants slower than they are.
+- Output throughput: sum of output tokens / the wall time for which the requests stand, which the
+  load point tells. Of a closed loop it is the sum of cycles / concurrency, a cycle being a user's
+  time from the end of its last answer to the end of this one: by Little's law the rate at full
+  load. The usual quotient, tokens / (last response - first send), is the same in the long run, but
+  loses up to a request per user at either edge: for a window that is not much longer than a
+  request it would call slow variants slower than they are.
 - Request rate and goodput: the same with 1 per request, or per request that meets the SLO.
   A failed request gives no tokens and meets no SLO, yet its cycle counts.
 - A percentile is the smallest value that at least that share of the sample does not exceed
@@ -27,7 +28,7 @@ import numpy as np
 
 from deploy.plan_sections import Slo
 from loadtest.intervals import Estimate
-from loadtest.job import LEAST_FOR_MEDIAN
+from loadtest.load_point import LEAST_FOR_MEDIAN
 from loadtest.records import RequestRecord
 from loadtest.stats import (
     CONFIDENCE,
@@ -75,23 +76,23 @@ def counted(records: Sequence[RequestRecord]) -> list[RequestRecord]:
     """The measured requests, failed ones among them.
 
     Raises:
-        ValueError: records of more than one variant or concurrency, or none that was counted.
+        ValueError: records of more than one variant or load point, or none that was counted.
     """
-    kinds = {(record.variant, record.concurrency) for record in records}
-    if len(kinds) > 1:
-        raise ValueError(f"records of several variants or concurrencies: {sorted(kinds)}")
+    places = {(record.variant, record.point.place) for record in records}
+    if len(places) > 1:
+        raise ValueError(f"records of several variants or load points: {sorted(places)}")
     kept = [record for record in records if record.counted]
     if not kept:
-        raise ValueError(f"no counted request among {len(records)} of {sorted(kinds)}")
+        raise ValueError(f"no counted request among {len(records)} of {sorted(places)}")
     return kept
 
 
 def blocks_of(records: Sequence[RequestRecord]) -> list[Block]:
-    """Cut the records of one concurrency into blocks, none across two rounds."""
+    """Cut the records of one load point into blocks, none across two rounds."""
     blocks: list[Block] = []
     for number in sorted({record.round for record in records}):
         mine = sorted((r for r in records if r.round == number), key=lambda r: r.send_s)
-        size = mine[0].concurrency
+        size = mine[0].point.block
         blocks += [mine[start : start + size] for start in range(0, len(mine), size)]
     return blocks
 
@@ -139,12 +140,12 @@ def _nearest_rank(values: Floats, weights: Counts, shares: Floats) -> Floats:
 
 
 def output_throughput(records: Sequence[RequestRecord], *, seed: int = 0) -> Estimate:
-    """Output tokens per second of the whole endpoint at this concurrency."""
+    """Output tokens per second of the whole endpoint at this load point."""
     return _rate(records, _tokens, seed)
 
 
 def request_rate(records: Sequence[RequestRecord], *, seed: int = 0) -> Estimate:
-    """Successful requests per second at this concurrency."""
+    """Successful requests per second at this load point."""
     return _rate(records, lambda record: float(record.error is None), seed)
 
 
@@ -185,7 +186,7 @@ def meets(record: RequestRecord, slo: Slo) -> bool:
 def throughput_ratio(
     records: Sequence[RequestRecord], baseline: Sequence[RequestRecord], *, seed: int = 0
 ) -> Estimate:
-    """Output throughput of a variant over the baseline's, of the same run and concurrency.
+    """Output throughput of a variant over the baseline's, of the same run and load point.
 
     Rounds of the two were measured side by side, so where both have the same rounds they are drawn
     together: what slowed the machine down in a round cancels.
@@ -224,13 +225,10 @@ def _resampled_rate(
     drawn: Counts,
     rng: np.random.Generator,
 ) -> tuple[float, Floats]:
-    """Concurrency * sum of ``worth`` / sum of cycles: measured, and in every resample."""
+    """Sum of ``worth`` / the wall time of the requests: measured, and in every resample."""
     blocks = blocks_of(kept)
     gained = np.array([sum(worth(r) for r in block) for block in blocks])
-    cycles = np.array([sum(r.cycle_s for r in block) for block in blocks])
+    point = kept[0].point
+    seconds = np.array([point.seconds([r.cycle_s for r in block]) for block in blocks])
     counts = draw_blocks(_rounds_of(blocks), drawn, rng)
-    users = kept[0].concurrency
-    return (
-        float(users * gained.sum() / cycles.sum()),
-        users * (counts @ gained) / (counts @ cycles),
-    )
+    return float(gained.sum() / seconds.sum()), (counts @ gained) / (counts @ seconds)

@@ -18,6 +18,7 @@ from eval.pipeline import make_report
 from eval.quality import run_quality
 from eval.samples import Sample, read_samples
 from eval.schema import ComparisonFile, VerdictFile
+from loadtest.load_kinds import points_of
 from loadtest.measure import load_test
 from loadtest.prompts import make_prompts
 from loadtest.records import read_records
@@ -53,7 +54,7 @@ def test_every_variant_has_raw_records_without_an_error(run_dir: Path, plan: Pla
     for variant in plan.variants:
         records = read_records(run_dir / variant / "requests.parquet")
         counted = [record for record in records if record.counted]
-        assert {record.concurrency for record in counted} == set(plan.load.concurrencies)
+        assert {record.point for record in counted} == set(points_of(plan.load))
         assert all(record.error is None for record in counted)
         assert {record.output_tokens for record in counted} == {plan.load.output_tokens}
         assert {record.prompt_tokens for record in counted} == {plan.load.prompt_tokens}

@@ -69,7 +69,7 @@ def _passes(ranked: Ranked | None) -> Cell:
         return Cell(text="not ranked", value=3, missing=True)
     # The page says the reasons in full below the table; here stands what they are about.
     reasons = [*ranked.failed, *ranked.undecided]
-    why = ", ".join(dict.fromkeys(reason.partition(":")[0] for reason in reasons))
+    why = ", ".join(dict.fromkeys(reason.subject for reason in reasons))
     if ranked.failed:
         return Cell(text="fails", value=2, tone="bad", detail=why)
     if ranked.undecided or not ranked.passes:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan, load_plan
 from eval.explore.schema import ExploreError, Figures, read_figures
-from eval.judging import measured_concurrency
+from eval.judging import compared_point
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
@@ -22,6 +22,8 @@ from eval.schema import (
     VerdictFile,
 )
 from eval.verdict_words import is_emulated
+from loadtest.load_kinds import pick, points_of
+from loadtest.load_point import LoadPoint
 from loadtest.records import read_records
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -95,10 +97,12 @@ class Run:
     formats: Figures | None
 
     @property
-    def concurrency(self) -> int:
+    def point(self) -> LoadPoint:
         """The load at which the verdict compares speed."""
-        measured = measured_concurrency(self.comparison, self.plan.objectives)
-        return measured or max(self.plan.load.concurrencies)
+        objectives = self.plan.objectives
+        planned = pick(points_of(self.plan.load), objectives.load)
+        assert planned is not None, "a plan has load points, and compares speed at one of them"
+        return compared_point(self.comparison, objectives) or planned
 
     @property
     def variants(self) -> list[VariantComparison]:
@@ -125,10 +129,10 @@ class Run:
         return next((r for r in self.verdict.ranking if r.variant == name), None)
 
     def load_at(self, variant: VariantComparison | None) -> LoadComparison | None:
-        """The load figures at the plan's concurrency."""
-        if variant is None:
+        """The load figures at the plan's load point, if they count."""
+        if variant is None or is_emulated(variant):
             return None
-        return next((x for x in self.loads(variant) if x.concurrency == self.concurrency), None)
+        return variant.load_at(self.point)
 
     def loads(self, variant: VariantComparison) -> list[LoadComparison]:
         """The load figures that count: none of an engine that only emulates."""
@@ -159,11 +163,11 @@ class Run:
         return variant.refused_tasks.get(task, unknown)
 
     def why_no_load(self, variant: VariantComparison | None) -> str:
-        """The reason that the variant has no figures at the plan's concurrency."""
+        """The reason that the variant has no figures at the plan's load point."""
         if variant is not None and is_emulated(variant):
             return "emulated, so its speed does not count"
         if variant is not None and variant.load:
-            return f"no figures at concurrency {self.concurrency}"
+            return f"no figures at {self.point.place}"
         if variant is not None and variant.variant in self.comparison.failed:
             return "it failed"
         return "the run holds no load figures"
@@ -229,7 +233,7 @@ def _raw_data(run_dir: Path, variant: str) -> RawData:
             records = read_records(folder / "requests.parquet")
             requests, counted = len(records), sum(record.counted for record in records)
             errors.update(record.error for record in records if record.error)
-    except (pa.ArrowException, OSError, TypeError) as error:
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
         unreadable["requests.parquet"] = str(error)
     try:
         if (folder / "samples.parquet").is_file():

@@ -10,6 +10,7 @@ from eval.drawing.labels import spread
 from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.report.formats import trimmed
 from loadtest.intervals import Estimate
+from loadtest.load_point import LoadPoint
 
 WIDTH = 450.0
 LEFT, TOP = 52.0, 24.0
@@ -19,14 +20,14 @@ _LABEL_ROOM = (70.0, 150.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One variant's figures by concurrency.
+    """One variant's figures by load point.
 
     ``void``: the load generator was saturated. ``faint``: a grey line without a name.
     """
 
     name: str
     mark: Mark
-    points: Sequence[tuple[int, Estimate]]
+    points: Sequence[tuple[LoadPoint, Estimate]]
     void: bool
     faint: bool = False
 
@@ -50,8 +51,8 @@ def lines(series: Sequence[Series], axis: Axis, title: str) -> Markup:
     bottom = TOP + max(216.0, LABEL_GAP * len(named))
     levels = sorted({level for s in series for level, _ in s.points})
     x = Scale(
-        low=levels[0],
-        high=levels[-1],
+        low=levels[0].amount,
+        high=levels[-1].amount,
         start=LEFT + 14,
         end=right - 16,
         logarithmic=len(levels) > 1,
@@ -89,17 +90,18 @@ def _vertical(series: Sequence[Series], axis: Axis, bottom: float) -> Scale:
 
 
 def _frame(
-    x: Scale, y: Scale, axis: Axis, levels: Sequence[int], right: float, bottom: float
+    x: Scale, y: Scale, axis: Axis, levels: Sequence[LoadPoint], right: float, bottom: float
 ) -> Markup:
     parts = [text(4, 12, axis.words, "axis")]
     for value in y.ticks(5):
         parts.append(line(LEFT, y(value), right, y(value), "grid"))
         parts.append(text(LEFT - 5, y(value) + 4, trimmed(axis.write(value)), "tick", "end"))
     for level in levels:
-        parts.append(line(x(level), bottom, x(level), bottom + 4, "rule"))
-        parts.append(text(x(level), bottom + 17, str(level), "tick", "middle"))
+        place = x(level.amount)
+        parts.append(line(place, bottom, place, bottom + 4, "rule"))
+        parts.append(text(place, bottom + 17, level.number, "tick", "middle"))
     parts.append(line(LEFT, bottom, right, bottom, "rule"))
-    parts.append(text(right, bottom + 34, "concurrent requests →", "axis", "end"))
+    parts.append(text(right, bottom + 34, f"{levels[0].axis} →", "axis", "end"))
     if axis.limit is not None and y.low <= axis.limit <= y.high:
         height = y(axis.limit)
         parts.append(line(LEFT, height, right, height, "margin"))
@@ -108,7 +110,7 @@ def _frame(
 
 
 def _faint(s: Series, x: Scale, y: Scale) -> Markup:
-    corners = "L".join(f"{x(level):.1f},{y.clamped(e.value):.1f}" for level, e in s.points)
+    corners = "L".join(f"{x(level.amount):.1f},{y.clamped(e.value):.1f}" for level, e in s.points)
     path = tag("path", d=f"M{corners}", class_="curve faint")
     return tag("g", tag("title", s.name), path, data_k=str(s.mark.key))
 
@@ -117,7 +119,7 @@ def _series(s: Series, x: Scale, y: Scale, axis: Axis, index: int, count: int) -
     # A small sidestep keeps the intervals of neighbours apart; the ticks show the true places.
     aside = (index - (count - 1) / 2) * min(2.0, 20.0 / max(1, count))
     parts = []
-    corners = [(x(level) + aside, y.clamped(e.value)) for level, e in s.points]
+    corners = [(x(level.amount) + aside, y.clamped(e.value)) for level, e in s.points]
     if len(corners) > 1:
         path = "M" + "L".join(f"{px:.1f},{py:.1f}" for px, py in corners)
         parts.append(tag("path", d=path, class_=f"curve e{s.mark.hue}" + " void" * s.void))
@@ -131,8 +133,8 @@ def _series(s: Series, x: Scale, y: Scale, axis: Axis, index: int, count: int) -
     return tag("g", *parts, data_k=str(s.mark.key))
 
 
-def _told(s: Series, axis: Axis, level: int, estimate: Estimate) -> str:
-    words = f"{s.name} at concurrency {level}: {axis.write(estimate.value)}"
+def _told(s: Series, axis: Axis, level: LoadPoint, estimate: Estimate) -> str:
+    words = f"{s.name} at {level.place}: {axis.write(estimate.value)}"
     if estimate.low is not None and estimate.high is not None:
         words += f" ({axis.write(estimate.low)} to {axis.write(estimate.high)})"
     return words + (" (void: the load generator was saturated)" if s.void else "")
@@ -145,7 +147,7 @@ def _names(series: Sequence[Series], x: Scale, y: Scale, right: float, bottom: f
     heights = spread(ends, LABEL_GAP, TOP, bottom)
     parts = []
     for s, end, height in zip(shown, ends, heights, strict=True):
-        last = x(s.points[-1][0])
+        last = x(s.points[-1][0].amount)
         leader = line(last + 10, end, right + 2, height, "leader")
         name = fit(s.name, WIDTH - right - 6)
         label = text(right + 6, height + 4, name, f"label t{s.mark.hue}")

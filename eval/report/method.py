@@ -8,7 +8,7 @@ from eval.report import formats
 from eval.report.inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
 
-DEFINITIONS: tuple[tuple[str, str], ...] = (
+_TIMES: tuple[tuple[str, str], ...] = (
     (
         "TTFT, time to first token",
         "From sending the request to the first chunk with non-empty content; a chunk that only "
@@ -28,12 +28,9 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "End-to-end",
         "From sending the request to the last chunk that carries a token.",
     ),
-    (
-        "Output throughput",
-        "Output tokens (the endpoint's own usage figures) over the time that the streams spent on "
-        "them, times the number of streams. In the long run this equals tokens / (last response − "
-        "first send), but it does not lose the requests cut by the edges of a short window.",
-    ),
+)
+_THROUGHPUT = "Output tokens (the endpoint's own usage figures)"
+_COMPARISONS: tuple[tuple[str, str], ...] = (
     (
         "Goodput",
         "Requests per second that meet every service-level objective of the plan; a request that "
@@ -64,6 +61,12 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
 )
 
 
+def definitions(run: Run) -> list[tuple[str, str]]:
+    """What the words of the page mean; how a rate is formed, the load point says."""
+    throughput = ("Output throughput", f"{_THROUGHPUT} {run.point.rate_words}")
+    return [*_TIMES, throughput, *_COMPARISONS]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fact:
     """One line of the environment or of the settings."""
@@ -91,8 +94,7 @@ def limits(run: Run) -> list[str]:
     said = [
         f"Intervals hold at {confidence} each, not for all comparisons together: with many "
         "variants, one interval in a while misses the truth.",
-        "The load is a closed loop: a new request is sent when an old one ends. It shows what a "
-        "fixed number of users gets, not what a rush of arrivals would wait.",
+        run.point.limit_words,
         f"Prompts of {load.prompt_tokens} and outputs of {load.output_tokens} tokens, "
         f"{load.rounds} round(s) of {load.duration_s:g} s per level. Other "
         "lengths may change the order of the variants.",
@@ -146,14 +148,14 @@ def environment_facts(run: Run) -> list[Fact]:
 
 def samples_table(run: Run, marks: dict[str, Mark]) -> Table:
     """How many requests and items stand behind each variant's figures, and what went wrong."""
-    levels = sorted({load.concurrency for v in run.variants for load in v.load})
+    levels = sorted({load.point for v in run.variants for load in v.load})
     columns = [Column(title="Variant", numeric=False)]
-    columns += [Column(title=f"{level} at once", note="requests") for level in levels]
+    columns += [Column(title=level.short, note="requests") for level in levels]
     columns.append(Column(title="Errors", note="all levels"))
     columns += [Column(title=task, note="items") for task in run.tasks]
     rows = []
     for variant in run.variants:
-        counts = {load.concurrency: load.requests for load in variant.load}
+        counts = {load.point: load.requests for load in variant.load}
         errors = sum(load.errors for load in variant.load)
         cells = [name_cell(variant.variant, marks)]
         cells += [

@@ -74,7 +74,7 @@ def render(run: Run) -> str:
         flips=details.flips_table(run, marks),
         attribution=details.attribution_table(run, marks),
         formats_kept=number_formats(run.formats) if run.formats else [],
-        definitions=method.DEFINITIONS,
+        definitions=method.definitions(run),
         confidence=_confidence(run),
         blocked=[r for r in run.verdict.ranking if r.failed or r.undecided],
         limits=method.limits(run),

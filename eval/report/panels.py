@@ -77,7 +77,7 @@ def _absent(names: list[str]) -> str:
 
 
 def against_load(run: Run, marks: Mapping[str, Mark]) -> list[Panel]:
-    """Latency, throughput and goodput over concurrency; intervals are vertical strokes."""
+    """Latency, throughput and goodput over the load; intervals are vertical strokes."""
     slo = run.plan.objectives.slo
     wanted: list[tuple[str, Axis, Callable[[LoadComparison], Estimate | None]]] = [
         (
@@ -130,8 +130,8 @@ def _line_panel(
     series, absent, top = [], [], 0.0
     focused = len(run.variants) > _MOST_LINES
     for rank, variant in enumerate(run.variants, 1):
-        found = [(load.concurrency, pick(load)) for load in run.loads(variant)]
-        points = sorted((level, value) for level, value in found if value is not None)
+        found = [(load.point, pick(load)) for load in run.loads(variant)]
+        points = sorted((point, value) for point, value in found if value is not None)
         if not points:
             absent.append(variant.variant)
             continue

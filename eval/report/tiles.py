@@ -61,7 +61,7 @@ def _throughput(run: Run, subject: VariantComparison) -> Tile:
         value=formats.ratio(ratio.value),
         lines=(
             f"the baseline's {_bracket(ratio)}".rstrip(),
-            f"{absolute}, {run.concurrency} requests at once",
+            f"{absolute}, {load.point.full}",
         ),
     )
 

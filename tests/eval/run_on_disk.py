@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.plan_sections import Load
+from deploy.plan_load import ClosedLoopLoad
 from eval.measured import Measured
 from eval.samples import Sample, by_task, write_samples
 from eval.schema import QualityFile, TaskScore
+from loadtest.closed_loop import ClosedLoop
 from loadtest.job import ClientHealth
 from loadtest.load_file import Endpoint, LevelSummary, LoadFile
 from loadtest.records import RequestRecord, write_records
@@ -67,7 +68,7 @@ def records(variant: str, token_s: float) -> list[RequestRecord]:
                 RequestRecord(
                     variant=variant,
                     round=round_,
-                    concurrency=1,
+                    point=ClosedLoop(1),
                     request_id=f"{round_}-{number}",
                     counted=True,
                     scheduled_s=start,
@@ -125,7 +126,7 @@ def sha256_of(variant: str) -> str:
 def load_file(variant: str, rows: list[RequestRecord]) -> LoadFile:
     client = ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=0.0)
     level = LevelSummary(
-        concurrency=1,
+        point=ClosedLoop(1),
         requests=len(rows),
         errors=0,
         error_reasons={},
@@ -150,7 +151,7 @@ def load_file(variant: str, rows: list[RequestRecord]) -> LoadFile:
             memory_bytes=1000,
             held_weight_bytes=500,
         ),
-        load=Load(concurrencies=(1,), rounds=2),
+        load=ClosedLoopLoad(concurrencies=(1,), rounds=2),
         levels=[level],
         saturated=False,
         started_at="2026-01-01T00:00:00+00:00",
@@ -173,7 +174,7 @@ def measured_of(variant: str, samples: list[Sample], token_s: float) -> Measured
         quality=None,
         samples=by_task(samples),
         load=load_file(variant, rows),
-        records={1: rows},
+        records={ClosedLoop(1): rows},
     )
 
 

@@ -18,6 +18,7 @@ from eval.measured import ComparisonError
 from eval.paired import compare_task, difference, noise_floor
 from eval.samples import pair
 from eval.schema import ComparisonFile, TaskScore
+from loadtest.closed_loop import ClosedLoop
 from tests.eval.run_on_disk import BASE, answers, documents, flipped, measured_of
 
 ACCURACY = TaskScore(metric="accuracy", value=0.0, items=1, details={})
@@ -122,7 +123,7 @@ def test_engine_and_recipe_shares_add_up_multiply_and_have_intervals() -> None:
     right = {"bf16-vllm": BASE, "gguf-bf16": flipped(BASE, 8, 4), "gguf-q2_k": flipped(BASE, 90, 5)}
     token_s = {"bf16-vllm": 0.02, "gguf-bf16": 0.016, "gguf-q2_k": 0.01}
     measured = {name: measured_of(name, answers("t", right[name]), token_s[name]) for name in right}
-    shares = attribute(measured, "bf16-vllm", 1, 0.95)
+    shares = attribute(measured, "bf16-vllm", ClosedLoop(1), 0.95)
     assert set(shares) == {"gguf-q2_k"}
     mine = shares["gguf-q2_k"]
     assert mine["t_engine"].value == pytest.approx(-0.004)

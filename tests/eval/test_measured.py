@@ -13,6 +13,7 @@ import yaml
 from deploy.plan import Plan
 from eval.comparison import build_comparison
 from eval.measured import ComparisonError
+from eval.reasons import sentences
 from eval.report.page import write_report
 from eval.terminal import render_terminal
 from eval.verdict import decide
@@ -74,7 +75,7 @@ def test_a_variant_that_was_never_served_is_told_and_the_others_are_compared(
     assert found.failed == {"gguf-q8_0": "deploy: it exited … no room"}
     verdict = decide(found, tiny_plan.objectives)
     assert verdict.ranking[-1].variant == "gguf-q8_0"
-    assert verdict.ranking[-1].failed == ["failed: deploy: it exited … no room"]
+    assert sentences(verdict.ranking[-1].failed) == ["failed: deploy: it exited … no room"]
     text = render_terminal(found, verdict, width=200)
     assert next(line for line in text.splitlines() if "gguf-q8_0" in line).split()[1] == "failed"
     assert "gguf-q8_0 failed: deploy: it exited … no room" in text
@@ -90,7 +91,7 @@ def test_of_a_variant_whose_stage_failed_older_figures_of_that_stage_do_not_coun
     assert (mine.quality, len(mine.load)) == ({}, 1)
     verdict = decide(found, tiny_plan.objectives)
     ranked = next(entry for entry in verdict.ranking if entry.variant == "gguf-q8_0")
-    assert ranked.failed[0] == "failed: quality: the endpoint went away"
+    assert ranked.failed[0].sentence == "failed: quality: the endpoint went away"
     assert not ranked.passes
 
 

@@ -99,8 +99,12 @@ def test_each_stage_gets_what_the_ones_before_it_left_and_every_reason_is_told(
     assert "gguf-q4_k_m failed: deploy: no room" in " ".join(text.split())
     verdict = json.loads((tiny_run / "verdict.json").read_text())
     failed = {entry["variant"]: entry["failed"] for entry in verdict["ranking"]}
-    assert failed["gguf-q2_k"] == ["failed: quantize: rows do not fit"]
-    assert failed["gguf-q4_k_m"] == ["failed: deploy: no room"]
+    assert failed["gguf-q2_k"] == [
+        {"objective": "failure", "task": None, "words": "quantize: rows do not fit"}
+    ]
+    assert failed["gguf-q4_k_m"] == [
+        {"objective": "failure", "task": None, "words": "deploy: no room"}
+    ]
     page = (tiny_run / "report.html").read_text()
     assert "rows do not fit" in page
 

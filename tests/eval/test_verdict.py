@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.plan_sections import Objectives, Slo
+from eval.reasons import sentences
 from eval.schema import ComparisonFile, VariantComparison, VerdictFile
 from eval.terminal import render_terminal
 from eval.verdict import are_equal, decide
@@ -38,7 +39,7 @@ def with_load(found: ComparisonFile, name: str, **changes: Any) -> ComparisonFil
 
 def ranked(verdict: VerdictFile, name: str) -> tuple[bool, list[str], list[str]]:
     entry = next(entry for entry in verdict.ranking if entry.variant == name)
-    return entry.passes, entry.failed, entry.undecided
+    return entry.passes, sentences(entry.failed), sentences(entry.undecided)
 
 
 def test_the_answer_is_one_sentence_with_speed_size_and_quality() -> None:
@@ -175,7 +176,7 @@ def test_the_preference_decides_among_those_that_pass(prefer: str, winner: str) 
 
 
 def test_the_compared_load_is_the_plans() -> None:
-    verdict = decide(comparison(), OBJECTIVES.model_copy(update={"concurrency": 4}))
+    verdict = decide(comparison(), OBJECTIVES.model_copy(update={"load": 4}))
     assert "at 4 streams" in verdict.sentence
 
 

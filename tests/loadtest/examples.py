@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from deploy.plan import Plan
+from loadtest.closed_loop import ClosedLoop
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
 
@@ -18,7 +19,7 @@ def a_record(**changes: Any) -> RequestRecord:
     values: dict[str, Any] = {
         "variant": "bf16-vllm",
         "round": 0,
-        "concurrency": 1,
+        "point": ClosedLoop(1),
         "request_id": "x",
         "counted": True,
         "scheduled_s": 0.0,

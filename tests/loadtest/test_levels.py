@@ -1,8 +1,9 @@
-from loadtest.levels import LONGEST_STRETCH, Level, Phase, least_requests
+from loadtest.closed_loop import ClosedLoop
+from loadtest.levels import LONGEST_STRETCH, Level, Phase
 
 
 def a_level(concurrency: int = 1, least: int = 5) -> Level:
-    return Level(concurrency=concurrency, least=least, warmup_s=1, duration_s=10, now=0)
+    return Level(point=ClosedLoop(concurrency), least=least, warmup_s=1, duration_s=10, now=0)
 
 
 def run_one(level: Level, start: float, end: float) -> bool:
@@ -13,9 +14,9 @@ def run_one(level: Level, start: float, end: float) -> bool:
 
 
 def test_a_level_needs_a_request_per_user_and_all_rounds_together_a_median() -> None:
-    assert least_requests(concurrency=16, rounds=2) == 16
-    assert least_requests(concurrency=1, rounds=2) == 3
-    assert least_requests(concurrency=1, rounds=1) == 5
+    assert ClosedLoop(16).least_requests(2) == 16
+    assert ClosedLoop(1).least_requests(2) == 3
+    assert ClosedLoop(1).least_requests(1) == 5
 
 
 def phase_at(level: Level, now: float) -> Phase:

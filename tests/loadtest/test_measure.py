@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from deploy.plan import Plan
+from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
 from loadtest.failures import read_failures
 from loadtest.load_file import LoadFile
@@ -83,12 +84,12 @@ def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
         assert {record.error for record in records} == {None}
         assert {(record.output_tokens, record.chunks) for record in records} == {(4, 4)}
         assert {len(prompt) for prompt in asked[name]} == {24}
-        assert [level.concurrency for level in load.levels] == [1, 2]
+        assert [level.point for level in load.levels] == [ClosedLoop(1), ClosedLoop(2)]
         for level in load.levels:
             # No client can be faster than the schedule it was served on.
             schedule_s = engine.ttft_s + 3 * engine.tpot_s
             assert level.requests >= 5
-            assert level.output_tok_per_s.value <= level.concurrency * 4 / schedule_s
+            assert level.output_tok_per_s.value <= level.point.users * 4 / schedule_s
         assert load.endpoint.memory_bytes == 1000 + len(asked[name])
         assert (run_directory(plan, tmp_path) / name / "locust-round0.html").stat().st_size > 1000
     # How many requests the first level sends differs; five of them count in every case.

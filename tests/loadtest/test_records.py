@@ -5,6 +5,7 @@ covers: loadtest/job.py
 
 from pathlib import Path
 
+from loadtest.closed_loop import ClosedLoop
 from loadtest.job import ClientHealth, LevelEnd, decode, encode
 from loadtest.records import read_records, write_records
 from tests.loadtest.examples import a_record, failed
@@ -19,7 +20,7 @@ def test_records_come_back_from_parquet_as_they_were(tmp_path: Path) -> None:
 
 def test_messages_of_the_locust_process_survive_their_line() -> None:
     end = LevelEnd(
-        concurrency=4,
+        point=ClosedLoop(4),
         counted_s=1.5,
         client=ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=0.001),
     )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from deploy.plan_sections import Slo
+from loadtest.closed_loop import ClosedLoop
 from loadtest.records import RequestRecord
 from loadtest.summary import (
     goodput,
@@ -62,7 +63,7 @@ def test_intervals_hold_the_value_and_are_the_same_for_the_same_seed() -> None:
 
 
 def test_throughput_is_tokens_of_all_users_per_second_of_their_cycles() -> None:
-    two_users = [*in_a_row(6, concurrency=2), *in_a_row(6, concurrency=2)]
+    two_users = [*in_a_row(6, point=ClosedLoop(2)), *in_a_row(6, point=ClosedLoop(2))]
     assert output_throughput(two_users).value == pytest.approx(22.0)
     assert request_rate(two_users).value == pytest.approx(2.0)
 
@@ -130,8 +131,8 @@ def test_a_round_that_slowed_both_variants_does_not_widen_their_ratio() -> None:
 
 
 def test_records_that_do_not_belong_together_are_refused() -> None:
-    with pytest.raises(ValueError, match="several variants or concurrencies"):
-        output_throughput([a_record(), a_record(concurrency=2)])
+    with pytest.raises(ValueError, match="several variants or load points"):
+        output_throughput([a_record(), a_record(point=ClosedLoop(2))])
     with pytest.raises(ValueError, match="no counted request"):
         output_throughput([a_record(counted=False)])
 
@@ -149,7 +150,12 @@ def test_requests_that_fail_together_make_the_share_less_sure() -> None:
     apart, together = [], []
     for number in range(160):
         block, place = divmod(number, users)
-        shape = {"round": block % 2, "concurrency": users, "scheduled_s": block, "send_s": block}
+        shape = {
+            "round": block % 2,
+            "point": ClosedLoop(users),
+            "scheduled_s": block,
+            "send_s": block,
+        }
         good = a_record(**shape, first_token_s=block + 0.5, last_token_s=block + 1, end_s=block + 1)
         bad = failed(**shape, end_s=block + 1)
         apart.append(bad if place == block % users else good)

@@ -11,6 +11,7 @@ from eval.schema import (
     TaskComparison,
     VariantComparison,
 )
+from loadtest.closed_loop import ClosedLoop
 from loadtest.intervals import Estimate
 
 MIB = 1 << 20
@@ -112,7 +113,7 @@ def load_comparison(sketch: Sketch, concurrency: int, baseline_speed: float) -> 
     shape = {"p50": 1.0, "p90": 1.4} if concurrency > 1 else {"p50": 1.0}
     ok = ttft < 1.0 and tpot < 0.05
     return LoadComparison(
-        concurrency=concurrency,
+        point=ClosedLoop(concurrency),
         requests=round(speed / 64 * 12),
         errors=0,
         ttft_s={key: estimate(ttft * f, ttft * f * 0.07) for key, f in shape.items()},

@@ -7,6 +7,7 @@ import yaml
 
 from deploy.plan import load_plan
 from eval.schema import ComparisonFile, VerdictFile
+from loadtest.closed_loop import ClosedLoop
 from loadtest.records import RequestRecord, write_records
 from services.variants import VARIANTS
 
@@ -65,7 +66,7 @@ def _record(variant: str, number: int) -> RequestRecord:
     return RequestRecord(
         variant=variant,
         round=1,
-        concurrency=4,
+        point=ClosedLoop(4),
         request_id=f"r{number}",
         counted=number > 1,
         scheduled_s=number,

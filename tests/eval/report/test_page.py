@@ -227,7 +227,7 @@ def test_the_verdict_stage_and_the_report_fit_together(
     reader = Reader(page)
     for ranked in verdict.ranking:
         for reason in (*ranked.failed, *ranked.undecided):
-            assert reason in unescape(page)
+            assert reason.sentence in unescape(page)
         assert ranked.variant in reader.words
 
 

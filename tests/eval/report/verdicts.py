@@ -1,7 +1,11 @@
 """Verdicts as the earlier stage would have written them, one per outcome."""
 
+from eval.reasons import Reason
 from eval.schema import ComparisonFile, Ranked, VerdictFile
 from tests.eval.report.builders import CPU_DEMO, Sketch, comparison
+
+FEW_ITEMS = Reason(objective="quality", task="assay_choice", words="too few items")
+SLOW = Reason(objective="speed", words="TTFT p50 above 50 ms")
 
 
 def ranking(found: ComparisonFile) -> list[Ranked]:
@@ -10,13 +14,19 @@ def ranking(found: ComparisonFile) -> list[Ranked]:
     for variant in found.variants:
         verdicts = {task: result.verdict for task, result in variant.quality.items()}
         failed = [
-            f"{task}: worse than the baseline, beyond the margin"
+            Reason(
+                objective="quality", task=task, words="worse than the baseline, beyond the margin"
+            )
             for task, v in verdicts.items()
             if v == "worse"
         ]
         open_ = [
-            f"{task}: the loss is 2.1 points (0.6 to 3.6), not proven within the 3-point margin; "
-            "about 1,900 items would tell, 1,200 were asked"
+            Reason(
+                objective="quality",
+                task=task,
+                words="the loss is 2.1 points (0.6 to 3.6), not proven within the 3-point margin; "
+                "about 1,900 items would tell, 1,200 were asked",
+            )
             for task, v in verdicts.items()
             if v == "undecided"
         ]
@@ -69,7 +79,13 @@ def undecided(sketches: tuple[Sketch, ...] = CPU_DEMO) -> VerdictFile:
         reasons=["assay_choice has 80 items; about 1,000 are needed to see 3 points."],
         caveats=["The load generator was saturated at concurrency 16."],
         ranking=[
-            Ranked(variant=s.name, passes=False, failed=[], undecided=["too few items"], score=None)
+            Ranked(
+                variant=s.name,
+                passes=False,
+                failed=[],
+                undecided=[FEW_ITEMS],
+                score=None,
+            )
             for s in sketches
         ],
         smallest_passing=None,
@@ -87,7 +103,11 @@ def all_failing(sketches: tuple[Sketch, ...] = CPU_DEMO) -> VerdictFile:
         caveats=[],
         ranking=[
             Ranked(
-                variant=s.name, passes=False, failed=["TTFT p50 above 50 ms"], undecided=[], score=1
+                variant=s.name,
+                passes=False,
+                failed=[SLOW],
+                undecided=[],
+                score=1,
             )
             for s in sketches
         ],
