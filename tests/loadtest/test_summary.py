@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -150,7 +152,7 @@ def test_requests_that_fail_together_make_the_share_less_sure() -> None:
     apart, together = [], []
     for number in range(160):
         block, place = divmod(number, users)
-        shape = {
+        shape: dict[str, Any] = {
             "round": block % 2,
             "point": ClosedLoop(users),
             "scheduled_s": block,

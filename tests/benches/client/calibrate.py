@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from loadtest.closed_loop import ClosedLoop
 from loadtest.job import Job
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.prompts import PromptSource
@@ -74,7 +75,7 @@ def _measure(folder: Path, concurrency: int) -> list[RequestRecord]:
             url=f"http://127.0.0.1:{port}",
             round=0,
             rounds=1,
-            concurrencies=(concurrency,),
+            points=(ClosedLoop(concurrency),),
             warmup_s=0.5,
             duration_s=3,
             prompt_tokens=128,
