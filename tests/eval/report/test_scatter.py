@@ -10,6 +10,7 @@ import pytest
 from eval.drawing.glyphs import Mark
 from eval.report.lines import Axis, Series, lines
 from eval.report.scatter import Point, clip_floor, pareto, scatter
+from loadtest.closed_loop import ClosedLoop
 from loadtest.intervals import Estimate
 from tests.eval.report.builders import estimate
 
@@ -37,6 +38,7 @@ def test_a_single_variant_and_a_single_level_can_be_drawn() -> None:
     )
     drawn = scatter([point], task="t", metric="accuracy", margin=0.0, noise_floor=None)
     assert "only" in drawn
-    series = Series(name="only", mark=MARK, points=[(4, estimate(0.0, 0.0))], void=False)
+    points = [(ClosedLoop(4), estimate(0.0, 0.0))]
+    series = Series(name="only", mark=MARK, points=points, void=False)
     axis = Axis(words="s", write=str, logarithmic=True)
     ET.fromstring(lines([series], axis, "latency"))
