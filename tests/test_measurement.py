@@ -31,6 +31,10 @@ from quantize.source.source_model import resolve_model
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
 
+# Log-likelihood per choice, index of the right one, answered right.
+Direct = tuple[list[float], int, bool]
+
+
 @pytest.fixture(scope="module")
 def run_dir(service: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the test plan."""
@@ -43,6 +47,34 @@ def run_dir(service: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) 
     run_quality(plan, directory)
     make_report(plan, directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def direct(
+    plan: Plan, run_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, Direct]:
+    """What lm-eval's own backend says of the choices, by item."""
+    assert run_dir
+    folder = tmp_path_factory.mktemp("direct")
+    artifact = artifact_of(source_model(plan), "bf16")
+    command = [str(python_of("quantize")), "-m", "lm_eval", "--model", "hf"]
+    command += ["--model_args", f"pretrained={artifact},dtype=bfloat16", "--device", "cpu"]
+    command += ["--tasks", "assay_choice", "--include_path", "eval/tasks", "--log_samples"]
+    command += ["--limit", str(plan.quality.limit), "--output_path", str(folder)]
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    subprocess.run(
+        [*command, "--batch_size", "16"], check=True, cwd=ROOT, env={**os.environ, **offline}
+    )
+    (path,) = folder.rglob("samples_assay_choice_*.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {
+        row["doc_id"]: (
+            [float(response[0]) for response in row["filtered_resps"]],
+            int(row["doc"]["answer"]),
+            bool(row["acc"]),
+        )
+        for row in rows
+    }
 
 
 def samples(directory: Path, variant: str, task: str) -> dict[int, Sample]:
@@ -107,9 +139,8 @@ def test_two_bits_cost_quality_that_eight_bits_do_not(run_dir: Path) -> None:
 
 @pytest.mark.parametrize("variant", ["bf16-vllm", "gguf-bf16"])
 def test_the_endpoint_scores_like_lm_evals_own_transformers_backend(
-    run_dir: Path, plan: Plan, tmp_path: Path, variant: str
+    run_dir: Path, direct: dict[int, Direct], variant: str
 ) -> None:
-    direct = transformers_samples(plan, tmp_path)
     served = samples(run_dir, variant, "assay_choice")
     differences = []
     for item, row in served.items():
@@ -121,26 +152,3 @@ def test_the_endpoint_scores_like_lm_evals_own_transformers_backend(
         margin = abs(logs[target] - max(log for i, log in enumerate(logs) if i != target))
         assert row.correct == correct or margin < 0.5, f"item {item}: margin {margin:.3f} nats"
     assert abs(float(np.mean(differences))) < 0.02
-
-
-def transformers_samples(plan: Plan, folder: Path) -> dict[int, tuple[list[float], int, bool]]:
-    """Item to (log-likelihood per choice, index of the right one, answered right)."""
-    artifact = artifact_of(source_model(plan), "bf16")
-    command = [str(python_of("quantize")), "-m", "lm_eval", "--model", "hf"]
-    command += ["--model_args", f"pretrained={artifact},dtype=bfloat16", "--device", "cpu"]
-    command += ["--tasks", "assay_choice", "--include_path", "eval/tasks", "--log_samples"]
-    command += ["--limit", str(plan.quality.limit), "--output_path", str(folder)]
-    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    subprocess.run(
-        [*command, "--batch_size", "16"], check=True, cwd=ROOT, env={**os.environ, **offline}
-    )
-    (path,) = folder.rglob("samples_assay_choice_*.jsonl")
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return {
-        row["doc_id"]: (
-            [float(response[0]) for response in row["filtered_resps"]],
-            int(row["doc"]["answer"]),
-            bool(row["acc"]),
-        )
-        for row in rows
-    }

@@ -1,6 +1,6 @@
 """Only figures of one generation are compared; a variant that failed is told, not dropped.
 
-covers: eval/judging.py, eval/terminal.py, eval/verdict_evidence.py
+covers: eval/terminal.py, eval/verdict_evidence.py
 """
 
 import json

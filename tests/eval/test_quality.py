@@ -1,7 +1,7 @@
 """The questions as lm-eval asks them of an endpoint: token ids in, likelihoods and answers out.
 
 covers: eval/lm_eval_job.py, eval/lm_eval_model.py, eval/lm_eval_process.py,
-eval/lm_eval_runner.py, eval/lm_eval_tasks.py
+eval/lm_eval_runner.py, eval/lm_eval_tasks.py, eval/rolling_windows.py
 """
 
 import json

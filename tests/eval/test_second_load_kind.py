@@ -1,6 +1,6 @@
 """A kind of load that nothing but this file knows, from records to the report.
 
-covers: loadtest/merging.py
+covers: eval/judging.py, loadtest/load_point.py, loadtest/target.py
 """
 
 import re

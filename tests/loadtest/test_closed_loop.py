@@ -1,7 +1,4 @@
-"""What a load point means, at the one kind there is.
-
-covers: loadtest/load_point.py
-"""
+"""What a load point means, at the one kind there is."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Load points from plans and files, those of before there were kinds of load among them."""
+"""Load points from plans and files, those of before there were kinds of load among them.
+
+covers: loadtest/job.py
+"""
 
 from pathlib import Path
 

@@ -1,7 +1,4 @@
-"""Records and messages survive the way between the processes of a load test.
-
-covers: loadtest/job.py
-"""
+"""Records and messages survive the way between the processes of a load test."""
 
 from pathlib import Path
 
