@@ -7,7 +7,6 @@ Numpy-free and torch-free: it runs in front of every engine start.
 
 import json
 from pathlib import Path
-from typing import Any
 
 from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest, verify_files
 from quantize.artifact.stored_tensor import WeightFileError
@@ -17,8 +16,10 @@ from quantize.artifact.weight_measures import (
     measure_gguf,
     measure_safetensors,
 )
+from quantize.formats.layer_format import WHOLE_ROW
+from quantize.formats.storage_format import announced_at
 from quantize.recipes.catalogue import find_recipe
-from quantize.recipes.recipe import WHOLE_ROW, Recipe
+from quantize.recipes.recipe import Recipe
 
 _TOLERANCE = 1e-6
 
@@ -77,7 +78,7 @@ def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> 
     if not low - _TOLERANCE <= measures.bits_per_weight <= high + _TOLERANCE:
         raise ArtifactError(
             f"{artifact} is no {recipe.name}: {measures.bits_per_weight:.2f} bits per weight, "
-            f"expected {low} to {high}"
+            f"expected {low:g} to {high:g}"
         )
     if recipe.weight_format == "safetensors":
         _check_quantization_config(artifact, recipe)
@@ -110,19 +111,11 @@ def _check_quantization_config(artifact: Path, recipe: Recipe) -> None:
     if not isinstance(announced, dict):
         raise ArtifactError(f"{path} announces no quantization, but {recipe.name} is quantized")
     for key, expected in recipe.announced.items():
-        found = _at(announced, key)
+        found = announced_at(announced, key)
         if found != expected:
             raise ArtifactError(
                 f"{path} announces {key} = {found}, but {recipe.name} has {key} = {expected}"
             )
-
-
-def _at(announced: dict[str, Any], dotted: str) -> Any:
-    """The value at ``a.b``, None where there is none."""
-    value: Any = announced
-    for part in dotted.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def _check_manifest(artifact: Path, manifest: Manifest, measures: WeightMeasures) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from quantize.formats.engine_support import Arithmetic
 from quantize.machine import Device, Machine
 from quantize.recipes.catalogue import RECIPES, Recipe, find_recipe
 from services.engines.spec import EngineBuild, EngineSpec
-from services.engines.support import Arithmetic, devices_phrase
+from services.engines.support import devices_phrase
 from services.engines.table import ENGINES
 
 _KV_MARK = "-kv-"
@@ -37,12 +38,12 @@ class Variant:
 
     def arithmetic_on(self, device: Device) -> Arithmetic | None:
         """How the engine computes the recipe's format there; None: not at all."""
-        return self.engine.checkpoints[self.recipe.checkpoint].get(device)
+        return self.engine.checkpoints[self.recipe.format.name].get(device)
 
 
 def _plain(recipe: Recipe, engine: EngineSpec) -> Variant:
     """``<recipe>-<engine>``; where everyone means the same engine, the recipe's name is enough."""
-    plain = recipe.checkpoint in engine.plain_names
+    plain = recipe.format.name in engine.plain_names
     name = recipe.name if plain else f"{recipe.name}-{engine.name}"
     return Variant(name=name, recipe=recipe, engine=engine)
 
@@ -52,7 +53,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         variant.name: variant
         for recipe in RECIPES.values()
         for engine in ENGINES.values()
-        if recipe.checkpoint in engine.checkpoints
+        if recipe.format.name in engine.checkpoints
         for variant in [_plain(recipe, engine)]
     }
 )
@@ -99,7 +100,7 @@ def _split_build(name: str) -> tuple[Variant | None, EngineBuild | None]:
 def _check_build(name: str, variant: Variant, build: EngineBuild) -> None:
     if not variant.engine.engine_builds:
         raise ValueError(f"{name}: {variant.engine.title} has no engine to build; drop `engine`")
-    if build != "stored" and variant.recipe.checkpoint != "bf16":
+    if build != "stored" and variant.recipe.format.name != "bf16":
         raise ValueError(
             f"{name}: {build} rounds 16-bit weights, {variant.recipe.name} has none; use "
             "`engine: true`"
@@ -127,7 +128,7 @@ def refusal(variant: Variant, device: Device, machine: Machine) -> str | None:
     """
     engine = variant.engine
     if variant.arithmetic_on(device) is None:
-        devices = engine.checkpoints[variant.recipe.checkpoint]
+        devices = engine.checkpoints[variant.recipe.format.name]
         unused = (
             f" ({engine.title} is installed as a CPU build)" if machine.device != device else ""
         )
@@ -159,7 +160,7 @@ def _instead(variant: Variant, device: Device) -> str:
 
 
 def _engines_of(recipe: Recipe) -> list[EngineSpec]:
-    return [engine for engine in ENGINES.values() if recipe.checkpoint in engine.checkpoints]
+    return [engine for engine in ENGINES.values() if recipe.format.name in engine.checkpoints]
 
 
 def _without_options(name: str) -> Variant | None:
@@ -173,7 +174,7 @@ def _without_options(name: str) -> Variant | None:
                 recipe = find_recipe(base)
             except ValueError:
                 continue
-            if recipe.checkpoint in engine.checkpoints:
+            if recipe.format.name in engine.checkpoints:
                 return _plain(recipe, engine)
     return None
 
@@ -185,7 +186,7 @@ def _unknown(name: str) -> str:
         if engine is not None and name.startswith(recipe.name):
             valid = ", ".join(_plain(recipe, other).name for other in _engines_of(recipe))
             return (
-                f"unknown variant {name!r}: {engine.title} does not load {recipe.checkpoint} "
+                f"unknown variant {name!r}: {engine.title} does not load {recipe.format.name} "
                 f"checkpoints (valid: {valid})"
             )
     near = get_close_matches(name, VARIANTS, n=1)

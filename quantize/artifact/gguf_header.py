@@ -1,16 +1,22 @@
 """Read a GGUF file's metadata and tensor list without llama.cpp and without its weights.
 
-Source of the layout: ggml/docs/gguf.md; of the numbers and block sizes:
-gguf-py/gguf/constants.py (GGMLQuantizationType, GGML_QUANT_SIZES) of llama.cpp.
+Source of the layout: ggml/docs/gguf.md.
 """
 
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from quantize.artifact.stored_tensor import StoredTensor, WeightFileError
+from quantize.formats.gguf_types import BLOCK_TYPES, BlockType
+
+GGUF_NAME = "model.gguf"
+
+_BLOCK = re.compile(r"^blk\.\d+\..*\.weight$")
+_ROUTER = ".ffn_gate_inp.weight"
 
 MetadataValue = int | float | bool | str | list["MetadataValue"]
 
@@ -30,52 +36,6 @@ _SCALARS: Mapping[int, str] = {
     10: "<Q",
     11: "<q",
     12: "<d",
-}
-
-
-@dataclass(frozen=True)
-class BlockType:
-    """A GGML storage type: ``values`` weights are stored together in ``size_bytes`` bytes."""
-
-    name: str
-    values: int
-    size_bytes: int
-
-
-BLOCK_TYPES: Mapping[int, BlockType] = {
-    0: BlockType("F32", 1, 4),
-    1: BlockType("F16", 1, 2),
-    2: BlockType("Q4_0", 32, 18),
-    3: BlockType("Q4_1", 32, 20),
-    6: BlockType("Q5_0", 32, 22),
-    7: BlockType("Q5_1", 32, 24),
-    8: BlockType("Q8_0", 32, 34),
-    10: BlockType("Q2_K", 256, 84),
-    11: BlockType("Q3_K", 256, 110),
-    12: BlockType("Q4_K", 256, 144),
-    13: BlockType("Q5_K", 256, 176),
-    14: BlockType("Q6_K", 256, 210),
-    16: BlockType("IQ2_XXS", 256, 66),
-    17: BlockType("IQ2_XS", 256, 74),
-    18: BlockType("IQ3_XXS", 256, 98),
-    19: BlockType("IQ1_S", 256, 50),
-    20: BlockType("IQ4_NL", 32, 18),
-    21: BlockType("IQ3_S", 256, 110),
-    22: BlockType("IQ2_S", 256, 82),
-    23: BlockType("IQ4_XS", 256, 136),
-    24: BlockType("I8", 1, 1),
-    25: BlockType("I16", 1, 2),
-    26: BlockType("I32", 1, 4),
-    27: BlockType("I64", 1, 8),
-    28: BlockType("F64", 1, 8),
-    29: BlockType("IQ1_M", 256, 56),
-    30: BlockType("BF16", 1, 2),
-    34: BlockType("TQ1_0", 256, 54),
-    35: BlockType("TQ2_0", 256, 66),
-    39: BlockType("MXFP4", 32, 17),
-    40: BlockType("NVFP4", 64, 36),
-    41: BlockType("Q1_0", 128, 18),
-    42: BlockType("Q2_0", 64, 18),
 }
 
 
@@ -116,6 +76,20 @@ def read_gguf(path: Path) -> GgufFile:
     if end > file_bytes:
         raise WeightFileError(f"{path} is truncated: {file_bytes} bytes, its tensors end at {end}")
     return GgufFile(metadata, tensors)
+
+
+def linear_gguf_tensors(tensors: Iterable[StoredTensor]) -> list[StoredTensor]:
+    """The linear layers among a GGUF file's tensors: what llama.cpp quantizes in the blocks.
+
+    A layer of experts is one tensor (experts, outputs, inputs); the router stays in float32.
+    """
+    return [
+        tensor
+        for tensor in tensors
+        if len(tensor.shape) >= 2
+        and _BLOCK.match(tensor.name)
+        and not tensor.name.endswith(_ROUTER)
+    ]
 
 
 def _string(stream: BinaryIO) -> str:

@@ -12,32 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from quantize.artifact.stored_tensor import StoredTensor, WeightFileError
+from quantize.formats.safetensors_types import TYPE_BITS
 
 INDEX_NAME = "model.safetensors.index.json"
 # The format's own limit; a larger number is a file of another kind.
 _MAX_HEADER_BYTES = 100_000_000
-
-DTYPE_BITS: Mapping[str, int] = {
-    "BOOL": 8,
-    "F4": 4,
-    "F6_E2M3": 6,
-    "F6_E3M2": 6,
-    "U8": 8,
-    "I8": 8,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-    "F8_E8M0": 8,
-    "I16": 16,
-    "U16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "I32": 32,
-    "U32": 32,
-    "F32": 32,
-    "I64": 64,
-    "U64": 64,
-    "F64": 64,
-}
 
 
 def read_safetensors(path: Path) -> list[StoredTensor]:
@@ -78,7 +57,7 @@ def _tensor(name: str, entry: Mapping[str, Any], data_start: int) -> StoredTenso
     start, end = entry["data_offsets"]
     shape = tuple(int(size) for size in entry["shape"])
     size_bytes = int(end) - int(start)
-    if math.prod(shape) * DTYPE_BITS[entry["dtype"]] != size_bytes * 8:
+    if math.prod(shape) * TYPE_BITS[entry["dtype"]] != size_bytes * 8:
         raise ValueError(f"{name}: {size_bytes} bytes for {entry['dtype']} {list(shape)}")
     return StoredTensor(
         name=name,

@@ -11,20 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantize.artifact.gguf_header import read_gguf
-from quantize.artifact.packed_layers import PARTS, find_packing
+from quantize.artifact.gguf_header import GGUF_NAME, linear_gguf_tensors, read_gguf
 from quantize.artifact.safetensors_header import read_checkpoint
-from quantize.artifact.scaled_layers import CACHE_SCALES, SCALE, find_layout
-from quantize.artifact.scaled_layers import PARTS as SCALED_PARTS
+from quantize.artifact.stored_layers import MARKS, PARTS, find_layer
 from quantize.artifact.stored_tensor import StoredTensor
-
-GGUF_NAME = "model.gguf"
+from quantize.formats.storage_formats import CACHE_SCALES
 
 _DECODER_BLOCK = re.compile(r"(^|\.)layers\.\d+\.")
 # A mixture of experts chooses by a small 16-bit layer that no recipe quantizes.
-_ROUTER = re.compile(r"\.(mlp|block_sparse_moe)\.gate\.weight$|\.ffn_gate_inp\.weight$")
-_GGUF_BLOCK = re.compile(r"^blk\.\d+\..*\.weight$")
-_GGUF_ROUTER = ".ffn_gate_inp.weight"
+_ROUTER = re.compile(r"\.(mlp|block_sparse_moe)\.gate\.weight$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +27,7 @@ class LinearLayer:
     """One linear layer as stored: decoded parameters, bytes with scales, and its types.
 
     ``group_size`` is how many inputs share a scale, ``groups`` how many such groups a row has
-    (of packed integers; None of other layers).
+    (None where the format leaves no choice).
     """
 
     name: str
@@ -75,11 +70,9 @@ def measure_safetensors(folder: Path) -> WeightMeasures:
         WeightFileError: a file is missing, truncated or damaged.
     """
     tensors = [tensor for group in read_checkpoint(folder).values() for tensor in group]
-    plain, packed = _split_packed(tensors)
-    plain, scaled = _split_scaled(plain)
+    plain, quantized = _split(tensors)
     layers = [_plain_layer(tensor) for tensor in plain if _is_linear(tensor)]
-    layers += [_packed_layer(name, parts) for name, parts in packed.items()]
-    layers += [_scaled_layer(name, parts) for name, parts in scaled.items()]
+    layers += [_quantized_layer(name, parts) for name, parts in quantized.items()]
     other = sum(tensor.elements for tensor in plain if not _is_linear(tensor))
     return _measures(tensors, layers, other)
 
@@ -91,13 +84,7 @@ def measure_gguf(folder: Path) -> WeightMeasures:
         WeightFileError: it is missing, truncated or damaged.
     """
     tensors = read_gguf(folder / GGUF_NAME).tensors
-    linear = [
-        tensor
-        for tensor in tensors
-        if len(tensor.shape) >= 2
-        and _GGUF_BLOCK.match(tensor.name)
-        and _ROUTER.search(tensor.name) is None
-    ]
+    linear = linear_gguf_tensors(tensors)
     chosen = {tensor.name for tensor in linear}
     # Tables of rotary frequencies are computed from the configuration: no parameters.
     other = sum(
@@ -106,20 +93,6 @@ def measure_gguf(folder: Path) -> WeightMeasures:
         if tensor.name not in chosen and not tensor.name.startswith("rope_")
     )
     return _measures(tensors, [_plain_layer(tensor) for tensor in linear], other)
-
-
-def linear_gguf_tensors(tensors: Iterable[StoredTensor]) -> list[StoredTensor]:
-    """The linear layers among a GGUF file's tensors: what llama.cpp quantizes in the blocks.
-
-    A layer of experts is one tensor (experts, outputs, inputs); the router stays in float32.
-    """
-    return [
-        tensor
-        for tensor in tensors
-        if len(tensor.shape) >= 2
-        and _GGUF_BLOCK.match(tensor.name)
-        and not tensor.name.endswith(_GGUF_ROUTER)
-    ]
 
 
 def _measures(
@@ -143,36 +116,21 @@ def _is_linear(tensor: StoredTensor) -> bool:
     )
 
 
-def _split_packed(
+def _split(
     tensors: list[StoredTensor],
 ) -> tuple[list[StoredTensor], dict[str, dict[str, StoredTensor]]]:
-    """Plain tensors, and the parts of packed layers by layer name."""
+    """Plain tensors, and the parts of quantized layers by layer name; scales of caches are none."""
+    owners = {tensor.name.rpartition(".")[::2] for tensor in tensors}
+    quantized = {layer for layer, part in owners if part in MARKS}
     plain: list[StoredTensor] = []
-    packed: dict[str, dict[str, StoredTensor]] = {}
+    layers: dict[str, dict[str, StoredTensor]] = {}
     for tensor in tensors:
         layer, _, part = tensor.name.rpartition(".")
-        if part in PARTS:
-            packed.setdefault(layer, {})[part] = tensor
-        else:
-            plain.append(tensor)
-    return plain, packed
-
-
-def _split_scaled(
-    tensors: list[StoredTensor],
-) -> tuple[list[StoredTensor], dict[str, dict[str, StoredTensor]]]:
-    """Plain tensors, and the parts of layers stored as values beside scales, by layer name."""
-    suffix = f".{SCALE}"
-    names = {t.name.removesuffix(suffix) for t in tensors if t.name.endswith(suffix)}
-    plain: list[StoredTensor] = []
-    scaled: dict[str, dict[str, StoredTensor]] = {}
-    for tensor in tensors:
-        layer, _, part = tensor.name.rpartition(".")
-        if layer in names and part in SCALED_PARTS:
-            scaled.setdefault(layer, {})[part] = tensor
+        if layer in quantized and part in PARTS:
+            layers.setdefault(layer, {})[part] = tensor
         elif part not in CACHE_SCALES:
             plain.append(tensor)
-    return plain, scaled
+    return plain, layers
 
 
 def _plain_layer(tensor: StoredTensor) -> LinearLayer:
@@ -184,30 +142,18 @@ def _plain_layer(tensor: StoredTensor) -> LinearLayer:
     )
 
 
-def _packed_layer(name: str, parts: Mapping[str, StoredTensor]) -> LinearLayer:
-    packing = find_packing(parts)
+def _quantized_layer(name: str, parts: Mapping[str, StoredTensor]) -> LinearLayer:
+    found = find_layer(parts)
     size_bytes = sum(part.size_bytes for part in parts.values())
-    if packing is None:
-        kinds = tuple(f"{part}:{parts[part].kind}" for part in PARTS if part in parts)
+    if found is None:
+        kinds = tuple(f"{part}:{parts[part].kind}" for part in sorted(parts))
         return LinearLayer(name=name, parameters=0, size_bytes=size_bytes, kinds=kinds)
+    chosen = found.format.group == 0
     return LinearLayer(
         name=name,
-        parameters=packing.inputs * packing.outputs,
+        parameters=found.inputs * found.outputs,
         size_bytes=size_bytes,
-        kinds=(packing.layout,),
-        group_size=packing.group_size,
-        groups=packing.groups,
-    )
-
-
-def _scaled_layer(name: str, parts: Mapping[str, StoredTensor]) -> LinearLayer:
-    found = find_layout(parts)
-    kinds = (
-        (found[0],) if found else tuple(parts[part].kind for part in SCALED_PARTS if part in parts)
-    )
-    return LinearLayer(
-        name=name,
-        parameters=found[1] if found else 0,
-        size_bytes=sum(part.size_bytes for part in parts.values()),
-        kinds=kinds,
+        kinds=(found.format.name,),
+        group_size=found.group_size if chosen else None,
+        groups=found.groups if chosen else None,
     )

@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from quantize.artifact.gguf_header import read_gguf
-from quantize.artifact.weight_measures import GGUF_NAME
+from quantize.artifact.gguf_header import GGUF_NAME, read_gguf
 from quantize.by_llamacpp.imatrix import find_or_make_imatrix
 from quantize.by_llamacpp.llama_converter import CONVERTER, GGUF_PY
 from quantize.by_llamacpp.llamacpp_jobs import (

@@ -7,7 +7,8 @@ configuration and tokenizer come from the source model, so that they are the sam
 import shutil
 
 from quantize.bf16_copy import copy_companions, write_config
-from quantize.by_modelopt.modelopt_job import MODELOPT, ModelOptRequest
+from quantize.by_modelopt.modelopt_job import MODELOPT, CompressedForm, ModelOptRequest
+from quantize.formats.storage_format import StorageFormat
 from quantize.method import Job, Outcome
 from quantize.source.source_model import REFERENCE_WEIGHTS
 
@@ -38,9 +39,22 @@ def _request(job: Job) -> ModelOptRequest:
         model=folder,
         reference=folder == REFERENCE_WEIGHTS.resolve(),
         calibration=job.calibration.resolved(),
-        checkpoint=job.recipe.checkpoint,
+        compressed=_compressed(job.recipe.format),
         parameters=job.recipe.parameters,
         threads=job.threads,
         saved=job.scratch / "saved",
         proof=None if job.proof is None else job.proof.resolve(),
+    )
+
+
+def _compressed(row: StorageFormat) -> CompressedForm | None:
+    if row.announced["quant_method"] != "compressed-tensors":
+        return None
+    (layer,) = row.layers
+    return CompressedForm(
+        format=str(row.announced["format"]),
+        layer=layer.name,
+        values=layer.parts[0].name,
+        bits=row.bits,
+        group=layer.group,
     )

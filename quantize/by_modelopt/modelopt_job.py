@@ -10,18 +10,33 @@ from quantize.jobs.job_module import JobModule, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompressedForm:
+    """What a checkpoint in compressed-tensors' ``format`` is to be rewritten to.
+
+    ``layer`` is the layer's name in the table of formats, ``values`` the tensor that holds ``bits``
+    of each value, ``group`` the inputs per scale (None: a scale per row).
+    """
+
+    format: str
+    layer: str
+    values: str
+    bits: int
+    group: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelOptRequest:
     """Quantize ``model`` by a recipe's parameters and export it to the folder ``saved``.
 
     ``reference`` says that it is the reference model, of whose kind of text there is more;
-    ``checkpoint`` is the format as engines know it; ``proof`` is a file for the quantized model's
-    logits, where they are asked for.
+    ``compressed`` is the form that the tool does not write itself, where the format has that;
+    ``proof`` is a file for the quantized model's logits, where they are asked for.
     """
 
     model: Path
     reference: bool
     calibration: CalibrationPlan
-    checkpoint: str
+    compressed: CompressedForm | None
     parameters: Mapping[str, Any]
     threads: int
     saved: Path

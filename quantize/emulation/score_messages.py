@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from quantize.formats.input_kinds import InputKind
+from quantize.formats.layer_format import InputKind
 from quantize.jobs.job_module import JobModule, Progress
 
 

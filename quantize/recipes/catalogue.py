@@ -1,7 +1,8 @@
 """The RECIPES table: every way Assay turns a source model into weights that an engine serves.
 
-A recipe is data. The file named by its ``method`` (``gptq.py``, ``awq.py``, ``gguf_export.py`` ...)
-knows how to carry it out; names, directories, dashboards and documents derive from this table.
+A recipe is data: it names a row of the table of storage formats (formats/storage_formats.py) and
+the method that makes it. The file named by ``method`` (``gptq.py``, ``awq.py``, ``gguf_export.py``
+...) knows how to carry it out; names, directories, dashboards and documents derive from this table.
 """
 
 import re
@@ -9,23 +10,16 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from quantize.formats.storage_formats import FORMATS
 from quantize.recipes.gguf_recipes import GGUF_RECIPES
 from quantize.recipes.gptq_recipes import GPTQ_RECIPES
 from quantize.recipes.modelopt_recipes import MODELOPT_RECIPES, auto
-from quantize.recipes.recipe import Method, Recipe, WeightFormat
+from quantize.recipes.recipe import Method, Recipe
 
-__all__ = ["RECIPES", "Method", "Recipe", "WeightFormat", "find_recipe", "with_sources"]
+__all__ = ["RECIPES", "Method", "Recipe", "find_recipe", "with_sources"]
 
 _ALL = (
-    Recipe(
-        name="bf16",
-        method="copy",
-        checkpoint="bf16",
-        weight_format="safetensors",
-        bits=16,
-        effective_bits=(16, 16),
-        layer_kinds=frozenset({"BF16"}),
-    ),
+    Recipe(name="bf16", method="copy", format=FORMATS["bf16"]),
     *GPTQ_RECIPES,
     *MODELOPT_RECIPES,
     *GGUF_RECIPES,

@@ -5,66 +5,65 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-Parameter = int | float | str | bool
-WeightFormat = Literal["safetensors", "gguf"]
+from quantize.formats.storage_format import Parameter, StorageFormat, WeightFormat
+
 Method = Literal["copy", "gptq", "awq", "rtn", "gguf", "modelopt"]
-# A group size: one scale for all inputs of an output.
-WHOLE_ROW = -1
-# The formats in which engines know a checkpoint: which of them an engine loads, and on which
-# device, stands in the engine's own specification.
-Checkpoint = Literal[
-    "bf16",
-    "gptq-int8-sym",
-    "gptq-int4-sym",
-    "gptq-int4-actorder",
-    "gptq-int3-sym",
-    "gptq-int2-sym",
-    "awq-int4",
-    "gguf",
-    "modelopt-fp8",
-    "modelopt-fp8-channel",
-    "modelopt-fp8-kv",
-    "modelopt-nvfp4",
-    "modelopt-nvfp4-w4a16",
-    "modelopt-mxfp8",
-    "modelopt-int4-awq",
-    "modelopt-mixed",
-    "compressed-mxfp4",
-    "compressed-int8",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How weights are quantized.
+    """How weights are quantized: a storage format, and how the weights get there.
 
-    ``bits`` is the nominal width of one weight of a quantized layer, scales left out; what a file
-    really costs is measured, stands in the artifact's manifest, and must lie within
-    ``effective_bits`` (inclusive, scales and zero points counted). ``layer_kinds`` are the storage
-    types that a linear layer may have, in the file format's own words. A layer of packed integers
-    is known by its layout's name (``GPTQ-INT4``; see packed_layers.py), and so is one that is
-    stored as values beside their scales (``NVFP4``; see scaled_layers.py). The inner
-    dimension of every linear layer must be a multiple of ``row_multiple``: the group or super-block
-    of the format. ``checkpoint`` is the format as engines know it; ``announced`` is what
-    ``quantization_config`` in ``config.json`` must say, by dotted path (empty: there must be none).
-    ``source`` names the recipe whose artifact is read (None: the source model itself).
+    ``parameters`` are the method's own; what else is known of the artifact follows from them and
+    from the row of ``format``. ``most_bits`` is the most that a weight may cost where the recipe
+    sets a budget for a mix. ``source`` names the recipe whose artifact is read (None: the source
+    model itself).
     """
 
     name: str
     method: Method
-    checkpoint: Checkpoint
-    weight_format: WeightFormat
-    bits: float
-    effective_bits: tuple[float, float]
-    layer_kinds: frozenset[str]
-    row_multiple: int = 1
+    format: StorageFormat
     calibrated: bool = False
     source: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=lambda: MappingProxyType({}))
-    announced: Mapping[str, Parameter] = field(default_factory=lambda: MappingProxyType({}))
+    most_bits: float | None = None
 
     @property
     def group_size(self) -> int | None:
         """How many inputs share a scale (WHOLE_ROW: all), where the recipe chooses that."""
         size = self.parameters.get("group_size")
         return None if size is None else int(size)
+
+    @property
+    def weight_format(self) -> WeightFormat:
+        """The kind of file that holds the weights."""
+        return self.format.weight_format
+
+    @property
+    def bits(self) -> int:
+        """The nominal width of one weight of a quantized layer, scales left out."""
+        return self.format.bits
+
+    @property
+    def effective_bits(self) -> tuple[float, float]:
+        """What a weight may really cost (inclusive, scales and zero points counted).
+
+        What it costs is measured and stands in the artifact's manifest.
+        """
+        least, most = self.format.effective_bits(self.group_size)
+        return least, most if self.most_bits is None else self.most_bits
+
+    @property
+    def layer_kinds(self) -> frozenset[str]:
+        """The names of the ways in which a linear layer may be stored (``NVFP4``, ``Q4_K``)."""
+        return self.format.layer_kinds
+
+    @property
+    def row_multiple(self) -> int:
+        """What the inner dimension of every linear layer must be a multiple of."""
+        return self.format.row_multiple(self.group_size)
+
+    @property
+    def announced(self) -> Mapping[str, Parameter]:
+        """What ``quantization_config`` in ``config.json`` must say, by dotted path."""
+        return self.format.announcement(self.parameters)

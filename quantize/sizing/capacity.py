@@ -2,7 +2,7 @@
 
 memory = weights + key-value cache + activations + engine
 
-* weights: storage.py.
+* weights: weight_bytes.py.
 * key-value cache, bytes of one token: 2 (keys and values) x KV heads x head size x bytes per
   value, summed over the blocks; a block with a sliding window keeps no more than the window
   (grouped-query attention, arXiv:2305.13245; paged caches waste less than a block per sequence,
@@ -87,11 +87,6 @@ class Need:
         return self.weight_bytes + self.cache_bytes + self.activation_bytes + ENGINE_BYTES
 
 
-def cache_value_bytes(recipe: Recipe) -> int:
-    """Bytes of one key or value: 1 where the recipe quantizes the cache, else 2."""
-    return 1 if recipe.checkpoint == "modelopt-fp8-kv" else 2
-
-
 def cache_bytes(shape: ModelShape, context: int, value_bytes: int) -> int:
     """Bytes of the key-value cache of one sequence of ``context`` tokens."""
     tokens = sum(min(context, window) if window else context for window in shape.windows)
@@ -107,7 +102,7 @@ def activation_bytes(shape: ModelShape, concurrency: int) -> int:
 
 def need(shape: ModelShape, recipe: Recipe, *, context: int, concurrency: int) -> Need:
     """What ``concurrency`` sequences of ``context`` tokens need under a recipe."""
-    each = cache_bytes(shape, context, cache_value_bytes(recipe))
+    each = cache_bytes(shape, context, recipe.format.cache_bytes)
     return Need(
         recipe=recipe.name,
         bits_per_weight=bits_per_weight(shape, recipe),
@@ -121,7 +116,7 @@ def fit(
     shape: ModelShape, recipe: Recipe, device: Placement, *, context: int, concurrency: int
 ) -> Fit:
     """The most sequences of ``context`` tokens, and the longest context of ``concurrency``."""
-    value_bytes = cache_value_bytes(recipe)
+    value_bytes = recipe.format.cache_bytes
     free = device.usable_bytes - ENGINE_BYTES - weight_bytes(shape, recipe)
     idle = activation_bytes(shape, 0)
     per_sequence = cache_bytes(shape, context, value_bytes) + activation_bytes(shape, 1) - idle

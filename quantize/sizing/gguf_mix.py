@@ -8,18 +8,9 @@ that are a multiple of 256 (recipes refuse others).
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from quantize.artifact.gguf_header import BLOCK_TYPES
+from quantize.formats.storage_formats import FORMATS
 from quantize.source.model_shape import Linear, ModelShape, Role
 
-BITS: Mapping[str, float] = MappingProxyType(
-    {kind.name: 8 * kind.size_bytes / kind.values for kind in BLOCK_TYPES.values()}
-)
-_BASE = {
-    "Q4_K_M": "Q4_K",
-    "Q5_K_M": "Q5_K",
-    "Q3_K_M": "Q3_K",
-    "IQ2_M": "IQ2_S",
-}
 _LOW = frozenset({"IQ2_XXS", "IQ2_XS", "IQ2_M", "IQ1_M"})
 _FIVE_BIT_HEAD = _LOW | {"IQ3_XXS"}
 _EMBEDDING = {
@@ -46,7 +37,7 @@ _SHARED_VALUES_BLOCKS = 80
 
 def base_type(file_type: str) -> str:
     """What most weights of a file type are stored as."""
-    return _BASE.get(file_type, file_type)
+    return FORMATS[f"gguf-{file_type.lower()}"].layers[0].name
 
 
 def head_type(file_type: str) -> str:

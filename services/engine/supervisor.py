@@ -16,7 +16,6 @@ import aiohttp
 from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact.manifest import ArtifactError, Manifest
 from quantize.artifact_check import check_artifact
-from quantize.formats.input_kinds import rounds_inputs
 from services.engine.child import LOG_MARK, STOP_GRACE_S, EngineChild, EngineError
 from services.engine.engine_log import EngineLog
 from services.engine.engine_watch import (
@@ -203,7 +202,7 @@ class Supervisor:
             child.headers,
             name,
             end_tokens=end_tokens(Path(self.settings.artifact)),
-            rounds_inputs=rounds_inputs(self.variant.recipe.checkpoint),
+            rounds_inputs=self.variant.recipe.format.rounds_inputs,
         )
         capabilities = await test.run(engine.claims)
         for claim, failure in capabilities.items():

@@ -3,9 +3,10 @@
 from types import MappingProxyType
 
 from quantize.artifact.manifest import Manifest
+from quantize.formats.engine_support import DEVICES
 from services.engines import own_server
 from services.engines.spec import EngineSpec, Launch
-from services.engines.support import DEVICES, on
+from services.engines.support import loaded_by
 
 # Of the types that llama.cpp has, those that our server passes on (llamacpp_backend.py).
 KV_CACHE_DTYPES = ("f16", "f32", "q8_0", "q4_0")
@@ -22,13 +23,14 @@ def _expected_weight_bytes(manifest: Manifest) -> tuple[int, int]:
     return int(manifest.weight_bytes * 0.95), int(manifest.weight_bytes * 1.05)
 
 
+_CHECKPOINTS = loaded_by("llamacpp")
 LLAMACPP = EngineSpec(
     name="llamacpp",
     title="llama.cpp",
     environment="llamacpp",
     distributions=("llama-cpp-python",),
-    checkpoints=MappingProxyType({"gguf": on(*DEVICES)}),
-    plain_names=frozenset({"gguf"}),
+    checkpoints=_CHECKPOINTS,
+    plain_names=frozenset(_CHECKPOINTS),
     kv_cache_dtypes=MappingProxyType(dict.fromkeys(KV_CACHE_DTYPES, frozenset(DEVICES))),
     argv=_argv,
     env=own_server.env,

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from quantize.artifact.manifest import Manifest
+from quantize.formats.engine_support import Devices
 from quantize.machine import Device
-from quantize.recipes.recipe import Checkpoint
-from services.engines.support import Devices
 
 # How an engine is compiled from an artifact: with its weights as they are stored, or with 16-bit
 # weights rounded to integers and the inputs left alone.
@@ -79,7 +78,8 @@ class EngineSpec:
     environment holds one of them. An ``emulated`` engine computes what the format says in wider
     numbers: its quality counts, its speed does not.
 
-    ``checkpoints`` says which formats it loads, and how it computes each on which device;
+    ``checkpoints`` says which formats it loads (by their names in the table of storage formats,
+    whose rows decide it), and how it computes each on which device;
     ``plain_names`` are those whose variants need no engine in their name. ``kv_cache_dtypes`` are
     the names it takes for the type of its key-value cache, with the devices that have it.
     ``cpu_distributions`` are builds that use no GPU even where there is one. ``files`` are written
@@ -96,7 +96,7 @@ class EngineSpec:
     title: str
     environment: str
     distributions: tuple[str, ...]
-    checkpoints: Mapping[Checkpoint, Devices]
+    checkpoints: Mapping[str, Devices]
     argv: Callable[[Launch], list[str]]
     env: Callable[[Launch], dict[str, str]]
     health_path: str
@@ -105,7 +105,7 @@ class EngineSpec:
     expected_weight_bytes: Callable[[Manifest], tuple[int, int]]
     claims: frozenset[str]
     emulated: bool = False
-    plain_names: frozenset[Checkpoint] = frozenset()
+    plain_names: frozenset[str] = frozenset()
     kv_cache_dtypes: Mapping[str, frozenset[Device]] = field(default_factory=dict)
     cpu_distributions: frozenset[str] = frozenset()
     engine_builds: frozenset[EngineBuild] = frozenset()

@@ -1,38 +1,18 @@
-"""What an engine can serve, and on what: data, and the questions one asks of it."""
+"""What an engine can serve, and on what: read from the table of formats, and put into words."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal, get_args
 
+from quantize.formats.engine_support import GPUS, Devices
+from quantize.formats.storage_formats import FORMATS
 from quantize.machine import Device
-from quantize.recipes.recipe import Checkpoint
-
-# How an engine computes a format on a device. ``native``: as the format prescribes.
-# ``weight-only``: weights as stored, inputs left at 16 bits though the format rounds them, so
-# neither speed nor quality speaks for a device that has the format. ``emulated``: in wider
-# numbers, rounded as the format prescribes: the quality counts, the speed does not.
-Arithmetic = Literal["native", "weight-only", "emulated"]
-Devices = Mapping[Device, Arithmetic]
-
-DEVICES: tuple[Device, ...] = get_args(Device)
-GPUS: tuple[Device, ...] = tuple(device for device in DEVICES if device != "cpu")
 
 
-def on(*devices: Device) -> Devices:
-    """These devices compute as the format prescribes."""
-    return MappingProxyType(dict.fromkeys(devices, "native"))
-
-
-def native_and_weight_only(native: Iterable[Device], weight_only: Iterable[Device]) -> Devices:
-    """Some devices compute as the format prescribes, others only shrink the weights."""
-    kinds: dict[Device, Arithmetic] = dict.fromkeys(weight_only, "weight-only")
-    return MappingProxyType(kinds | dict.fromkeys(native, "native"))
-
-
-def emulated_anywhere(checkpoints: Iterable[Checkpoint]) -> Mapping[Checkpoint, Devices]:
-    """Each of these formats in wider numbers, on every device."""
-    everywhere: Devices = MappingProxyType(dict.fromkeys(DEVICES, "emulated"))
-    return MappingProxyType(dict.fromkeys(checkpoints, everywhere))
+def loaded_by(engine: str) -> Mapping[str, Devices]:
+    """The formats whose rows name an engine, and how it computes each on which device."""
+    return MappingProxyType(
+        {row.name: row.engines[engine] for row in FORMATS.values() if engine in row.engines}
+    )
 
 
 def devices_phrase(devices: Iterable[Device]) -> str:

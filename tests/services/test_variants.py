@@ -4,16 +4,15 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from quantize.artifact.manifest import ArtifactError, FileEntry, Manifest
+from quantize.formats.engine_support import DEVICES
+from quantize.formats.storage_formats import FORMATS
 from quantize.machine import Machine
-from quantize.recipes.recipe import Checkpoint
 from services.engine.proof import prove_weights
 from services.engines.spec import HeldWeights, Launch
-from services.engines.support import DEVICES
 from services.engines.table import ENGINES
 from services.variants import VARIANTS, find_variant, refusal
 
@@ -62,11 +61,11 @@ def test_variant_names_are_safe_in_urls_and_unique() -> None:
 
 def test_every_variants_engine_loads_its_recipes_checkpoint_somewhere() -> None:
     for variant in VARIANTS.values():
-        assert variant.engine.checkpoints[variant.recipe.checkpoint]
+        assert variant.engine.checkpoints[variant.recipe.format.name]
 
 
 def test_every_checkpoint_format_has_an_engine_on_any_machine() -> None:
-    for checkpoint in get_args(Checkpoint):
+    for checkpoint in FORMATS:
         devices = [spec.checkpoints.get(checkpoint, {}) for spec in ENGINES.values()]
         assert all(any(device in found for found in devices) for device in DEVICES), checkpoint
 

@@ -6,7 +6,7 @@ maps to the largest value), so that formats are compared and not searches for be
 
 import torch
 
-from eval.explore.in_quantize.explored_format import Format, Round, positive
+from eval.explore.in_quantize.explored_format import Family, Format, Round, positive
 from quantize.formats.in_quantize.block_scaled import round_mxfp4, round_mxfp8, round_nvfp4
 from quantize.formats.in_quantize.gguf_blocks import Q4_0, Q4_K, Q6_K, Q8_0
 from quantize.formats.in_quantize.integer_groups import decode_int_groups, encode_int_groups
@@ -20,6 +20,8 @@ from quantize.formats.in_quantize.minifloat import (
     FP16,
     MiniFloat,
 )
+from quantize.formats.layer_format import LayerFormat
+from quantize.formats.storage_formats import GGUF_LAYERS, LAYER_FORMATS
 
 
 def _per_tensor(element: MiniFloat) -> Round:
@@ -50,6 +52,29 @@ def _float(name: str, label: str, element: MiniFloat, bits: tuple[int, int, int]
         block=None,
         scaling="one scale per tensor",
         round=_per_tensor(element),
+        element=element,
+    )
+
+
+def _stored(
+    layer: LayerFormat,
+    family: Family,
+    *,
+    bits: tuple[int, int, int],
+    scaling: str,
+    rounded: Round,
+    element: MiniFloat | None = None,
+) -> Format:
+    """A format with a row in the table of storage formats, which says what its scales cost."""
+    return Format(
+        name=layer.name.lower(),
+        label=layer.name,
+        family=family,
+        bits=bits,
+        scale_bits=layer.bits_per_weight(None) - sum(bits),
+        block=layer.group,
+        scaling=scaling,
+        round=rounded,
         element=element,
     )
 
@@ -86,37 +111,28 @@ FORMATS: tuple[Format, ...] = (
     _float("fp6-e2m3", "FP6 E2M3", E2M3, (1, 2, 3)),
     _float("fp6-e3m2", "FP6 E3M2", E3M2, (1, 3, 2)),
     _float("fp4-e2m1", "FP4 E2M1", E2M1, (1, 2, 1)),
-    Format(
-        name="mxfp8",
-        label="MXFP8",
-        family="scaled blocks",
+    _stored(
+        LAYER_FORMATS["MXFP8"],
+        "scaled blocks",
         bits=(1, 4, 3),
-        scale_bits=8 / 32,
-        block=32,
         scaling="a power of two (E8M0) per 32 values",
-        round=round_mxfp8,
+        rounded=round_mxfp8,
         element=E4M3,
     ),
-    Format(
-        name="nvfp4",
-        label="NVFP4",
-        family="scaled blocks",
+    _stored(
+        LAYER_FORMATS["NVFP4"],
+        "scaled blocks",
         bits=(1, 2, 1),
-        scale_bits=8 / 16,
-        block=16,
         scaling="FP8 (E4M3) per 16 values, FP32 per tensor",
-        round=round_nvfp4,
+        rounded=round_nvfp4,
         element=E2M1,
     ),
-    Format(
-        name="mxfp4",
-        label="MXFP4",
-        family="scaled blocks",
+    _stored(
+        LAYER_FORMATS["MXFP4"],
+        "scaled blocks",
         bits=(1, 2, 1),
-        scale_bits=8 / 32,
-        block=32,
         scaling="a power of two (E8M0) per 32 values",
-        round=round_mxfp4,
+        rounded=round_mxfp4,
         element=E2M1,
     ),
     Format(
@@ -159,45 +175,33 @@ FORMATS: tuple[Format, ...] = (
         scaling="FP16 and a 4-bit zero point per 128 values",
         round=_groups(4, 128, symmetric=False),
     ),
-    Format(
-        name="q8_0",
-        label="Q8_0",
-        family="GGUF",
+    _stored(
+        GGUF_LAYERS["Q8_0"],
+        "GGUF",
         bits=(1, 0, 7),
-        scale_bits=16 / 32,
-        block=32,
         scaling="FP16 per 32 values",
-        round=Q8_0.round,
+        rounded=Q8_0.round,
     ),
-    Format(
-        name="q6_k",
-        label="Q6_K",
-        family="GGUF",
+    _stored(
+        GGUF_LAYERS["Q6_K"],
+        "GGUF",
         bits=(1, 0, 5),
-        scale_bits=(16 * 8 + 16) / 256,
-        block=256,
         scaling="INT8 per 16 values, FP16 per 256",
-        round=Q6_K.round,
+        rounded=Q6_K.round,
     ),
-    Format(
-        name="q4_k",
-        label="Q4_K",
-        family="GGUF",
+    _stored(
+        GGUF_LAYERS["Q4_K"],
+        "GGUF",
         bits=(0, 0, 4),
-        scale_bits=(8 * 12 + 32) / 256,
-        block=256,
         scaling="6-bit scale and minimum per 32 values, two FP16 per 256",
-        round=Q4_K.round,
+        rounded=Q4_K.round,
     ),
-    Format(
-        name="q4_0",
-        label="Q4_0",
-        family="GGUF",
+    _stored(
+        GGUF_LAYERS["Q4_0"],
+        "GGUF",
         bits=(1, 0, 3),
-        scale_bits=16 / 32,
-        block=32,
         scaling="FP16 per 32 values",
-        round=Q4_0.round,
+        rounded=Q4_0.round,
     ),
 )
 

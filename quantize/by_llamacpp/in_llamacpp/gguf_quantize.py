@@ -9,9 +9,8 @@ from typing import Any
 
 import llama_cpp
 
-from quantize.artifact.gguf_header import MetadataValue, read_gguf
+from quantize.artifact.gguf_header import MetadataValue, linear_gguf_tensors, read_gguf
 from quantize.artifact.stored_tensor import WeightFileError
-from quantize.artifact.weight_measures import linear_gguf_tensors
 from quantize.by_llamacpp.in_llamacpp.imatrix_file import Importances, read_imatrix, require_all
 from quantize.by_llamacpp.llamacpp_jobs import GGUF_QUANTIZE, GgufQuantizeRequest
 from quantize.jobs.job_module import Progress

@@ -20,11 +20,10 @@ from compressed_tensors.quantization import (
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-MXFP4, INT8 = "mxfp4-pack-quantized", "int-quantized"
-_VALUES = {torch.uint8, torch.int8}
+from quantize.by_modelopt.modelopt_job import CompressedForm
 
 
-def rewrite(folder: Path, form: str, ignored: list[str]) -> dict[str, Any]:
+def rewrite(folder: Path, form: CompressedForm, ignored: list[str]) -> dict[str, Any]:
     """Rename and reshape the tensors of every file in ``folder``; returns quantization_config.
 
     One file is held in memory at a time. ``ignored`` are the linear layers left in 16 bits.
@@ -46,35 +45,49 @@ def rewrite(folder: Path, form: str, ignored: list[str]) -> dict[str, Any]:
     return _description(form, ignored)
 
 
-def _part(layer: str, part: str, tensor: torch.Tensor, form: str) -> dict[str, torch.Tensor]:
-    if part == "weight" and form == MXFP4:
-        return {f"{layer}.weight_packed": tensor}
-    if part == "weight_scale" and form == INT8:
+def _part(
+    layer: str, part: str, tensor: torch.Tensor, form: CompressedForm
+) -> dict[str, torch.Tensor]:
+    if part == "weight":
+        return {f"{layer}.{form.values}": tensor}
+    if part == "weight_scale" and form.group is None:
+        # One scale per row stands in a column.
         return {f"{layer}.{part}": tensor.reshape(-1, 1)}
     return {f"{layer}.{part}": tensor}
 
 
-def _description(form: str, ignored: list[str]) -> dict[str, Any]:
+def _mxfp4(form: CompressedForm) -> tuple[QuantizationArgs, QuantizationArgs]:
+    weights = QuantizationArgs(
+        num_bits=form.bits,
+        type=QuantizationType.FLOAT,
+        strategy=QuantizationStrategy.GROUP,
+        group_size=form.group,
+        scale_dtype=torch.uint8,
+        zp_dtype=torch.uint8,
+    )
+    return weights, weights.model_copy(update={"dynamic": True, "observer": None})
+
+
+def _int8(form: CompressedForm) -> tuple[QuantizationArgs, QuantizationArgs]:
+    return (
+        QuantizationArgs(num_bits=form.bits, strategy=QuantizationStrategy.CHANNEL),
+        QuantizationArgs(num_bits=form.bits, strategy=QuantizationStrategy.TOKEN, dynamic=True),
+    )
+
+
+# The library's words for weights and inputs of a layer format.
+_ARGUMENTS = {"MXFP4": _mxfp4, "INT8-CHANNEL": _int8}
+
+
+def _description(form: CompressedForm, ignored: list[str]) -> dict[str, Any]:
     """The ``quantization_config``, built and so checked by the format's own library."""
-    if form == MXFP4:
-        weights = QuantizationArgs(
-            num_bits=4,
-            type=QuantizationType.FLOAT,
-            strategy=QuantizationStrategy.GROUP,
-            group_size=32,
-            scale_dtype=torch.uint8,
-            zp_dtype=torch.uint8,
-        )
-        inputs = weights.model_copy(update={"dynamic": True, "observer": None})
-    else:
-        weights = QuantizationArgs(num_bits=8, strategy=QuantizationStrategy.CHANNEL)
-        inputs = QuantizationArgs(num_bits=8, strategy=QuantizationStrategy.TOKEN, dynamic=True)
+    weights, inputs = _ARGUMENTS[form.layer](form)
     scheme = QuantizationScheme(
-        targets=["Linear"], weights=weights, input_activations=inputs, format=form
+        targets=["Linear"], weights=weights, input_activations=inputs, format=form.format
     )
     config = QuantizationConfig(
         config_groups={"group_0": scheme},
-        format=form,
+        format=form.format,
         ignore=sorted(ignored),
         quantization_status=QuantizationStatus.COMPRESSED,
     )

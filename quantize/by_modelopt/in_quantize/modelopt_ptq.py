@@ -21,7 +21,7 @@ from modelopt.torch.quantization.model_calib import max_calibrate
 from transformers import AutoModelForCausalLM
 
 from quantize.artifact.in_quantize.proof_logits import write_proof
-from quantize.by_modelopt.in_quantize.compressed_checkpoint import INT8, MXFP4, rewrite
+from quantize.by_modelopt.in_quantize.compressed_checkpoint import rewrite
 from quantize.by_modelopt.in_quantize.modelopt_auto import search
 from quantize.by_modelopt.in_quantize.modelopt_backend import install, with_backend
 from quantize.by_modelopt.in_quantize.modelopt_scales import fold_scales
@@ -39,7 +39,6 @@ from quantize.jobs.job_server import BadRequest, serve
 _BATCH_TOKENS = 8192
 # The search of AWQ tries its scales on every batch; more than these add time and nothing else.
 _SEARCH_TOKENS = 16384
-_FORMS = {"compressed-mxfp4": MXFP4, "compressed-int8": INT8}
 _ROW_INPUTS = {"num_bits": 8, "type": "dynamic", "block_sizes": {-1: None}}
 
 Tell = Callable[[Progress], None]
@@ -153,7 +152,7 @@ def _export(model: Any, request: ModelOptRequest) -> Mapping[str, Any]:
     description = saved / "hf_quant_config.json"
     content = json.loads(description.read_text())
     quantization = content["quantization"]
-    form = _FORMS.get(request.checkpoint)
+    form = request.compressed
     if form is not None:
         described: Mapping[str, Any] = rewrite(saved, form, quantization["exclude_modules"])
         description.unlink()

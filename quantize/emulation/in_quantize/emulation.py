@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.initialization import no_init_weights
 
-from quantize.artifact.weight_measures import GGUF_NAME
+from quantize.artifact.gguf_header import GGUF_NAME
 from quantize.emulation.in_quantize import rounded_attention
+from quantize.emulation.in_quantize.decoded_artifact import SafetensorsArtifact
 from quantize.emulation.in_quantize.experts import split_experts
+from quantize.emulation.in_quantize.gguf_weights import gguf_weights
+from quantize.formats.announced_schemes import CheckpointError
 from quantize.formats.in_quantize.activations import CacheRounding, InputRounding
-from quantize.formats.in_quantize.decode import SafetensorsArtifact
-from quantize.formats.in_quantize.gguf_weights import gguf_weights
-from quantize.formats.in_quantize.schemes import CheckpointError
-from quantize.formats.input_kinds import InputKind
+from quantize.formats.layer_format import InputKind
 
 
 @dataclass(frozen=True, kw_only=True)

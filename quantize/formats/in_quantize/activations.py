@@ -18,7 +18,7 @@ from quantize.formats.in_quantize.block_scaled import (
     round_nvfp4,
 )
 from quantize.formats.in_quantize.minifloat import E4M3
-from quantize.formats.input_kinds import InputKind
+from quantize.formats.layer_format import InputKind
 
 _E4M3_MAX = 448.0
 _INT8_MAX = 127.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from quantize.formats.gguf_types import GGUF_TYPES, BlockType
 from quantize.formats.in_quantize.gguf_search import (
     first_largest,
     nearest_int,
@@ -26,31 +27,34 @@ _NEGLIGIBLE = 1e-15
 
 @dataclass(frozen=True, kw_only=True)
 class GgufBlocks:
-    """One format: ``block_values`` numbers in ``block_bytes`` bytes."""
+    """One format: ``block.values`` numbers in ``block.size_bytes`` bytes."""
 
-    name: str
-    block_values: int
-    block_bytes: int
+    block: BlockType
     encode_blocks: Callable[[Tensor], Tensor]
     decode_blocks: Callable[[Tensor], Tensor]
 
+    @property
+    def name(self) -> str:
+        """llama.cpp's name."""
+        return self.block.name
+
     def encode(self, x: Tensor) -> Tensor:
-        """Bytes, uint8 (..., K / block_values * block_bytes), of finite numbers (..., K).
+        """Bytes, uint8 (..., K / values * size_bytes), of finite numbers (..., K).
 
         Raises:
-            ValueError: K is no multiple of ``block_values``, or a number is not finite.
+            ValueError: K is no multiple of the block's values, or a number is not finite.
         """
         if not x.isfinite().all():
             raise ValueError(f"{self.name} holds finite numbers only; NaN or infinity was given")
-        return self._convert(x.to(torch.float32), self.block_values, self.encode_blocks)
+        return self._convert(x.to(torch.float32), self.block.values, self.encode_blocks)
 
     def decode(self, data: Tensor) -> Tensor:
         """The numbers, float32 (..., K), of bytes as ``encode`` returns them.
 
         Raises:
-            ValueError: the last axis is no multiple of ``block_bytes``.
+            ValueError: the last axis is no multiple of the block's bytes.
         """
-        return self._convert(data, self.block_bytes, self.decode_blocks)
+        return self._convert(data, self.block.size_bytes, self.decode_blocks)
 
     def round(self, x: Tensor) -> Tensor:
         """Encode and decode, float32."""
@@ -192,32 +196,14 @@ def _decode_q6_k(data: Tensor) -> Tensor:
     return (codes * (_half(data[:, 208:]) * scale).unsqueeze(-1)).flatten(1)
 
 
-Q8_0 = GgufBlocks(
-    name="Q8_0",
-    block_values=32,
-    block_bytes=34,
-    encode_blocks=_encode_q8_0,
-    decode_blocks=_decode_q8_0,
-)
-Q4_0 = GgufBlocks(
-    name="Q4_0",
-    block_values=32,
-    block_bytes=18,
-    encode_blocks=_encode_q4_0,
-    decode_blocks=_decode_q4_0,
-)
-Q4_K = GgufBlocks(
-    name="Q4_K",
-    block_values=_SUPER_BLOCK,
-    block_bytes=144,
-    encode_blocks=_encode_q4_k,
-    decode_blocks=_decode_q4_k,
-)
-Q6_K = GgufBlocks(
-    name="Q6_K",
-    block_values=_SUPER_BLOCK,
-    block_bytes=210,
-    encode_blocks=_encode_q6_k,
-    decode_blocks=_decode_q6_k,
-)
+def _blocks(
+    name: str, encode: Callable[[Tensor], Tensor], decode: Callable[[Tensor], Tensor]
+) -> GgufBlocks:
+    return GgufBlocks(block=GGUF_TYPES[name], encode_blocks=encode, decode_blocks=decode)
+
+
+Q8_0 = _blocks("Q8_0", _encode_q8_0, _decode_q8_0)
+Q4_0 = _blocks("Q4_0", _encode_q4_0, _decode_q4_0)
+Q4_K = _blocks("Q4_K", _encode_q4_k, _decode_q4_k)
+Q6_K = _blocks("Q6_K", _encode_q6_k, _decode_q6_k)
 GGUF_BLOCKS = {blocks.name: blocks for blocks in (Q8_0, Q4_0, Q4_K, Q6_K)}

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-GPTQ_BITS = (2, 3, 4, 8)
 _WORD = 32
 _AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
@@ -116,8 +115,8 @@ def unpack_words(words: Tensor, bits: int) -> Tensor:
 
 
 def _check_gptq_bits(bits: int) -> None:
-    if bits not in GPTQ_BITS:
-        raise ValueError(f"GPTQ with {bits} bits is not known; 2, 3, 4 and 8 are")
+    if not 2 <= bits <= 8:
+        raise ValueError(f"GPTQ with {bits} bits is not known; 2 to 8 are")
 
 
 def pack_gptq(
@@ -128,7 +127,7 @@ def pack_gptq(
     Args:
         codes: (out, in), 0 to 2^bits - 1.
         zeros: (groups, out), the zero points.
-        bits: 2, 3, 4 or 8.
+        bits: 2 to 8 (which of them a format stores, the table of formats says).
         checkpoint_format: ``gptq`` stores every zero point less one (modulo 2^bits), as auto-gptq
             did; ``gptq_v2`` stores it as it is.
     """
@@ -153,7 +152,7 @@ def unpack_gptq(
         qzeros: int32 (groups, out * bits / 32).
         scales: floating point (groups, out).
         g_idx: group of every input, (in,); None for runs of equal length.
-        bits: 2, 3, 4 or 8.
+        bits: 2 to 8.
         checkpoint_format: how ``qzeros`` is stored; see ``pack_gptq``.
 
     Raises:

@@ -14,7 +14,7 @@ from transformers import AttentionInterface
 
 from quantize.artifact.stored_tensor import WeightFileError
 from quantize.emulation.in_quantize.emulation import load_emulated
-from quantize.formats.in_quantize.schemes import CheckpointError
+from quantize.formats.announced_schemes import CheckpointError
 from services.server.backend import (
     BATCH_TOKENS,
     BackendError,

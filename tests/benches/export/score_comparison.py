@@ -11,7 +11,8 @@ from deploy.machine_check import engine_device
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
 from quantize.emulation.score_messages import SCORE, ArtifactToScore, Scored, ScoreRequest, Scores
-from quantize.formats.input_kinds import INPUTS_OF, InputKind
+from quantize.formats.layer_format import InputKind
+from quantize.formats.storage_formats import FORMATS
 from quantize.jobs.environment import tool_variables
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.worker import run_job
@@ -130,9 +131,9 @@ def _kept_inputs(variant: Variant, device: Device) -> tuple[InputKind, ...]:
         return ()
     formats = variant.engine.checkpoints
     return tuple(
-        kind
-        for checkpoint, kind in INPUTS_OF.items()
-        if formats.get(checkpoint, {}).get(device) == "weight-only"
+        row.inputs
+        for row in FORMATS.values()
+        if row.inputs is not None and formats.get(row.name, {}).get(device) == "weight-only"
     )
 
 

@@ -4,9 +4,9 @@ It is the null server, and no engine of the product (not in ``ENGINES``): the be
 spec to the replica that runs every other engine.
 """
 
+from quantize.formats.engine_support import on
 from quantize.recipes.catalogue import find_recipe
 from services.engines.spec import EngineSpec, HeldWeights, Launch
-from services.engines.support import on
 from services.variants import Variant
 
 NAME = "null"

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from quantize.artifact.gguf_header import BLOCK_TYPES
+from quantize.formats.gguf_types import BLOCK_TYPES
 
 _ALIGNMENT = 32
 

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from transformers import LlamaTokenizer
 
-from quantize.artifact.gguf_header import read_gguf
+from quantize.artifact.gguf_header import linear_gguf_tensors, read_gguf
 from quantize.artifact.stored_tensor import StoredTensor, WeightFileError
-from quantize.artifact.weight_measures import linear_gguf_tensors
 from quantize.artifact_check import check_artifact
 from quantize.by_llamacpp.imatrix import IMATRIX_NAME
 from quantize.by_llamacpp.in_llamacpp.imatrix_file import read_imatrix, require_all

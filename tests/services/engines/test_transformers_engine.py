@@ -19,7 +19,7 @@ import pytest
 from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact_check import check_artifact
 from quantize.emulation.score_messages import SCORE, ArtifactToScore, ScoreRequest, Scores
-from quantize.formats.input_kinds import InputKind
+from quantize.formats.layer_format import InputKind
 from quantize.jobs.environment import environment_python, tool_variables
 from quantize.jobs.worker import run_job
 from services.engine.child import EngineChild

@@ -17,8 +17,8 @@ from transformers import AutoTokenizer
 from eval.lm_eval_tasks import ask, load_tasks
 from eval.rolling_windows import rolling_likelihoods
 from eval.samples import write_samples
+from quantize.emulation.in_quantize.decoded_artifact import decoded_weights
 from quantize.emulation.in_quantize.emulation import load_any
-from quantize.formats.in_quantize.decode import decoded_weights
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import serve
 from tests.benches.recipes.files import RECIPE_SCORES, Item, Request, Score

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from quantize.emulation.in_quantize.decoded_artifact import decoded_weights
 from quantize.emulation.in_quantize.emulation import load_emulated
-from quantize.formats.in_quantize.decode import decoded_weights
-from quantize.formats.in_quantize.schemes import CheckpointError
+from quantize.formats.announced_schemes import CheckpointError
 from services.server.in_quantize.slot_attention import Run, runs_of
 from tests.quantize.emulation.in_quantize.models import CONFIGS, save_model
 

@@ -5,8 +5,8 @@ covers: quantize/artifact/gguf_header.py
 
 import sys
 
-from quantize.artifact.gguf_header import BLOCK_TYPES
 from quantize.by_llamacpp.llama_converter import GGUF_PY
+from quantize.formats.gguf_types import BLOCK_TYPES
 
 sys.path.insert(0, str(GGUF_PY))
 

@@ -53,7 +53,7 @@ def test_encoding_equals_llama_cpps_own_bytes(
     ggml: ctypes.CDLL, x: torch.Tensor, blocks: GgufBlocks
 ) -> None:
     rows, length = x.shape
-    size = length // blocks.block_values * blocks.block_bytes
+    size = length // blocks.block.values * blocks.block.size_bytes
     theirs = torch.zeros(rows, size, dtype=torch.uint8)
     written = ggml.ggml_quantize_chunk(
         int(gguf_type(blocks)), x.data_ptr(), theirs.data_ptr(), 0, rows, length, None
@@ -73,8 +73,10 @@ def test_encoding_equals_gguf_pys_bytes(x: torch.Tensor, blocks: GgufBlocks) -> 
 @pytest.mark.parametrize("blocks", ALL, ids=name)
 def test_decoding_equals_gguf_pys_numbers_on_random_bytes(blocks: GgufBlocks) -> None:
     generator = torch.Generator().manual_seed(7)
-    count = 2**20 // blocks.block_values
-    data = torch.randint(256, (count, blocks.block_bytes), dtype=torch.uint8, generator=generator)
+    count = 2**20 // blocks.block.values
+    data = torch.randint(
+        256, (count, blocks.block.size_bytes), dtype=torch.uint8, generator=generator
+    )
     with np.errstate(invalid="ignore"):  # random half-precision scales may be infinite or NaN
         theirs = gguf.quants.dequantize(data.numpy(), gguf_type(blocks))
     ours = blocks.decode(data)

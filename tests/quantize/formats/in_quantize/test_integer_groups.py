@@ -171,7 +171,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         encode_int_groups(torch.ones(1, 32), 9, 32, True)
     with pytest.raises(ValueError, match="no multiple of the group size 24"):
         encode_int_groups(torch.ones(1, 32), 4, 24, True)
-    with pytest.raises(ValueError, match="5 bits is not known"):
-        unpack_gptq(torch.zeros(5, 32).int(), torch.zeros(1, 5).int(), torch.ones(1, 32), None, 5)
+    with pytest.raises(ValueError, match="9 bits is not known"):
+        unpack_gptq(torch.zeros(9, 32).int(), torch.zeros(1, 9).int(), torch.ones(1, 32), None, 9)
     with pytest.raises(ValueError, match="do not fill whole 32-bit words"):
         pack_words(torch.zeros(1, 12), 4)

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quantize.artifact.gguf_header import BLOCK_TYPES, GgufFile, read_gguf
+from quantize.artifact.gguf_header import GgufFile, read_gguf
 from quantize.artifact.stored_tensor import StoredTensor
 from quantize.by_llamacpp.llama_converter import GGUF_PY
-from quantize.formats.in_quantize.schemes import CheckpointError
+from quantize.formats.announced_schemes import CheckpointError
+from quantize.formats.gguf_types import GGUF_TYPES
 from quantize.jobs.failure import ToolError
 
 # Architectures by llama.cpp's names, and whether query and key rows are stored in pairs.
@@ -90,16 +91,15 @@ def _gguf_py() -> Any:
 
 
 def _read(library: Any, path: Path, tensor: StoredTensor) -> Tensor:
-    number = next(key for key, block in BLOCK_TYPES.items() if block.name == tensor.kind)
     stored = np.fromfile(path, np.uint8, tensor.size_bytes, offset=tensor.offset)
     if tensor.kind == "F32":
         return torch.from_numpy(stored.view(np.float32).reshape(tensor.shape))
     if tensor.kind == "F16":
         halves = stored.view(np.float16).astype(np.float32)
         return torch.from_numpy(halves.reshape(tensor.shape))
-    block = BLOCK_TYPES[number]
+    block = GGUF_TYPES[tensor.kind]
     row_bytes = tensor.shape[-1] // block.values * block.size_bytes
-    kind = library.GGMLQuantizationType(number)
+    kind = library.GGMLQuantizationType[tensor.kind]
     values = library.quants.dequantize(stored.reshape(*tensor.shape[:-1], row_bytes), kind)
     return torch.from_numpy(np.ascontiguousarray(values, np.float32).reshape(tensor.shape))
 

@@ -6,7 +6,6 @@ A quantized linear layer is stored as several tensors (``q_proj.weight``, ``q_pr
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import safe_open
@@ -14,15 +13,7 @@ from torch import Tensor
 
 from quantize.artifact.safetensors_header import read_checkpoint
 from quantize.artifact.stored_tensor import StoredTensor, WeightFileError
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredModule:
-    """One module's tensors by the last part of their names (``weight``, ``weight_scale`` …)."""
-
-    name: str
-    parts: Mapping[str, Tensor]
-    kinds: Mapping[str, str]
+from quantize.formats.in_quantize.decode_formats import StoredModule
 
 
 class StoredModules:

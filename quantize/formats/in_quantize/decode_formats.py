@@ -1,7 +1,8 @@
 """One module's stored tensors decoded: its parameters in float32, and what its input becomes.
 
-The form is recognised by the stored tensors themselves; the configuration only adds what they do
-not tell (bits inside an int32, what inputs are rounded to).
+The checkpoint's configuration alone says how (announced_schemes.py), as it does to an engine; the
+tensors must then be those of the row. What they themselves show is proven elsewhere, without this
+file (artifact/stored_layers.py). ``DECODERS`` has a function for every ``coding`` of the rows.
 
 Sources of the layouts: modelopt/torch/export/quant_utils.py (to_quantized_weight,
 pack_int4_in_uint8); compressed_tensors/compressors (mxfp4-pack-quantized, nvfp4-pack-quantized,
@@ -14,18 +15,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from quantize.formats.announced_schemes import CheckpointError, ModuleScheme, Schemes
 from quantize.formats.in_quantize.activations import InputRounding
 from quantize.formats.in_quantize.block_scaled import decode_mxfp4, decode_mxfp8, decode_nvfp4
 from quantize.formats.in_quantize.integer_groups import unpack_awq, unpack_gptq
 from quantize.formats.in_quantize.minifloat import E4M3
-from quantize.formats.in_quantize.schemes import CheckpointError, ModuleScheme, Schemes
-from quantize.formats.in_quantize.stored_modules import StoredModule
+from quantize.formats.layer_format import Coding, LayerFormat
+from quantize.formats.safetensors_types import FLOATS
+from quantize.formats.storage_formats import CACHE_SCALES
 
-FLOATS = frozenset({"F32", "F16", "BF16"})
 # Scales of inputs and of the KV cache; they stand beside a weight and are no part of it.
-_BESIDE = frozenset({"input_scale", "input_global_scale", "pre_quant_scale", "k_scale", "v_scale"})
+_BESIDE = frozenset({"input_scale", "input_global_scale", "pre_quant_scale", *CACHE_SCALES})
+# Producers' other names for the same part, and types that hold the same bits or the same numbers.
+_SAME_PARTS = {"weight_packed": "weight", "weight_global_scale": "weight_scale_2"}
+_SAME_TYPES = {"F8_E8M0": "U8", "F16": "F32", "BF16": "F32"}
 
 Parts = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredModule:
+    """One module's tensors by the last part of their names (``weight``, ``weight_scale`` …)."""
+
+    name: str
+    parts: Mapping[str, Tensor]
+    kinds: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +57,7 @@ def decode_module(module: StoredModule, schemes: Schemes) -> DecodedModule:
     """Decode one module; what is stored in 16 or 32 bits is only widened.
 
     Raises:
-        CheckpointError: its tensors are in no form that is understood here.
+        CheckpointError: what is announced is not understood, or its tensors are others.
     """
     parts = {name: part for name, part in module.parts.items() if name not in _BESIDE}
     kinds = {name: module.kinds[name] for name in parts}
@@ -53,7 +67,7 @@ def decode_module(module: StoredModule, schemes: Schemes) -> DecodedModule:
     else:
         scheme = schemes.of(module.name)
         biases = {name: parts.pop(name).float() for name in ("bias",) if name in parts}
-        parameters = {"weight": _decoder(module.name, kinds)(parts, scheme), **biases}
+        parameters = {"weight": _decoder(module.name, kinds, scheme.layer)(parts, scheme), **biases}
         inputs = _input_rounding(module, scheme)
     return DecodedModule(
         name=module.name,
@@ -70,7 +84,7 @@ def _input_rounding(module: StoredModule, scheme: ModuleScheme) -> InputRounding
         # compressed-tensors stores the factor that values are multiplied by, not divided.
         scale = 1.0 / module.parts["input_global_scale"].float()
     static = scale is not None and scheme.inputs in {"fp8", "int8", "nvfp4"}
-    if scheme.inputs == "unknown" or (scheme.inputs in {"fp8", "int8"} and not static):
+    if scheme.inputs is None or (scheme.inputs in {"fp8", "int8"} and not static):
         raise CheckpointError(
             f"{module.name}: what its input is rounded to is not understood ({scheme.inputs}, "
             f"tensors {', '.join(sorted(module.parts))})"
@@ -87,22 +101,24 @@ def _number(scale: Tensor | None) -> float | None:
     return None if scale is None else float(scale)
 
 
-def _decoder(name: str, kinds: Mapping[str, str]) -> Callable[[Parts, ModuleScheme], Tensor]:
-    """The decoder of a form, recognised by which tensors there are and how they are stored."""
-    integers = {"qweight", "qzeros", "scales"}
-    if integers <= kinds.keys() and kinds.keys() <= integers | {"g_idx"}:
-        return _grouped_integers
-    weight = kinds.get("weight") or kinds.get("weight_packed") or ""
-    form = (weight, _scale_kind(kinds.get("weight_scale", "")))
-    others = kinds.keys() - {"weight", "weight_packed", "weight_scale"}
-    if form in _FORMS and others <= _FORMS_EXTRA.get(form, frozenset()):
-        return _FORMS[form]
+def _decoder(name: str, kinds: Mapping[str, str], layer: LayerFormat | None) -> "Decoder":
+    """The decoder of the announced layer, once the tensors are seen to be those of its row."""
+    if layer is not None and _as_in_row(kinds) == _as_in_row(
+        {part.name: part.kinds[0] for part in layer.parts if part.name not in _BESIDE}
+    ):
+        return DECODERS[layer.coding]
+    announced = "no quantization" if layer is None else layer.name
     listed = ", ".join(f"{part} {kind}" for part, kind in sorted(kinds.items()))
-    raise CheckpointError(f"{name}: stored in no form that is understood ({listed})")
+    raise CheckpointError(
+        f"{name}: {announced} is announced, stored in no form that is understood as that ({listed})"
+    )
 
 
-def _scale_kind(kind: str) -> str:
-    return "float" if kind in FLOATS else kind
+def _as_in_row(kinds: Mapping[str, str]) -> dict[str, str]:
+    """Parts and their types, whichever of their names a producer uses."""
+    return {
+        _SAME_PARTS.get(part, part): _SAME_TYPES.get(kind, kind) for part, kind in kinds.items()
+    }
 
 
 def _over_rows(scale: Tensor, weight: Tensor) -> Tensor:
@@ -145,7 +161,7 @@ def _nvfp4(parts: Parts, _: ModuleScheme) -> Tensor:
     return decode_nvfp4(_packed(parts), parts["weight_scale"], second)
 
 
-def _int4_blocks(parts: Parts, _: ModuleScheme) -> Tensor:
+def _int4_row_pairs(parts: Parts, _: ModuleScheme) -> Tensor:
     """modelopt's INT4: two output rows per byte, the even one in the low half; a scale per block.
 
     ``(..., out / 2, in)`` bytes and ``(..., out, blocks)`` scales give ``(..., out, in)``.
@@ -157,33 +173,35 @@ def _int4_blocks(parts: Parts, _: ModuleScheme) -> Tensor:
     return values * scale.repeat_interleave(values.shape[-1] // scale.shape[-1], dim=-1)
 
 
-def _grouped_integers(parts: Parts, scheme: ModuleScheme) -> Tensor:
-    """GPTQ's and AWQ's integers in groups along the inputs, packed into int32."""
-    if scheme.method == "awq":
-        return unpack_awq(parts["qweight"], parts["qzeros"], parts["scales"], scheme.bits)
-    if scheme.method != "gptq":
-        raise CheckpointError(f"packed integers (qweight) under quant_method {scheme.method!r}")
+def _gptq(parts: Parts, scheme: ModuleScheme) -> Tensor:
     return unpack_gptq(
         parts["qweight"],
         parts["qzeros"],
         parts["scales"],
-        parts.get("g_idx"),
-        scheme.bits,
-        scheme.zeros,
+        parts["g_idx"],
+        _bits(scheme),
+        "gptq_v2" if scheme.gptq_v2 else "gptq",
     )
 
 
-# By how the weight and its scale are stored; the names of the types are safetensors'.
-_FORMS: Mapping[tuple[str, str], Callable[[Parts, ModuleScheme], Tensor]] = {
-    ("F8_E4M3", "float"): _fp8,
-    ("F8_E4M3", "U8"): _mxfp8,
-    ("F8_E4M3", "F8_E8M0"): _mxfp8,
-    ("I8", "float"): _int8,
-    ("U8", "F8_E4M3"): _nvfp4,
-    ("U8", "U8"): _mxfp4,
-    ("U8", "F8_E8M0"): _mxfp4,
-    ("U8", "float"): _int4_blocks,
-}
-_FORMS_EXTRA: Mapping[tuple[str, str], frozenset[str]] = {
-    ("U8", "F8_E4M3"): frozenset({"weight_scale_2", "weight_global_scale"}),
+def _awq(parts: Parts, scheme: ModuleScheme) -> Tensor:
+    return unpack_awq(parts["qweight"], parts["qzeros"], parts["scales"], _bits(scheme))
+
+
+def _bits(scheme: ModuleScheme) -> int:
+    assert scheme.layer is not None
+    return int(scheme.layer.value_bits)
+
+
+Decoder = Callable[[Parts, ModuleScheme], Tensor]
+# Unquantized modules need none, and GGUF's blocks are decoded by gguf-py (gguf_weights.py).
+DECODERS: Mapping[Coding, Decoder] = {
+    "fp8": _fp8,
+    "int8": _int8,
+    "nvfp4": _nvfp4,
+    "mxfp4": _mxfp4,
+    "mxfp8": _mxfp8,
+    "int4-row-pairs": _int4_row_pairs,
+    "gptq": _gptq,
+    "awq": _awq,
 }

@@ -1,8 +1,9 @@
-"""What a checkpoint's ``quantization_config`` says of each module, in one vocabulary.
+"""What a checkpoint's ``quantization_config`` says of each module, as rows of the table.
 
 Three producers describe the same things in three ways: modelopt by the name of an algorithm
 (``quant_algo``; per layer in ``quantized_layers`` for mixed checkpoints), compressed-tensors by
-groups of arguments, GPTQ and AWQ by bits and group size.
+a format and groups of arguments, GPTQ and AWQ by bits and group size. What a row announces is
+found in the table; of what no recipe here makes, a few forms are known beside it.
 
 Sources: modelopt/torch/export/convert_hf_config.py; compressed_tensors/quantization/
 quant_args.py and quant_config.py; gptqmodel/quantization/config.py.
@@ -13,44 +14,50 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from quantize.formats.in_quantize.integer_groups import GptqFormat
-from quantize.formats.input_kinds import InputKind
+from quantize.formats.layer_format import InputKind, LayerFormat
+from quantize.formats.storage_formats import FORMATS, LAYER_FORMATS
 
 
 class CheckpointError(ValueError):
     """A checkpoint announces or holds something that is not understood; the message names it."""
 
 
-# Inputs by modelopt's algorithm names; in lower case, as modelopt itself varies.
-_MODELOPT_INPUTS: Mapping[str, InputKind] = {
-    "fp8": "fp8",
-    "fp8_per_channel_per_token": "fp8-token",
-    "nvfp4": "nvfp4",
-    "nvfp4_awq": "nvfp4",
-    "w4a16_nvfp4": "none",
-    "mxfp4": "mxfp4",
-    "mxfp8": "mxfp8",
-    "w4a16_awq": "none",
-    "w8a16": "none",
-    "w8a8_sq_per_channel": "int8",
-}
+# What modelopt can also announce of the layers that rows describe, and how inputs are rounded then.
+_OTHER_ALGORITHMS: Mapping[str, tuple[str, InputKind]] = MappingProxyType(
+    {
+        "nvfp4_awq": ("NVFP4", "nvfp4"),
+        "mxfp4": ("MXFP4", "mxfp4"),
+        "w8a16": ("INT8-CHANNEL", "none"),
+        "w8a8_sq_per_channel": ("INT8-CHANNEL", "int8"),
+    }
+)
+# compressed-tensors' arguments (type, bits, group size) of weights in other formats than the rows'.
+_OTHER_GROUPS: Mapping[tuple[Any, ...], str] = MappingProxyType(
+    {
+        ("float", 8, None): "FP8",
+        ("int", 8, None): "INT8-CHANNEL",
+        ("float", 4, 16): "NVFP4",
+        ("float", 4, 32): "MXFP4",
+        ("float", 8, 32): "MXFP8",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleScheme:
-    """How a module is packed and what its input is rounded to.
+    """How a module is stored and what its input is rounded to.
 
-    ``method`` is ``modelopt``, ``compressed-tensors``, ``gptq``, ``awq`` or empty (no
-    quantization); ``bits`` is the width of a packed integer (GPTQ and AWQ), 0 elsewhere, and
-    ``zeros`` says how GPTQ's zero points are stored (number_formats/integer_groups.py).
+    ``layer`` is None where the checkpoint announces no quantization, ``inputs`` where what it says
+    of them is not understood; ``gptq_v2`` says that GPTQ's zero points are stored as they are
+    (in_quantize/integer_groups.py).
     """
 
-    method: str
-    inputs: InputKind
-    bits: int = 0
-    zeros: GptqFormat = "gptq"
+    layer: LayerFormat | None
+    inputs: InputKind | None
+    gptq_v2: bool = False
 
 
 class Schemes:
@@ -66,21 +73,20 @@ class Schemes:
         Raises:
             CheckpointError: the algorithm is unknown, or the module belongs to no group.
         """
-        if self.method in {"gptq", "awq"}:
-            bits = int(self._description.get("bits", 4))
-            later = self._description.get("checkpoint_format") == "gptq_v2"
-            zeros: GptqFormat = "gptq_v2" if later else "gptq"
-            return ModuleScheme(method=self.method, inputs="none", bits=bits, zeros=zeros)
+        if not self.method:
+            return ModuleScheme(layer=None, inputs="none")
         if self.method == "modelopt":
-            return ModuleScheme(method="modelopt", inputs=self._modelopt_inputs(module))
+            return self._by_algorithm(module)
         if self.method == "compressed-tensors":
-            return ModuleScheme(method=self.method, inputs=self._group_inputs(module))
-        if self.method:
+            return self._by_group(module)
+        layer = _announced_layer(self._description)
+        if layer is None:
             raise CheckpointError(
-                f"quantization method {self.method!r} is not understood (understood: modelopt, "
-                "compressed-tensors, gptq, awq)"
+                f"quantization method {self.method!r} is not understood as it is announced (bits "
+                f"{self._description.get('bits')}; understood: {_known('quant_method')})"
             )
-        return ModuleScheme(method="", inputs="none")
+        later = self._description.get("checkpoint_format") == "gptq_v2"
+        return ModuleScheme(layer=layer, inputs=layer.inputs, gptq_v2=later)
 
     @property
     def quantizes_kv_cache(self) -> bool:
@@ -99,19 +105,25 @@ class Schemes:
             return True
         raise CheckpointError(f"the KV-cache format {scheme!r} is not understood (FP8 is)")
 
-    def _modelopt_inputs(self, module: str) -> InputKind:
+    def _by_algorithm(self, module: str) -> ModuleScheme:
         layers = self._description.get("quantized_layers") or {}
         own = layers.get(module) or layers.get(_without_expert(module)) or {}
         name = str(own.get("quant_algo") or self._description.get("quant_algo"))
-        if name.lower() not in _MODELOPT_INPUTS:
-            known = ", ".join(sorted(_MODELOPT_INPUTS))
+        layer = _announced_layer({"quant_method": self.method, "quant_algo": name})
+        if layer is not None:
+            return ModuleScheme(layer=layer, inputs=layer.inputs)
+        if name.lower() not in _OTHER_ALGORITHMS:
+            known = _known("quant_algo", *_OTHER_ALGORITHMS)
             raise CheckpointError(f"{module}: quant_algo {name!r} is not understood ({known})")
-        return _MODELOPT_INPUTS[name.lower()]
+        other, inputs = _OTHER_ALGORITHMS[name.lower()]
+        return ModuleScheme(layer=LAYER_FORMATS[other], inputs=inputs)
 
-    def _group_inputs(self, module: str) -> InputKind:
+    def _by_group(self, module: str) -> ModuleScheme:
         for group in (self._description.get("config_groups") or {}).values():
             if any(_matches(str(target), module) for target in group.get("targets") or []):
-                return _argument_kind(group.get("input_activations"))
+                layer = _announced_layer(self._description) or _grouped_layer(group)
+                inputs = _input_kind(group.get("input_activations"))
+                return ModuleScheme(layer=layer, inputs=inputs)
         raise CheckpointError(f"{module} is stored quantized, but no config group targets it")
 
 
@@ -128,6 +140,20 @@ def read_schemes(folder: Path) -> Schemes:
         raise CheckpointError(f"{path} cannot be read ({error})") from None
 
 
+def _announced_layer(description: Mapping[str, Any]) -> LayerFormat | None:
+    """The layer of the rows that are announced so; of mixes, none."""
+    for row in FORMATS.values():
+        if len(row.layers) == 1 and row.is_announced_by(description):
+            return row.layers[0]
+    return None
+
+
+def _known(key: str, *others: str) -> str:
+    """What rows announce under a key, and others, for a message."""
+    said = {str(row.announced[key]) for row in FORMATS.values() if key in row.announced}
+    return ", ".join(sorted({*said, *others}))
+
+
 def _without_expert(module: str) -> str:
     """The name of all experts' common module: fused experts are described once."""
     return re.sub(r"\.experts\.\d+\.\w+$", ".experts", module)
@@ -140,7 +166,15 @@ def _matches(target: str, module: str) -> bool:
     return target == "Linear" or target == module
 
 
-def _argument_kind(arguments: Mapping[str, Any] | None) -> InputKind:
+def _grouped_layer(group: Mapping[str, Any]) -> LayerFormat:
+    weights = group.get("weights") or {}
+    form = (weights.get("type"), weights.get("num_bits"), weights.get("group_size"))
+    if form not in _OTHER_GROUPS:
+        raise CheckpointError(f"weights of type, bits and group size {form} are not understood")
+    return LAYER_FORMATS[_OTHER_GROUPS[form]]
+
+
+def _input_kind(arguments: Mapping[str, Any] | None) -> InputKind | None:
     if not arguments:
         return "none"
     form = (arguments.get("type"), arguments.get("num_bits"))
@@ -154,4 +188,4 @@ def _argument_kind(arguments: Mapping[str, Any] | None) -> InputKind:
         ("float", 4, 32): "mxfp4",
         ("float", 8, 32): "mxfp8",
     }
-    return kinds.get((*form, arguments.get("group_size")), "unknown")
+    return kinds.get((*form, arguments.get("group_size")))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from quantize.artifact.manifest import ArtifactError
-from quantize.artifact.packed_layers import find_packing
+from quantize.artifact.stored_layers import find_layer
 from quantize.artifact.stored_tensor import StoredTensor
 from quantize.artifact_check import check_measures, measure_weights
 from quantize.recipes.catalogue import RECIPES, find_recipe
@@ -117,10 +117,10 @@ def test_parts_that_do_not_fit_together_are_no_packing(
             for part, (kind, shape) in given.items()
         }
 
-    found = find_packing(stored(shapes))
+    found = find_layer(stored(shapes))
     assert found is not None
-    assert (found.layout, found.group_size) == ("GPTQ-INT4", 128)
-    assert find_packing(stored(shapes | damage)) is None
+    assert (found.format.name, found.group_size) == ("GPTQ-INT4", 128)
+    assert find_layer(stored(shapes | damage)) is None
 
 
 @pytest.mark.parametrize(

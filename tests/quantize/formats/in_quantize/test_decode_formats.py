@@ -10,10 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from quantize.formats.in_quantize.block_scaled import encode_nvfp4
-from quantize.formats.in_quantize.packed_weights import decode_module
-from quantize.formats.in_quantize.schemes import CheckpointError, Schemes
-from quantize.formats.in_quantize.stored_modules import StoredModule
+from quantize.artifact.stored_layers import find_layer
+from quantize.artifact.stored_tensor import StoredTensor
+from quantize.formats.announced_schemes import CheckpointError, Schemes
+from quantize.formats.in_quantize.block_scaled import encode_mxfp4, encode_mxfp8, encode_nvfp4
+from quantize.formats.in_quantize.decode_formats import DECODERS, StoredModule, decode_module
+from quantize.formats.in_quantize.integer_groups import encode_int_groups, pack_gptq
+from quantize.formats.layer_format import LayerFormat
+from quantize.formats.storage_formats import LAYER_FORMATS
 
 KINDS = {
     torch.float32: "F32",
@@ -68,7 +72,8 @@ def test_nvfp4_is_the_same_under_both_producers_names() -> None:
     codes = torch.stack((low, high), -1).flatten(-2).int()
     signed = values[codes & 7] * torch.where(codes >= 8, -1.0, 1.0)
     assert torch.equal(weight, signed * (scale.float() * second).repeat_interleave(16, -1))
-    group = {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "float"}}
+    weights = {"num_bits": 4, "type": "float", "group_size": 16}
+    group = {"targets": ["Linear"], "weights": weights}
     theirs = stored(weight_packed=packed, weight_scale=scale, weight_global_scale=1 / second)
     schemes = Schemes({"quant_method": "compressed-tensors", "config_groups": {"g": group}})
     other = decode_module(theirs, schemes).parameters["weight"]
@@ -144,3 +149,60 @@ def test_what_is_not_understood_is_refused(
     tensors = {name: torch.zeros((32, 64), dtype=dtype) for name, dtype in parts.items()}
     with pytest.raises(CheckpointError, match=message):
         decode_module(stored(**tensors), Schemes(description))
+
+
+@pytest.mark.parametrize("layer", LAYER_FORMATS.values(), ids=list(LAYER_FORMATS))
+def test_every_coding_of_the_table_has_a_decoder(layer: LayerFormat) -> None:
+    assert layer.coding == "plain" or layer.coding in DECODERS, (
+        f"{layer.name}: nothing decodes the coding {layer.coding!r}; add a function to DECODERS in "
+        "quantize/formats/in_quantize/decode_formats.py"
+    )
+
+
+def encoded() -> dict[str, StoredModule]:
+    """The same weight as our own encoders make it, under the names of the rows' parts."""
+    one = torch.tensor(1.0)
+    nvfp4, mxfp4, mxfp8 = encode_nvfp4(WEIGHT), encode_mxfp4(WEIGHT), encode_mxfp8(WEIGHT)
+    groups = encode_int_groups(WEIGHT, 4, 32, symmetric=True)
+    zeros = torch.full_like(groups.scale.T, 8, dtype=torch.uint8)
+    qweight, qzeros = pack_gptq(groups.codes + 8, zeros, 4)
+    return {
+        "NVFP4": stored(
+            weight=nvfp4.packed,
+            weight_scale=nvfp4.scale,
+            weight_scale_2=nvfp4.scale_2,
+            input_scale=one,
+        ),
+        "MXFP4": stored(weight_packed=mxfp4.packed, weight_scale=mxfp4.scale),
+        "MXFP8": stored(weight=mxfp8.elements, weight_scale=mxfp8.scale),
+        "GPTQ-INT4": stored(
+            qweight=qweight,
+            qzeros=qzeros,
+            scales=groups.scale.T.to(torch.float16).contiguous(),
+            g_idx=(torch.arange(WEIGHT.shape[1]) // 32).int(),
+        ),
+    }
+
+
+@pytest.mark.parametrize(("name", "module"), encoded().items())
+def test_what_our_encoders_make_has_the_shapes_of_its_row(name: str, module: StoredModule) -> None:
+    tensors = {
+        part: StoredTensor(
+            name=part,
+            kind=module.kinds[part],
+            shape=tuple(tensor.shape),
+            offset=0,
+            size_bytes=tensor.nbytes,
+        )
+        for part, tensor in module.parts.items()
+    }
+    found = find_layer(tensors)
+    assert found is not None
+    assert (found.format.name, found.outputs, found.inputs) == (name, *WEIGHT.shape)
+
+
+def test_a_layer_that_is_stored_otherwise_than_announced_is_refused() -> None:
+    four = encoded()["MXFP4"]
+    assert decode_module(four, modelopt("MXFP4")).inputs.kind == "mxfp4"
+    with pytest.raises(CheckpointError, match=r"NVFP4 is announced, .*weight_packed U8"):
+        decode_module(four, modelopt("NVFP4"))

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from quantize.artifact.weight_measures import GGUF_NAME
+from quantize.artifact.gguf_header import GGUF_NAME
+from quantize.artifact.in_quantize.stored_modules import StoredModules
+from quantize.emulation.in_quantize.gguf_weights import gguf_weights
+from quantize.formats.announced_schemes import CheckpointError, read_schemes
 from quantize.formats.in_quantize.activations import CacheRounding, InputRounding
-from quantize.formats.in_quantize.gguf_weights import gguf_weights
-from quantize.formats.in_quantize.packed_weights import FLOATS, DecodedModule, decode_module
-from quantize.formats.in_quantize.schemes import CheckpointError, read_schemes
-from quantize.formats.in_quantize.stored_modules import StoredModule, StoredModules
+from quantize.formats.in_quantize.decode_formats import DecodedModule, StoredModule, decode_module
+from quantize.formats.safetensors_types import FLOATS
 
 # What Mixtral's checkpoints call the parts of an expert (transformers/conversion_mapping.py).
 _MIXTRAL = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
