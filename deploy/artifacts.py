@@ -24,11 +24,11 @@ STOPPED = frozenset({128 + signal.SIGINT, 128 + signal.SIGTERM})
 
 
 class StageError(RuntimeError):
-    """A stage failed and has said why on its own output; ``code`` is its exit code."""
+    """A stage failed and has said why on its own output; this command exits with the same code."""
 
     def __init__(self, stage: str, code: int) -> None:
         super().__init__(f"{stage} failed (exit code {code}); see its message above")
-        self.code = code
+        self.exit_code = code
 
 
 def recipe_names(plan: Plan) -> list[str]:
@@ -51,13 +51,15 @@ def source_model(plan: Plan) -> SourceModel:
     return fingerprint(plan.model)
 
 
-def make_artifacts(plan: Plan, *, dry_run: bool = False) -> None:
+def make_artifacts(plan: Plan, recipes: Sequence[str] = (), *, dry_run: bool = False) -> None:
     """Make what is missing of the plan's artifacts (or only say so); finished ones are reused.
+
+    ``recipes`` are made of its model instead of those that its variants need.
 
     Raises:
         StageError: the quantize command failed.
     """
-    command = quantize_command(plan, recipe_names(plan))
+    command = quantize_command(plan, recipes or recipe_names(plan))
     run_stage("quantize", [*command, "--dry-run"] if dry_run else command)
 
 
@@ -73,7 +75,7 @@ def make_what_can_be(plan: Plan) -> dict[str, str]:
     try:
         make_artifacts(plan)
     except StageError as error:
-        if error.code in STOPPED:
+        if error.exit_code in STOPPED:
             raise
     else:
         return {}

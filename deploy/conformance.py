@@ -1,4 +1,4 @@
-"""``python -m deploy conformance --engine …``: one real engine against the conformance suite.
+"""``assay conformance --engine …``: one real engine against the conformance suite.
 
 Makes the artifact of one variant, starts the engine on it, checks, prints a table, stops it.
 """

@@ -2,15 +2,16 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.artifacts import ARTIFACTS_DIR, STOPPED, StageError, run_stage, source_model
+from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Plan
-from eval.explore.run import FOLDER
+from eval.explore.run import FOLDER, ExploreOrder, explore
 from eval.explore.schema import FIGURES_NAME
 from quantize.artifact_paths import model_directory
+from quantize.calibration.calibration_set import calibration_plan
+from quantize.jobs.failure import ToolError
 
 
 def figures_path(plan: Plan) -> Path:
@@ -23,22 +24,23 @@ def figures_path(plan: Plan) -> Path:
 
 
 def explore_formats(plan: Plan, say: Callable[[str], None]) -> None:
-    """Measure and draw, or reuse what is there; a failure is said and stops nothing.
-
-    Raises:
-        StageError: it was stopped from outside.
-    """
-    command = [
-        *(sys.executable, "-m", "eval.explore", "--model", plan.model),
-        *("--calibration-text", plan.calibration.text, "--artifacts", str(ARTIFACTS_DIR)),
-        *("--threads", str(plan.serving.threads or len(os.sched_getaffinity(0)))),
-    ]
+    """Measure and draw, or reuse what is there; a failure is said and stops nothing."""
     try:
-        run_stage("explore", command)
-    except StageError as error:
-        if error.code in STOPPED:
-            raise
-        say("the report goes on without the number formats")
+        explore(_order(plan), say)
+    except (ToolError, ValueError, OSError) as error:
+        say(f"explore: {error}\nthe report goes on without the number formats")
+
+
+def _order(plan: Plan) -> ExploreOrder:
+    # The explorer takes as much of the text as it needs; the sizes asked here decide nothing.
+    text = calibration_plan(plan.calibration.text, samples=1, sequence_length=1)
+    return ExploreOrder(
+        model=source_model(plan),
+        calibration=text.path,
+        artifacts=ARTIFACTS_DIR,
+        output=None,
+        threads=plan.serving.threads or len(os.sched_getaffinity(0)),
+    )
 
 
 def keep_figures(plan: Plan, run_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m quantize``: make one model's artifacts, or say what it needs.
+"""``python -m quantize make``: make one model's artifacts, as ``assay quantize`` has it done.
 
 Results go to stdout, one line per artifact; progress and errors to stderr. Exits with 2 where the
 user can mend it, with 1 where a tool failed.
@@ -17,7 +17,6 @@ from quantize.make import make_artifacts
 from quantize.method import RecipeError
 from quantize.order import Order
 from quantize.recipes.catalogue import RECIPES
-from quantize.sizing.capacity_table import capacity_report
 from quantize.sizing.dry_run import dry_run
 from quantize.source.source_model import REFERENCE, fingerprint
 
@@ -34,25 +33,7 @@ def _arguments() -> argparse.Namespace:
     make.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     make.add_argument("--threads", type=int, default=2)
     make.add_argument("--dry-run", action="store_true", help="say what would be made; make nothing")
-    capacity = commands.add_parser("capacity", help="what a model needs in memory, and what fits")
-    capacity.add_argument(
-        "--model", default=REFERENCE, help="a folder, a config.json, owner/name, or reference"
-    )
-    capacity.add_argument("--memory", help="one device of this size, such as 128GiB or 80GB")
-    capacity.add_argument(
-        "--context",
-        type=_positive,
-        help="tokens per sequence; 2048 by default, fewer where the model ends before",
-    )
-    capacity.add_argument("--concurrency", type=_positive, default=16, help="sequences at once")
-    capacity.add_argument("--recipes", default=",".join(RECIPES), help="separated by commas")
     return parser.parse_args()
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return int(text)
 
 
 def _names(text: str) -> list[str]:
@@ -82,29 +63,13 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.command == "capacity":
-        _say(
-            capacity_report(
-                arguments.model,
-                memory=arguments.memory,
-                context=arguments.context,
-                concurrency=arguments.concurrency,
-                recipes=_names(arguments.recipes),
-            )
-        )
-    elif arguments.dry_run:
-        dry_run(_order(arguments), _say)
-    else:
-        make_artifacts(_order(arguments), _say)
-
-
 def main() -> int:
     """Run the command; returns the exit code."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _interrupt)
+    work = dry_run if arguments.dry_run else make_artifacts
     try:
-        _run(arguments)
+        work(_order(arguments), _say)
     except (ToolError, RecipeError) as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 2 if isinstance(error, RefusedError) else 1
@@ -112,8 +77,7 @@ def main() -> int:
         print(f"quantize: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        folder = getattr(arguments, "artifacts", Path())
-        print(f"quantize: {explain_os_error(error, folder)}", file=sys.stderr)
+        print(f"quantize: {explain_os_error(error, arguments.artifacts)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("quantize: stopped; nothing unfinished was kept", file=sys.stderr)

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import subprocess
-import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from deploy.plan import Plan, load_plan
 from quantize.root import ROOT
+from tests.assay_command import ASSAY
 
 PLAN = Path(__file__).parent / "plan.yaml"
 # Where every tool is expected (CI), a test that cannot run has failed.
@@ -71,11 +71,8 @@ def service(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     variables = {**os.environ, "ASSAY_RUN_DIR": str(tmp_path_factory.mktemp("run"))}
 
     def run(*command: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "deploy", *command], check=True, cwd=ROOT, env=variables
-        )
+        subprocess.run([*ASSAY, *command], check=True, cwd=ROOT, env=variables)
 
-    run("quantize", "--plan", str(PLAN))
     try:
         run("up", "--plan", str(PLAN))
         yield f"http://{plan.serving.host}:{plan.serving.port}"

@@ -7,7 +7,6 @@ covers: deploy/api_keys.py, services/http/keys.py
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import yaml
 from deploy.service import ServiceRecord, processes_of
 from quantize.root import ROOT
 from services.engine.child import free_port
+from tests.assay_command import ASSAY
 
 pytestmark = pytest.mark.engine
 KEY, SECOND, FOREIGN = "first-key-0123456789", "second-key-0123456789", "another-deployments-key"
@@ -55,8 +55,7 @@ class Guarded:
             "ASSAY_API_KEYS": f"{KEY},{SECOND}",
         }
         options = [] if command == "down" else ["--plan", str(self.plan)]
-        words = [sys.executable, "-m", "deploy", command, *options]
-        subprocess.run(words, check=True, cwd=ROOT, env=variables)
+        subprocess.run([*ASSAY, command, *options], check=True, cwd=ROOT, env=variables)
 
     def replica_ports(self) -> list[int]:
         """Where the replicas answer HTTP without a proxy before them."""
@@ -83,7 +82,6 @@ def listening(process: psutil.Process) -> list[Any]:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     service = Guarded(tmp_path_factory.mktemp("guarded"))
-    service.deploy("quantize")
     try:
         service.deploy("up")
         yield service

@@ -1,6 +1,6 @@
 """Ray Serve, run by one host process: one application per variant, and the gateway.
 
-The host runs in the foreground (``python -m deploy host``); ``up`` starts it in the background
+The host runs in the foreground (``python -m deploy.host``); ``up`` starts it in the background
 and waits. It owns a cluster on this machine, which ends with it; or it is a guest of an existing
 cluster, from which it takes its applications away. Nothing else is ended.
 """
@@ -197,6 +197,8 @@ def drain(applications: Sequence[str], timeout_s: float) -> None:
 
 def host(record: ServiceRecord, plan: Plan) -> None:
     """Run the service until SIGTERM or Ctrl-C (KeyboardInterrupt), then take it down."""
+    # Serve's own way to Ray would join the cluster that this names; only the user's option does.
+    os.environ.pop("RAY_ADDRESS", None)
     write_record(record)
     start_sweeper(record)
     run = _run_own if record.ray_address is None else _run_as_guest

@@ -21,6 +21,8 @@ LLAMA_CPP_PYTHON = "llama-cpp-python==0.3.36"
 class SetupError(RuntimeError):
     """Something set-up needs is missing or failed; the message says what to do."""
 
+    exit_code = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:

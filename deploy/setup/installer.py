@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -200,12 +201,14 @@ def set_up(names: list[str], wheelhouse: Path | None = None) -> None:
         LAST_SETUP.write_text(json.dumps({"seconds": seconds, "cached": not missing}))
 
 
-def main() -> int:
-    """``python -m deploy.setup.installer [names …] [--wheelhouse DIR]``."""
-    parser = argparse.ArgumentParser(description="Make the virtual environments under .venvs/")
+def main(words: Sequence[str] | None = None) -> int:
+    """``assay setup [names …] [--wheelhouse DIR]``; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="assay setup", description="Make the virtual environments under .venvs/"
+    )
     parser.add_argument("names", nargs="*", default=DEFAULT, metavar="environment")
     parser.add_argument("--wheelhouse", type=Path, help="install from this folder alone, offline")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if unknown := set(arguments.names) - set(ENVIRONMENTS):
         parser.error(f"unknown: {', '.join(unknown)} (valid: {', '.join(ENVIRONMENTS)})")
     terminate_as_interrupt()

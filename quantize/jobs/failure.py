@@ -35,6 +35,8 @@ class ToolError(RuntimeError):
 class RefusedError(ToolError):
     """A tool refused what it was asked for (exit code 2); the message says what to change."""
 
+    exit_code = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:

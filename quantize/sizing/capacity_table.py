@@ -1,4 +1,4 @@
-"""``python -m quantize capacity``: one table of what a model needs, and what holds it."""
+"""``assay capacity``: one table of what a model needs, and what holds it."""
 
 import json
 import re

@@ -25,6 +25,7 @@ from loadtest.measure import load_test, round_order
 from loadtest.records import RequestRecord, read_records
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
+from tests.assay_command import ASSAY
 from tests.fake_engine import FAULTS, FakeEngine, running_engine
 from tests.loadtest.examples import VARIANTS, a_plan, some_prompts, write_plan
 
@@ -213,7 +214,7 @@ def test_rounds_order_the_variants_anew_and_repeatably() -> None:
 )
 def test_a_user_s_mistake_is_told_without_a_traceback(options: list[str], message: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "loadtest", *options],
+        [*ASSAY, "loadtest", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

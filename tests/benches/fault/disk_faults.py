@@ -119,7 +119,7 @@ async def fill_results(stage: Stage) -> list[Figure]:
     if folder.exists():
         raise FaultError(f"{folder} exists: it would be hidden; move it away")
     plan_file = RUN_DIR / "plan.yaml"
-    command = [sys.executable, "-m", "loadtest", "--plan", str(plan_file)]
+    command = [sys.executable, str(ROOT / "assay"), "loadtest", "--plan", str(plan_file)]
     command += ["--variants", stage.neighbour]
     try:
         with small_disk(folder, RESULTS_BYTES) as disk:
@@ -130,6 +130,6 @@ async def fill_results(stage: Stage) -> list[Figure]:
     await ready(stage)
     outcome = await stage.client().complete()
     return [
-        *_failure_figures(f"{fault} ({disk.kind})", done, "loadtest", finished),
+        *_failure_figures(f"{fault} ({disk.kind})", done, "assay loadtest", finished),
         at_most(f"{fault}: service harmed", int(outcome.ending != "finished"), "count", 0),
     ]

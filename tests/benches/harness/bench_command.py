@@ -66,7 +66,7 @@ def add_names(
 
 def parser_of(bench: Bench) -> argparse.ArgumentParser:
     """The command line of a benchmark."""
-    parser = argparse.ArgumentParser(prog=f"bench-{bench.name}", description=bench.about)
+    parser = argparse.ArgumentParser(prog=f"assay bench {bench.name}", description=bench.about)
     bench.add_options(parser)
     return parser
 

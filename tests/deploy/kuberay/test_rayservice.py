@@ -20,6 +20,7 @@ from deploy.plan import load_plan
 from deploy.settings import GATEWAY_ROUTE, route_of
 from deploy.setup.environments import PINS
 from quantize.root import ROOT
+from tests.assay_command import ASSAY
 
 MANIFEST = ROOT / "deploy" / "kuberay" / "rayservice.yaml"
 PORT = 8768
@@ -138,7 +139,7 @@ def test_its_serve_configuration_serves_a_variant(tmp_path: Path, config: dict[s
     limits = {"port": PORT, "context_length": 512, "threads": 1, "kv_cache_gib": 0.25}
     content = {"name": "kuberay", "variants": ["gguf-q8_0"], "baseline": "gguf-q8_0"}
     plan.write_text(yaml.safe_dump(content | {"serving": limits}))
-    deploy = [sys.executable, "-m", "deploy", "quantize", "--plan", str(plan)]
+    deploy = [*ASSAY, "quantize", "--plan", str(plan)]
     subprocess.run(deploy, check=True, cwd=ROOT)
     kept = [app for app in config["applications"] if app["name"] in {"gateway", "gguf-q8_0"}]
     for app in kept:

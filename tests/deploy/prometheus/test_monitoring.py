@@ -4,7 +4,6 @@ import os
 import re
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from deploy.prometheus.monitoring import (
 )
 from deploy.service import DeployError
 from services.metrics.series import SERIES
+from tests.assay_command import ASSAY
 from tests.deploy.prometheus.prometheus_tools import needs_prometheus, promtool
 
 ALERTS = FOLDER / "alerts.yml"
@@ -87,7 +87,7 @@ def test_a_machine_without_prometheus_is_told_where_to_get_it(
 
 def test_there_is_nothing_to_watch_where_nothing_runs(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "deploy", "prometheus"],
+        [*ASSAY, "prometheus"],
         env={**os.environ, "ASSAY_RUN_DIR": str(tmp_path)},
         capture_output=True,
         text=True,

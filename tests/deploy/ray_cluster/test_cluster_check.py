@@ -19,6 +19,7 @@ from deploy.ray_cluster.cluster_check import (
     needed_files,
     refusal_of,
 )
+from tests.assay_command import ASSAY
 
 PLAN = load_plan("cpu-demo", variants="gguf-q8_0")
 SERVE = {
@@ -51,12 +52,12 @@ def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
 
 
 def test_the_command_tells_a_wrong_address_in_one_line() -> None:
-    command = [sys.executable, "-m", "deploy", "up", "--variants", "gguf-q8_0"]
+    command = [*ASSAY, "up", "--variants", "gguf-q8_0"]
     done = subprocess.run(
         [*command, "--ray-address", "ray://head:10001"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("deploy: RAY_ADDRESS: 'ray://head:10001' is not host:port")
+    assert done.stderr.startswith("assay up: RAY_ADDRESS: 'ray://head:10001' is not host:port")
     assert "Traceback" not in done.stderr
 
 

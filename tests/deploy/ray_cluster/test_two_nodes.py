@@ -21,6 +21,7 @@ import yaml
 
 from quantize.jobs.environment import python_of
 from quantize.root import ROOT
+from tests.assay_command import ASSAY
 from tests.deploy.ray_cluster.network import Host, two_hosts, why_not
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
@@ -33,6 +34,7 @@ ATTEMPTS = 5
 # Ray misses a dead node after about 15 s of silence; then the engine starts.
 RECOVERY_LIMIT_S = 120.0
 ASK = """
+from tests.assay_command import ASSAY
 import json, sys, urllib.error, urllib.request
 body = sys.argv[2].encode() or None
 request = urllib.request.Request(sys.argv[1], body, {"content-type": "application/json"})
@@ -61,8 +63,7 @@ class Cluster:
 
     def deploy(self, *words: str) -> str:
         """Run a command of ours on the head node."""
-        command = (sys.executable, "-m", "deploy", *words)
-        done = self.head.run(*command, env=self.env, timeout_s=400)
+        done = self.head.run(*ASSAY, *words, env=self.env, timeout_s=400)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

@@ -12,6 +12,7 @@ from eval.explore.run import ExploreOrder, explore
 from eval.explore.schema import ExploreError, read_figures
 from quantize.calibration.calibration_set import BUNDLED_TEXT
 from quantize.source.source_model import fingerprint
+from tests.assay_command import ASSAY
 from tests.quantize.made import run
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -39,7 +40,7 @@ def test_the_command_makes_page_pictures_and_figures_and_reuses_them(
 ) -> None:
     output = tmp_path / "seen"
     command = [
-        *(".venvs/control/bin/python", "-m", "eval.explore", "--model", str(tiny)),
+        *(*ASSAY, "explore", "--model", str(tiny)),
         *("--calibration-text", str(calibration_text), "--output", str(output)),
     ]
     first = run(command)
@@ -75,7 +76,7 @@ def test_too_short_a_text_is_refused_in_one_line_and_nothing_stays(
     text.write_text('{"text": "ba da ka"}\n')
     done = run(
         [
-            *(".venvs/control/bin/python", "-m", "eval.explore", "--model", str(tiny)),
+            *(*ASSAY, "explore", "--model", str(tiny)),
             *("--calibration-text", str(text), "--output", str(tmp_path / "seen")),
         ]
     )

@@ -14,6 +14,7 @@ from quantize.sizing.dry_run import dry_run
 from quantize.sizing.estimate import DiskRoomError, earlier_manifests, estimate, expected_seconds
 from quantize.source.model_shape import read_shape
 from quantize.source.source_model import fingerprint
+from tests.assay_command import ASSAY
 from tests.quantize.made import arguments, make, run
 from tests.quantize.source.test_model_shape import LLAMA_8B, QWEN3_SMALL
 
@@ -101,7 +102,7 @@ def test_the_command_makes_nothing_when_only_asked(
 
 
 def test_the_command_plans_memory_without_a_download() -> None:
-    command = [arguments(Path(), Path(), Path(), "bf16")[0], "-m", "quantize", "capacity"]
+    command = [*ASSAY, "capacity"]
     done = run([*command, "--memory", "16GiB", "--recipes", "bf16,nvfp4"])
     assert done.returncode == 0, done.stderr
     assert "nvfp4" in done.stdout

@@ -1,0 +1,97 @@
+"""The command line ``assay``: sub-commands, help and shell completion by Typer.
+
+Sub-commands import what they need when they run: ``assay --help`` and the shell's completion must
+answer at once, and Ray alone takes seconds to import.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.main import get_command
+
+from deploy.command_line import STOPPED, run_command
+from eval.command_line.artifacts import capacity, explore, quantize
+from eval.command_line.bench import bench_app
+from eval.command_line.commands import COMMANDS
+from eval.command_line.measuring import compare, evaluate, loadtest, report
+from eval.command_line.service import conformance, down, prometheus, serve, status, up
+from eval.command_line.start import HELP, version
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version())
+        raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """One model, every quantization, real servers, one verdict."""
+
+
+def setup(
+    environments: Annotated[list[str] | None, typer.Argument(help="Only these.")] = None,
+    wheelhouse: Annotated[
+        Path | None, typer.Option(help="Install from this folder alone, offline.")
+    ] = None,
+) -> None:
+    """Only described here: ``eval.command_line.start`` has it done by a Python outside of them."""
+
+
+ACTIONS: Mapping[str, Callable[..., None]] = {
+    "compare": compare,
+    "up": up,
+    "serve": serve,
+    "status": status,
+    "down": down,
+    "quantize": quantize,
+    "capacity": capacity,
+    "explore": explore,
+    "loadtest": loadtest,
+    "eval": evaluate,
+    "report": report,
+    "conformance": conformance,
+    "prometheus": prometheus,
+    "setup": setup,
+}
+
+
+def make_app() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": list(HELP)},
+    )
+    app.callback()(_root)
+    for name, command in COMMANDS.items():
+        if name == "bench":
+            app.add_typer(bench_app(), name=name, help=command.help, short_help=command.summary)
+        else:
+            app.command(name, help=command.help, short_help=command.summary)(ACTIONS[name])
+    return app
+
+
+def run(words: Sequence[str]) -> NoReturn:
+    """Run one command and exit with its code; a mistake in ``words`` is told in one line."""
+    command = get_command(make_app())
+    # What is only the beginning of a command asks for its help.
+    given = [*words, "--help"] if list(words) in ([], ["bench"]) else list(words)
+
+    def invoke() -> None:
+        try:
+            code: Any = command(given, prog_name="assay", standalone_mode=False)
+        except typer.TyperException as error:
+            raise ValueError(error.format_message()) from None
+        if code == STOPPED:
+            raise KeyboardInterrupt
+        if code:
+            raise SystemExit(code)
+
+    run_command(" ".join(["assay", *words[:1]]), invoke)

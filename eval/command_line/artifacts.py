@@ -1,0 +1,99 @@
+"""``assay quantize``, ``capacity``, ``explore``: artifacts, and what to expect."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eval.command_line.options import (
+    ModelOption,
+    PlanOption,
+    RecipesOption,
+    VariantsOption,
+    choose,
+    from_here,
+    names_of,
+    say,
+)
+
+
+def quantize(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+    recipes: RecipesOption = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would make, how long and how large.")
+    ] = False,
+) -> None:
+    """Make artifacts; recipes that are named need no engine on this machine."""
+    from deploy.artifacts import make_artifacts
+    from deploy.machine_check import check_machine
+
+    chosen = choose(plan, model, variants).load()
+    if not recipes:
+        check_machine(chosen)
+    make_artifacts(chosen, names_of(recipes), dry_run=dry_run)
+
+
+def capacity(
+    model: Annotated[
+        str, typer.Option(help="A folder, a config.json, a Hugging Face id, or: reference.")
+    ] = "reference",
+    memory: Annotated[
+        str, typer.Option(help="One device of this size, such as 128GiB or 80GB.")
+    ] = "",
+    context: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens per sequence; 2048, or fewer where the model ends."),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Sequences at once.")] = 16,
+    recipes: RecipesOption = "",
+) -> None:
+    """Print the table."""
+    from quantize.recipes.catalogue import RECIPES
+    from quantize.sizing.capacity_table import capacity_report
+
+    report = capacity_report(
+        from_here(model),
+        memory=memory or None,
+        context=context,
+        concurrency=concurrency,
+        recipes=names_of(recipes) or list(RECIPES),
+    )
+    say(report)
+
+
+def explore(
+    model: Annotated[
+        str, typer.Option(help="A folder, a Hugging Face id, or: reference.")
+    ] = "reference",
+    output: Annotated[
+        Path | None, typer.Option(help="A folder; beside the artifacts without it.")
+    ] = None,
+    calibration_text: Annotated[
+        str, typer.Option(help="A JSONL file of texts, or: bundled.")
+    ] = "bundled",
+) -> None:
+    """Measure and draw, or reuse what is there."""
+    from deploy.artifacts import ARTIFACTS_DIR
+    from eval.explore.run import ExploreOrder
+    from eval.explore.run import explore as make_page
+    from quantize.calibration.calibration_set import calibration_plan
+    from quantize.jobs.workbench import explain_os_error
+    from quantize.source.source_model import fingerprint
+
+    # The explorer takes as much of the text as it needs; the sizes asked here decide nothing.
+    text = calibration_plan(from_here(calibration_text), samples=1, sequence_length=1)
+    order = ExploreOrder(
+        model=fingerprint(from_here(model)),
+        calibration=text.path,
+        artifacts=ARTIFACTS_DIR,
+        output=output,
+        threads=len(os.sched_getaffinity(0)),
+    )
+    try:
+        make_page(order, say)
+    except OSError as error:
+        raise ValueError(explain_os_error(error, order.directory)) from None

@@ -1,0 +1,136 @@
+"""What ``assay`` can do, a row per sub-command: its help before and after anything is installed.
+
+Standard library only: ``./assay --help`` reads it before any environment exists.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A sub-command; one that ``sets_up`` first makes the environments that are missing."""
+
+    summary: str
+    examples: tuple[str, ...] = ()
+    sets_up: bool = True
+
+    @property
+    def help(self) -> str:
+        """Summary and examples, as ``--help`` shows them (``\\b`` keeps its lines apart)."""
+        examples = "".join(f"\n  assay {line}" for line in self.examples)
+        return f"{self.summary}\n\n\b\nExamples:{examples}" if self.examples else self.summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A benchmark of ours: the module that runs it, with options of its own."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "compare": Command(
+        summary="Everything: quantize, serve, load-test, question, report, verdict.",
+        examples=(
+            "compare",
+            "compare --model /path/to/model --variants bf16-vllm,gguf-q4_k_m",
+            "compare --plan number-formats",
+        ),
+    ),
+    "up": Command(
+        summary="Serve every variant in the background; returns when all are ready.",
+        examples=("up", "up --variants gguf-q4_k_m", "up --ray-address 10.0.0.1:6379"),
+    ),
+    "serve": Command(
+        summary="Serve in the foreground, until Ctrl-C or SIGTERM (for containers).",
+        examples=("serve --plan container",),
+    ),
+    "status": Command(summary="What runs, with health.", examples=("status",), sets_up=False),
+    "down": Command(summary="Stop what this project started.", examples=("down",), sets_up=False),
+    "quantize": Command(
+        summary="Make what is missing of the plan's artifacts, or the recipes that are named.",
+        examples=(
+            "quantize",
+            "quantize --dry-run --recipes gptq-int4-g32,gptq-int4-g128",
+            "quantize --model /path/to/model --recipes nvfp4",
+        ),
+    ),
+    "capacity": Command(
+        summary="What a model needs in memory, and what holds it; downloads no weights.",
+        examples=(
+            "capacity --model /path/to/model --memory 128GiB",
+            "capacity --recipes fp8,nvfp4,gguf-q4_k_m --context 8192 --concurrency 32",
+        ),
+    ),
+    "explore": Command(
+        summary="Figures of what every number format keeps of a model: a page and pictures.",
+        examples=("explore", "explore --model /path/to/model --output formats"),
+    ),
+    "loadtest": Command(summary="Load-test what is served.", examples=("loadtest",), sets_up=False),
+    "eval": Command(summary="Question what is served.", examples=("eval",), sets_up=False),
+    "report": Command(
+        summary="Comparison, verdict and report from what was measured.",
+        examples=("report", "report --plan my-plan.yaml"),
+        sets_up=False,
+    ),
+    "conformance": Command(
+        summary="Start one engine on the plan's model and hold it to what it claims.",
+        examples=("conformance --engine vllm",),
+    ),
+    "prometheus": Command(
+        summary="Watch what runs with Debian's Prometheus, at http://127.0.0.1:9090.",
+        examples=("prometheus",),
+        sets_up=False,
+    ),
+    "bench": Command(
+        summary="Assay's benchmarks of itself, side by side with something else.",
+        examples=("bench serving --help", "bench soak --minutes 5"),
+    ),
+    "setup": Command(
+        summary="Make the environments under .venvs/ that are missing or out of date.",
+        examples=("setup", "setup --wheelhouse /media/wheels"),
+    ),
+}
+BENCHES: Mapping[str, Bench] = {
+    "serving": Bench(
+        module="tests.benches.serving",
+        summary="What Ray Serve adds to an engine that is asked directly.",
+    ),
+    "engines": Bench(
+        module="tests.benches.engines",
+        summary="Our llama.cpp server against llama-cpp-python's two.",
+    ),
+    "faults": Bench(
+        module="tests.benches.fault",
+        summary="Kill, hang, fill and leave a service of its own: what do its clients see?",
+    ),
+    "fuzz": Bench(
+        module="tests.benches.fuzz",
+        summary="10,000 wrong requests: no server error, no crash, no traceback.",
+    ),
+    "soak": Bench(
+        module="tests.benches.soak",
+        summary="Mixed load for an hour: is memory flat, is every answer right?",
+    ),
+    "recipes": Bench(
+        module="tests.benches.recipes",
+        summary="Every recipe in one table: bits, time, memory, SNR, perplexity, accuracy.",
+    ),
+    "export": Bench(
+        module="tests.benches.export",
+        summary="Exported artifacts against the tools' own models, vLLM and llama.cpp.",
+    ),
+    "client": Bench(
+        module="tests.benches.client",
+        summary="What the load generator itself adds to latency.",
+    ),
+}
+
+
+def overview() -> str:
+    """The list of sub-commands, without the library that parses them."""
+    width = max(map(len, COMMANDS))
+    rows = (f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return "\n".join(["Usage: assay COMMAND [OPTIONS]", "", "Commands:", *rows])

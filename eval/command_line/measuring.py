@@ -1,0 +1,56 @@
+"""``assay compare``, ``loadtest``, ``eval``, ``report``: from variants to a verdict."""
+
+from eval.command_line.options import ModelOption, PlanOption, VariantsOption, choose, say
+
+
+def compare(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
+    """Run every stage."""
+    from deploy.machine_check import check_machine, weight_only_note
+    from eval.pipeline import compare as run_stages
+
+    choice = choose(plan, model, variants)
+    compared = choice.load()
+    check_machine(compared)
+    if note := weight_only_note(compared):
+        say(note)
+    run_stages(compared, choice.words, say)
+
+
+def loadtest(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
+    """Load every endpoint of the plan."""
+    from quantize.jobs.lock import hold
+    from loadtest.locust_process import LoadTestError
+    from loadtest.measure import run_load_test
+    from loadtest.run_directory import run_directory
+
+    loaded = choose(plan, model, variants).load()
+    with hold(run_directory(loaded), "make loadtest"):
+        failures = run_load_test(loaded, say=say)
+    if failures:
+        raise LoadTestError(f"{', '.join(failures)} failed; the others' figures are kept")
+
+
+def evaluate(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
+    """Question every endpoint of the plan."""
+    from quantize.jobs.lock import hold
+    from eval.lm_eval_process import QualityError
+    from eval.quality import run_quality
+    from loadtest.run_directory import open_run, run_directory
+
+    asked = choose(plan, model, variants).load()
+    with hold(run_directory(asked), "make eval"):
+        answered = run_quality(asked, open_run(asked), tell=say)
+    if missing := [name for name in asked.variants if name not in answered]:
+        raise QualityError(f"{', '.join(missing)} failed; the others' answers are kept")
+
+
+def report(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
+    """Judge what was measured."""
+    from quantize.jobs.lock import hold
+    from eval.pipeline import make_report
+    from loadtest.run_directory import open_run, run_directory
+
+    judged = choose(plan, model, variants).load()
+    with hold(run_directory(judged), "make report"):
+        text, path = make_report(judged, open_run(judged))
+    say(f"{text}\nreport: {path}")

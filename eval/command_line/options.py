@@ -1,0 +1,79 @@
+"""The options that several sub-commands share."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eval.command_line.completion import plan_names, recipe_lists, variant_lists
+from quantize.root import ROOT
+
+if TYPE_CHECKING:
+    from deploy.plan_choice import PlanChoice
+
+PlanOption = Annotated[
+    str,
+    typer.Option(
+        "--plan", help="A plan's file or bundled name.", metavar="PLAN", autocompletion=plan_names
+    ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="A folder or Hugging Face id instead of the plan's model.",
+        metavar="MODEL",
+    ),
+]
+VariantsOption = Annotated[
+    str,
+    typer.Option(
+        "--variants",
+        help="Only these variants (and the baseline), separated by commas.",
+        metavar="NAMES",
+        autocompletion=variant_lists,
+    ),
+]
+RecipesOption = Annotated[
+    str,
+    typer.Option(
+        "--recipes",
+        help="These recipes, separated by commas.",
+        metavar="NAMES",
+        autocompletion=recipe_lists,
+    ),
+]
+RayAddressOption = Annotated[
+    str,
+    typer.Option("--ray-address", help="An existing Ray cluster's head.", metavar="HOST:PORT"),
+]
+
+
+def choose(plan: str, model: str, variants: str) -> "PlanChoice":
+    """What the options name; an empty one counts as not given."""
+    from deploy.plan_choice import PlanChoice
+
+    return PlanChoice(
+        plan=from_here(plan) or None, model=from_here(model) or None, variants=variants or None
+    )
+
+
+def from_here(path: str) -> str:
+    """A path as the user meant it, for processes that work in the repository's root.
+
+    A name (of a plan, of a model at Hugging Face) is no path here, and stays.
+    """
+    if os.path.exists(path) and Path.cwd() != ROOT:
+        return os.path.abspath(path)
+    return path
+
+
+def names_of(text: str) -> list[str]:
+    """The names in a list separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(line, flush=True)

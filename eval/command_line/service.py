@@ -1,0 +1,136 @@
+"""``assay up``, ``serve``, ``status``, ``down``, ``conformance``, ``prometheus``: the service."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eval.command_line.completion import engine_names
+from eval.command_line.options import (
+    ModelOption,
+    PlanOption,
+    RayAddressOption,
+    VariantsOption,
+    choose,
+    say,
+)
+
+if TYPE_CHECKING:
+    from deploy.plan import Plan
+    from deploy.plan_choice import PlanChoice
+
+
+def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
+    """The plan with its artifacts made, after everything that can be refused before that."""
+    from deploy.artifacts import make_artifacts
+    from deploy.machine_check import check_machine
+    from deploy.ray_cluster.cluster_check import check_address
+
+    plan = choice.load()
+    check_machine(plan)
+    if ray_address:
+        check_address(ray_address)
+    make_artifacts(plan)
+    return plan
+
+
+def up(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+    ray_address: RayAddressOption = "",
+) -> None:
+    """Serve in the background, and print where."""
+    from deploy.health import health, table
+    from quantize.jobs.lock import hold
+    from deploy.machine_check import weight_only_note
+    from deploy.service import RUN_DIR
+    from deploy.up import up as bring_up
+
+    choice = choose(plan, model, variants)
+    served = _ready_to_serve(choice, ray_address)
+    if note := weight_only_note(served):
+        say(note)
+    say(f"deploy: {len(served.variants)} variants at {served.serving.url}")
+    with hold(RUN_DIR, "make deploy-all"):
+        bring_up(
+            served,
+            choice.words(served),
+            say,
+            owned=False,
+            needed=served.variants,
+            ray_address=ray_address or None,
+        )
+    found = health(served.serving.url)
+    say(table(served.serving.url, found, nodes=bool(ray_address)))
+    say(f"all variants by model name: {served.serving.url}/v1   stop with: make down")
+
+
+def serve(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+    ray_address: RayAddressOption = "",
+) -> None:
+    """Be the service."""
+    from deploy.host import serve_plan
+
+    serve_plan(_ready_to_serve(choose(plan, model, variants), ray_address), ray_address or None)
+
+
+def status() -> None:
+    """Tell what runs."""
+    from deploy.health import health, table
+    from deploy.service import read_record
+    from services.engine.life_cycle import State
+
+    record = read_record()
+    if record is None:
+        say("nothing runs (start with: make deploy-all)")
+    elif not record.is_alive():
+        say(table(record.url, {name: {"state": State.STOPPED} for name in record.variants}))
+        say("the host process is gone; start again with: make deploy-all")
+    else:
+        where = f" on the Ray cluster {record.ray_address}" if record.ray_address else ""
+        say(f"plan {record.plan} at {record.url}{where}, host process {record.host_pid}")
+        say(table(record.url, health(record.url), nodes=record.ray_address is not None))
+
+
+def down() -> None:
+    """Stop what runs."""
+    from deploy.service import read_record, stop
+
+    record = read_record()
+    if record is None:
+        say("nothing runs")
+        return
+    stop(record)
+    say(f"stopped {record.plan} at {record.url}")
+
+
+def prometheus(
+    plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = ""
+) -> None:
+    """Watch what runs, with the key that the plan names."""
+    from deploy.client_key import client_key
+    from deploy.prometheus.monitoring import Watched, watch
+    from deploy.service import DeployError, read_record
+
+    choose(plan, model, variants).load()
+    record = read_record()
+    if record is None or not record.is_alive():
+        raise DeployError("nothing runs that could be watched (start with: make deploy-all)")
+    watch(Watched(url=record.url, key=client_key()))
+
+
+def conformance(
+    engine: Annotated[
+        str, typer.Option(help="The engine.", metavar="NAME", autocompletion=engine_names)
+    ] = "",
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+) -> None:
+    """Check one engine."""
+    from deploy.conformance import run_conformance
+
+    run_conformance(engine, choose(plan, model, variants).load())

@@ -1,0 +1,7 @@
+"""The command line as users call it, on this environment's Python."""
+
+import sys
+
+from quantize.root import ROOT
+
+ASSAY = (sys.executable, str(ROOT / "assay"))
