@@ -129,7 +129,7 @@ def _start_host(command: list[str], owned: bool) -> subprocess.Popen[bytes]:
         variables[OWNER_VARIABLE] = str(os.getpid())
     with HOST_LOG.open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "deploy.host", *command],
+            [sys.executable, "-m", "deploy.ray_cluster.host", *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -31,6 +31,7 @@ ROOMS: Mapping[str, str] = {
     "deploy/grafana": "the dashboards, made from the SERIES table",
     "loadtest": "loads the endpoints, keeps every request's record",
     "eval": "questions the endpoints, compares, judges",
+    "eval/command_line": "the command line, on top of all",
     "eval/explore": "what every number format keeps of a model",
     "eval/drawing": "charts as SVG",
     "eval/report": "the page with the verdict and its evidence",

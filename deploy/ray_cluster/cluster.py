@@ -1,6 +1,6 @@
 """Ray Serve, run by one host process: one application per variant, and the gateway.
 
-The host runs in the foreground (``python -m deploy.host``); ``up`` starts it in the background
+The host runs in the foreground (``deploy.ray_cluster.host``); ``up`` starts it in the background
 and waits. It owns a cluster on this machine, which ends with it; or it is a guest of an existing
 cluster, from which it takes its applications away. Nothing else is ended.
 """

@@ -3,8 +3,13 @@
 Standard library only: ``./assay --help`` reads it before any environment exists.
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from quantize.root import ROOT
+
+HELP = ("-h", "--help")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +132,12 @@ BENCHES: Mapping[str, Bench] = {
         summary="What the load generator itself adds to latency.",
     ),
 }
+
+
+def version() -> str:
+    """``assay`` and its version, as pyproject.toml has it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return f"{project['name']} {project['version']}"
 
 
 def overview() -> str:

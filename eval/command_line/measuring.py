@@ -18,10 +18,10 @@ def compare(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOp
 
 def loadtest(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
     """Load every endpoint of the plan."""
-    from quantize.jobs.lock import hold
     from loadtest.locust_process import LoadTestError
     from loadtest.measure import run_load_test
     from loadtest.run_directory import run_directory
+    from quantize.jobs.lock import hold
 
     loaded = choose(plan, model, variants).load()
     with hold(run_directory(loaded), "make loadtest"):
@@ -32,10 +32,10 @@ def loadtest(plan: PlanOption = "", model: ModelOption = "", variants: VariantsO
 
 def evaluate(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
     """Question every endpoint of the plan."""
-    from quantize.jobs.lock import hold
     from eval.lm_eval_process import QualityError
     from eval.quality import run_quality
     from loadtest.run_directory import open_run, run_directory
+    from quantize.jobs.lock import hold
 
     asked = choose(plan, model, variants).load()
     with hold(run_directory(asked), "make eval"):
@@ -46,9 +46,9 @@ def evaluate(plan: PlanOption = "", model: ModelOption = "", variants: VariantsO
 
 def report(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
     """Judge what was measured."""
-    from quantize.jobs.lock import hold
     from eval.pipeline import make_report
     from loadtest.run_directory import open_run, run_directory
+    from quantize.jobs.lock import hold
 
     judged = choose(plan, model, variants).load()
     with hold(run_directory(judged), "make report"):

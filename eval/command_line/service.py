@@ -41,10 +41,10 @@ def up(
 ) -> None:
     """Serve in the background, and print where."""
     from deploy.health import health, table
-    from quantize.jobs.lock import hold
     from deploy.machine_check import weight_only_note
     from deploy.service import RUN_DIR
     from deploy.up import up as bring_up
+    from quantize.jobs.lock import hold
 
     choice = choose(plan, model, variants)
     served = _ready_to_serve(choice, ray_address)
@@ -72,7 +72,7 @@ def serve(
     ray_address: RayAddressOption = "",
 ) -> None:
     """Be the service."""
-    from deploy.host import serve_plan
+    from deploy.ray_cluster.host import serve_plan
 
     serve_plan(_ready_to_serve(choose(plan, model, variants), ray_address), ray_address or None)
 

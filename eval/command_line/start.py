@@ -7,17 +7,15 @@ owner (``quantize.jobs.lifeline``) reach the command itself.
 
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from deploy.setup.environments import MARKER, python_of
-from eval.command_line.commands import COMMANDS, overview
+from eval.command_line.commands import COMMANDS, HELP, overview, version
 from quantize.root import ROOT, VENVS
 
 CONTROL = VENVS / "control"
-HELP = ("-h", "--help")
 SCRIPT = ROOT / "assay"
 
 
@@ -43,12 +41,6 @@ def installed() -> NoReturn:
     if _sets_up(words):
         _become(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"), words)
     _run(words)
-
-
-def version() -> str:
-    """``assay`` and its version, as pyproject.toml has it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return f"{project['name']} {project['version']}"
 
 
 def _run(words: Sequence[str]) -> NoReturn:

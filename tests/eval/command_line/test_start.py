@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.command_line.commands import COMMANDS
-from eval.command_line.start import version
+from eval.command_line.commands import COMMANDS, version
 from quantize.root import ROOT
 
 # All that must be there before set-up: no library, and no module that needs one.

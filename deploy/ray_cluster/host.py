@@ -1,4 +1,4 @@
-"""``python -m deploy.host``: the service's own process, which ``deploy.up`` starts and leaves."""
+"""``python -m deploy.ray_cluster.host``: the service's process, which ``up`` starts."""
 
 import argparse
 
@@ -16,7 +16,7 @@ def serve_plan(plan: Plan, ray_address: str | None) -> None:
 
 def main() -> None:
     """Serve what the options choose (``PlanChoice.words``)."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.host", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.ray_cluster.host", description=__doc__)
     for option in ("--plan", "--model", "--variants", "--ray-address"):
         parser.add_argument(option)
     given = parser.parse_args()
