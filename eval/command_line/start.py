@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deploy.setup.environments import MARKER, python_of
+from deploy.setup.environments import MARKER
 from eval.command_line.commands import COMMANDS, HELP, overview, version
+from quantize.jobs.environment import python_of
 from quantize.root import ROOT, VENVS
 
 CONTROL = VENVS / "control"

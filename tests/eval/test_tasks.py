@@ -1,6 +1,6 @@
 """The bundled evaluation tasks: what the generator makes, right answers, nothing trained on.
 
-covers: eval/__main__.py, eval/tasks/*.yaml, quantize/reference_model/tasks.py
+covers: eval/tasks/*.yaml, quantize/reference_model/tasks.py
 """
 
 import json

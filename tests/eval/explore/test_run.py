@@ -1,6 +1,6 @@
 """The explorer's folder: made whole, reused, and never in the place of something else.
 
-covers: eval/explore/__main__.py, eval/explore/figures_job.py, eval/explore/in_quantize/measure.py
+covers: eval/explore/figures_job.py, eval/explore/in_quantize/measure.py
 """
 
 import json
