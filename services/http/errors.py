@@ -14,7 +14,8 @@ RequestError                 any of them
 └── 504 timeout_error            the engine did not answer in time
 
 ``CLIENT_LEFT`` and ``BROKE_OFF`` are what a request is counted and logged under whose answer was
-not completed, whatever status it began with.
+not completed, whatever status it began with. Standard library only: our own server raises the same
+errors in the environments of the engines it runs in.
 """
 
 import json

@@ -1,12 +1,13 @@
 """Sending a generation to the client: whole or as server-sent events, until it disconnects."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from services.server.errors import RequestError
+from services.http.errors import RequestError
+from services.http.event_stream import error_event
 from services.server.generation import Generation
 from services.server.responses import Shape, sse, usage
 
@@ -56,7 +57,7 @@ class GenerationResponse(Response):
         try:
             choices = await self._generation.finish()
         except RequestError as error:
-            await JSONResponse(error.body(), error.status)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
             return
         generated = sum(len(choice.tokens) for choice in choices)
         body = self._shape.whole(choices, usage(self._prompt_tokens(), generated))
@@ -79,7 +80,7 @@ class GenerationResponse(Response):
                 generated += sum(len(chunk.tokens) for _, chunk in chunks)
                 yield b"".join(sse(self._shape.event(index, chunk)) for index, chunk in chunks)
         except RequestError as error:
-            yield sse(error.body())
+            yield error_event(error)
             return
         if self._include_usage:
             yield sse(self._shape.usage_event(usage(self._prompt_tokens(), generated)))
@@ -87,6 +88,12 @@ class GenerationResponse(Response):
     def _prompt_tokens(self) -> int:
         requests = self._generation.requests[:: self._choices_per_prompt]
         return sum(len(request.prompt) for request in requests)
+
+
+def error_response(error: RequestError, more: Mapping[str, str] | None = None) -> Response:
+    """An error as a whole answer, with more headers than it has itself."""
+    headers = {name.decode(): value.decode() for name, value in error.headers()}
+    return Response(error.body(), error.status, {**headers, **(more or {})})
 
 
 async def _disconnected(receive: Receive) -> None:

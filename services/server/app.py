@@ -14,17 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.server.answer import GenerationResponse
+from services.http.errors import RequestError
+from services.server.answer import GenerationResponse, error_response
 from services.server.backend import Backend
 from services.server.chat_template import ChatTemplate
-from services.server.errors import (
-    BadRequest,
-    BodyTooLarge,
-    EngineFailed,
-    RequestError,
-    Unauthorized,
-    UnknownModel,
-)
 from services.server.generation import (
     DEFAULT_COMPLETION_TOKENS,
     Generation,
@@ -65,7 +58,7 @@ class _Routes:
 
     async def health(self, _: Request) -> Response:
         if not self._engine.scheduler.alive:
-            raise EngineFailed("the engine has stopped")
+            raise RequestError(503, "the engine has stopped")
         return JSONResponse({"status": "ok"})
 
     async def models(self, _: Request) -> Response:
@@ -107,7 +100,7 @@ class _Routes:
         body = parse_body(ChatBody, await _read(request))
         self._check_model(body.model)
         if self._engine.chat_template is None:
-            raise BadRequest("messages: this model has no chat template", "messages")
+            raise RequestError(400, "messages: this model has no chat template", param="messages")
         text = self._engine.chat_template.render(body.messages)
         prompt = await self._prompts.prompt(text, field="messages", add_special=False)
         limit = body.max_completion_tokens or body.max_tokens
@@ -148,9 +141,10 @@ class _Routes:
 
     def _check_model(self, model: str) -> None:
         if model != self._engine.served_name:
-            raise UnknownModel(
+            raise RequestError(
+                404,
                 f"model: {model!r} is not served here (valid: {self._engine.served_name!r})",
-                "model",
+                param="model",
             )
 
 
@@ -165,8 +159,10 @@ class _KeyCheck:
         if scope["type"] == "http" and scope["path"] != "/health":
             given = dict(scope["headers"]).get(b"authorization", b"")
             if not hmac.compare_digest(given, self._expected):
-                error = Unauthorized("a valid API key is needed: 'Authorization: Bearer <key>'")
-                await _error_response(error)(scope, receive, send)
+                error = RequestError(
+                    401, "a valid API key is needed: 'Authorization: Bearer <key>'"
+                )
+                await error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -203,23 +199,18 @@ async def _read(request: Request) -> bytes:
     async for part in request.stream():
         size_bytes += len(part)
         if size_bytes > _MAX_BODY_BYTES:
-            raise BodyTooLarge(f"the body is larger than {_MAX_BODY_BYTES} bytes")
+            raise RequestError(413, f"the body is larger than {_MAX_BODY_BYTES} bytes")
         parts.append(part)
     return b"".join(parts)
 
 
-def _error_response(error: RequestError) -> Response:
-    return JSONResponse(error.body(), error.status, error.headers())
-
-
 async def _on_request_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return _error_response(error)
+    return error_response(error)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     """Starlette's own refusals (unknown path or method) in OpenAI's format."""
     assert isinstance(error, HTTPException)
-    failure = RequestError(f"{error.detail}: {request.method} {request.url.path}")
-    failure.kind, failure.status = "invalid_request_error", error.status_code
-    return JSONResponse(failure.body(), error.status_code, error.headers)
+    message = f"{error.detail}: {request.method} {request.url.path}"
+    return error_response(RequestError(error.status_code, message), error.headers)

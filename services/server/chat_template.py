@@ -6,7 +6,7 @@ from jinja2 import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from services.server.errors import BadRequest
+from services.http.errors import RequestError
 from services.server.protocol import Message
 
 
@@ -34,7 +34,7 @@ class ChatTemplate:
         """The prompt that asks for the assistant's next message.
 
         Raises:
-            BadRequest: the template refuses these messages.
+            RequestError: 400, the template refuses these messages.
         """
         turns = [{"role": message.role, "content": message.text()} for message in messages]
         try:
@@ -42,7 +42,7 @@ class ChatTemplate:
                 messages=turns, add_generation_prompt=True, **self._specials
             )
         except TemplateError as error:
-            raise BadRequest(f"messages: {error}", "messages") from error
+            raise RequestError(400, f"messages: {error}", param="messages") from error
 
 
 def _refuse(message: str) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import dataclasses
 from dataclasses import dataclass, field
 
+from services.http.errors import RequestError
 from services.server.backend import Backend
-from services.server.errors import BadRequest, EngineFailed
 from services.server.protocol import GenerationBody
 from services.server.sampling import TokenScores, join_scores
 from services.server.scheduler import Scheduler
@@ -47,7 +47,7 @@ class Generation:
         self._open = len(requests)
 
     def start(self, scheduler: Scheduler) -> None:
-        """Queue every sequence; raises QueueFull or EngineFailed."""
+        """Queue every sequence; raises RequestError (429, 503)."""
         scheduler.submit(self._sequences)
 
     def cancel(self) -> None:
@@ -59,7 +59,7 @@ class Generation:
         """Wait for at least one chunk, with the index of its choice; empty after the last.
 
         Raises:
-            EngineFailed: the engine gave up on a sequence.
+            RequestError: 503, the engine gave up on a sequence.
         """
         if not self._open:
             return []
@@ -68,7 +68,7 @@ class Generation:
             chunks.append(self._arrived.get_nowait())
         for _, chunk in chunks:
             if chunk.error is not None:
-                raise EngineFailed(f"the engine failed: {chunk.error}")
+                raise RequestError(503, f"the engine failed: {chunk.error}")
             self._open -= chunk.finish_reason is not None
         return chunks
 
@@ -115,7 +115,7 @@ def plan_requests(
     ``max_tokens`` None means as many as fit. Each of ``n`` draws from its own seed.
 
     Raises:
-        BadRequest: a prompt is empty, has unknown tokens, or does not fit.
+        RequestError: 400, a prompt is empty, has unknown tokens, or does not fit.
     """
     sampling = body.sampling(backend.capacity.vocab_size)
     requests = []
@@ -123,8 +123,10 @@ def plan_requests(
         allowed = _allowed_tokens(backend, prompt, max_tokens)
         min_tokens = body.min_tokens or 0
         if min_tokens > allowed:
-            raise BadRequest(
-                f"min_tokens: {min_tokens} is more than max_tokens, {allowed}", "min_tokens"
+            raise RequestError(
+                400,
+                f"min_tokens: {min_tokens} is more than max_tokens, {allowed}",
+                param="min_tokens",
             )
         for choice in range(body.n or 1):
             seed = None if sampling.seed is None else (sampling.seed + choice) % 2**63
@@ -147,16 +149,19 @@ def plan_requests(
 def _allowed_tokens(backend: Backend, prompt: list[int], max_tokens: int | None) -> int:
     capacity = backend.capacity
     if not prompt:
-        raise BadRequest("prompt: expected at least one token", "prompt")
+        raise RequestError(400, "prompt: expected at least one token", param="prompt")
     if min(prompt) < 0 or max(prompt) >= capacity.vocab_size:
-        raise BadRequest(f"prompt: token ids must be in 0 to {capacity.vocab_size - 1}", "prompt")
+        raise RequestError(
+            400, f"prompt: token ids must be in 0 to {capacity.vocab_size - 1}", param="prompt"
+        )
     room = capacity.context_length - len(prompt)
     if room < (1 if max_tokens is None else max_tokens):
         asked = "" if max_tokens is None else f" and {max_tokens} to generate"
-        raise BadRequest(
+        raise RequestError(
+            400,
             f"prompt: {len(prompt)} tokens{asked} do not fit the context length of "
             f"{capacity.context_length}",
-            "prompt",
+            param="prompt",
         )
     return room if max_tokens is None else max_tokens
 

@@ -6,8 +6,8 @@ its length alone, and a long one is read in a thread while the server goes on an
 
 import asyncio
 
+from services.http.errors import RequestError
 from services.server.backend import Backend
-from services.server.errors import BadRequest
 
 # Read where it is: a millisecond at most, and a thread would cost a good part of that.
 _AT_ONCE_BYTES = 1 << 14
@@ -27,14 +27,15 @@ class PromptReader:
         """Token ids of a prompt; ``field`` is what the request calls it.
 
         Raises:
-            BadRequest: the text is longer than a whole context of the longest tokens.
+            RequestError: 400, the text is longer than a whole context of the longest tokens.
         """
         size = len(text.encode(errors="replace"))
         if size > self._most_bytes:
-            raise BadRequest(
+            raise RequestError(
+                400,
                 f"{field}: {size} bytes of text do not fit the context length of "
                 f"{self._backend.capacity.context_length} tokens",
-                field,
+                param=field,
             )
         return await self.tokens(text, add_special=add_special)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.server.errors import BadRequest
+from services.http.errors import RequestError
 from services.server.sampling import SamplingParameters
 
 MAX_LOGPROBS = 20
@@ -59,7 +59,7 @@ class GenerationBody(_Strict):
         """The sampling part, with defaults filled in.
 
         Raises:
-            BadRequest: ``logit_bias`` names a token that does not exist.
+            RequestError: 400, ``logit_bias`` names a token that does not exist.
         """
         return SamplingParameters(
             temperature=1.0 if self.temperature is None else self.temperature,
@@ -91,20 +91,21 @@ class CompletionBody(GenerationBody):
         """One entry per prompt; token ids are one prompt, not many.
 
         Raises:
-            BadRequest: there is no prompt at all, or there are too many.
+            RequestError: 400, there is no prompt at all, or there are too many.
         """
         if isinstance(self.prompt, str):
             return [self.prompt]
         if not self.prompt:
-            raise BadRequest("prompt: expected at least one token or string", "prompt")
+            raise RequestError(400, "prompt: expected at least one token or string", param="prompt")
         if isinstance(self.prompt[0], int):
             return [[token for token in self.prompt if isinstance(token, int)]]
         choices = len(self.prompt) * (self.n or 1)
         if choices > MAX_CHOICES:
-            raise BadRequest(
+            raise RequestError(
+                400,
                 f"prompt: {len(self.prompt)} prompts times n make {choices} choices; "
                 f"at most {MAX_CHOICES} are answered at once",
-                "prompt",
+                param="prompt",
             )
         return [item for item in self.prompt if not isinstance(item, int)]
 
@@ -142,11 +143,13 @@ class ChatBody(GenerationBody):
         """How many likeliest tokens to report, or None for no log-probabilities.
 
         Raises:
-            BadRequest: ``top_logprobs`` without ``logprobs``.
+            RequestError: 400, ``top_logprobs`` without ``logprobs``.
         """
         if not self.logprobs:
             if self.top_logprobs:
-                raise BadRequest("top_logprobs: needs logprobs to be true", "top_logprobs")
+                raise RequestError(
+                    400, "top_logprobs: needs logprobs to be true", param="top_logprobs"
+                )
             return None
         return self.top_logprobs or 0
 
@@ -163,18 +166,20 @@ def parse_body(kind: type[Body], raw: bytes) -> Body:
     """Validate a JSON body.
 
     Raises:
-        BadRequest: names the first field that is unknown or wrong.
+        RequestError: 400, names the first field that is unknown or wrong.
     """
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if not first["loc"]:
-            raise BadRequest(f"the body is not a valid JSON object: {first['msg']}") from None
+            raise RequestError(
+                400, f"the body is not a valid JSON object: {first['msg']}"
+            ) from None
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise BadRequest(f"{path}: this field is not supported", path) from None
-        raise BadRequest(f"{path}: {first['msg']}", str(first["loc"][0])) from None
+            raise RequestError(400, f"{path}: this field is not supported", param=path) from None
+        raise RequestError(400, f"{path}: {first['msg']}", param=str(first["loc"][0])) from None
 
 
 def _biases(raw: dict[str, float], vocab_size: int) -> dict[int, float]:
@@ -183,9 +188,10 @@ def _biases(raw: dict[str, float], vocab_size: int) -> dict[int, float]:
         # Python refuses to read a number of thousands of digits, so its length is looked at first.
         is_number = key.isascii() and key.isdigit() and len(key) <= _MOST_DIGITS
         if not is_number or int(key) >= vocab_size:
-            raise BadRequest(
+            raise RequestError(
+                400,
                 f"logit_bias: {key[:40]!r} is no token id (valid: 0 to {vocab_size - 1})",
-                "logit_bias",
+                param="logit_bias",
             )
         biases[int(key)] = bias
     return biases

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from services.http.errors import RequestError
 from services.server.backend import Backend, BackendError, Batch
 from services.server.batching import Segment, compose
-from services.server.errors import EngineFailed, QueueFull
 from services.server.sampling import Logits, score_tokens
 from services.server.sequence import Chunk, Sequence, score_chosen
 from services.server.slots import Slot, plan_reuse
@@ -82,13 +82,13 @@ class Scheduler:
         """Queue the sequences of one request, all or none; called from the server's thread.
 
         Raises:
-            QueueFull: too many wait already.
-            EngineFailed: the engine thread has ended.
+            RequestError: 429, too many wait already.
+            RequestError: 503, the engine thread has ended.
         """
         if not self.alive:
-            raise EngineFailed("the engine has stopped")
+            raise RequestError(503, "the engine has stopped")
         if self.waiting and self.waiting + len(sequences) > self._max_waiting:
-            raise QueueFull(f"{self.waiting} sequences wait already; try again")
+            raise RequestError(429, f"{self.waiting} sequences wait already; try again")
         self._submitted += len(sequences)
         self._commands.put(sequences)
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from services.http.errors import RequestError
 from services.server.backend import Capacity
-from services.server.errors import BadRequest
 from services.server.prompt_reader import _AT_ONCE_BYTES, PromptReader
 from tests.services.server.gated_backend import GatedBackend
 
@@ -40,7 +40,7 @@ async def test_a_text_longer_than_a_context_of_the_longest_tokens_is_refused_unr
     backend = Words(10)
     reader = PromptReader(backend)
     assert len(await reader.prompt("x" * 40, field="prompt", add_special=True)) == 40
-    with pytest.raises(BadRequest, match="messages: 60 bytes") as refusal:
+    with pytest.raises(RequestError, match="messages: 60 bytes") as refusal:
         await reader.prompt("é" * 30, field="messages", add_special=True)
     assert refusal.value.param == "messages"
     assert len(backend.threads) == 1

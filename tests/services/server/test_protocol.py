@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from services.server.errors import BadRequest
+from services.http.errors import RequestError
 from services.server.protocol import (
     MAX_CHOICES,
     MAX_STOPS,
@@ -40,7 +40,7 @@ def completion(**fields: object) -> CompletionBody:
     ],
 )
 def test_an_unknown_or_wrong_field_is_refused_by_name(field: str, value: object) -> None:
-    with pytest.raises(BadRequest) as refusal:
+    with pytest.raises(RequestError) as refusal:
         completion(**{field: value})
     assert (refusal.value.param or "").split(".")[0] == field
     assert field in refusal.value.message
@@ -48,7 +48,7 @@ def test_an_unknown_or_wrong_field_is_refused_by_name(field: str, value: object)
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff"])
 def test_a_body_that_is_no_json_object_is_refused(raw: bytes) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(RequestError):
         parse_body(CompletionBody, raw)
 
 
@@ -73,13 +73,13 @@ def test_every_form_of_prompt_is_understood(prompt: object, expected: object) ->
 
 @pytest.mark.parametrize("key", ["100", "-1", "x", "²"])
 def test_a_bias_on_a_token_that_does_not_exist_is_refused(key: str) -> None:
-    with pytest.raises(BadRequest, match="logit_bias"):
+    with pytest.raises(RequestError, match="logit_bias"):
         completion(logit_bias={key: 1}).sampling(100)
 
 
 def test_chat_top_logprobs_needs_logprobs() -> None:
     raw = {"model": "m", "messages": [{"role": "user", "content": "x"}], "top_logprobs": 2}
-    with pytest.raises(BadRequest, match="top_logprobs"):
+    with pytest.raises(RequestError, match="top_logprobs"):
         parse_body(ChatBody, json.dumps(raw).encode()).score_count()
 
 
@@ -91,14 +91,14 @@ def test_message_parts_are_joined() -> None:
 
 @pytest.mark.parametrize("key", ["9" * 5000, "-1", "1.5", "٣", "²", " 1", "1_0", "", "100"])
 def test_what_is_no_token_id_is_no_place_for_a_bias(key: str) -> None:
-    with pytest.raises(BadRequest, match="logit_bias"):
+    with pytest.raises(RequestError, match="logit_bias"):
         completion(logit_bias={key: 1}).sampling(100)
 
 
 def test_more_stops_or_choices_than_can_be_looked_after_are_refused() -> None:
     assert len(completion(stop=["x"] * MAX_STOPS).stops()) == MAX_STOPS
-    with pytest.raises(BadRequest, match="stop"):
+    with pytest.raises(RequestError, match="stop"):
         completion(stop=["x"] * (MAX_STOPS + 1))
     assert len(completion(prompt=["a"] * 16, n=128).prompts()) * 128 == MAX_CHOICES
-    with pytest.raises(BadRequest, match="2064 choices"):
+    with pytest.raises(RequestError, match="2064 choices"):
         completion(prompt=["a"] * 129, n=16).prompts()
