@@ -14,17 +14,14 @@ from deploy.artifacts import artifact_of, make_artifacts, source_model
 from deploy.machine_check import check_machine
 from deploy.plan import Plan, PlanError
 from quantize.artifact.end_tokens import end_tokens
-from quantize.artifact_check import check_artifact
 from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
 from quantize.jobs.environment import python_of
 from quantize.jobs.failure import ToolError
 from quantize.jobs.worker import run_job
 from quantize.source.scores_job import REFERENCE_SCORES, TextsToScore
-from services.engine.child import EngineChild
 from services.engine.conformance import Conformance, Finding, Reference, conformance_table
-from services.engine.engine_log import EngineLog
-from services.engine.proof import prove_weights
-from services.engines.spec import Launch
+from services.engine.engine_settings import EngineSettings
+from services.engine.running import RunningEngine, running
 from services.engines.table import ENGINES
 from services.variants import VARIANTS, Variant, find_variant
 
@@ -63,7 +60,7 @@ def run_conformance(engine: str, plan: Plan) -> None:
     check_machine(alone)
     make_artifacts(alone)
     print(f"conformance of {variant.engine.title}: {variant.name}", flush=True)
-    findings = asyncio.run(_check(alone, find_variant(variant.name)))
+    findings = _check(alone, find_variant(variant.name))
     print(conformance_table(findings))
     failed = sum(finding.failure is not None for finding in findings)
     print(f"{len(findings) - failed} of {len(findings)} checks passed")
@@ -73,59 +70,45 @@ def run_conformance(engine: str, plan: Plan) -> None:
         )
 
 
-async def _check(plan: Plan, variant: Variant) -> list[Finding]:
-    model = source_model(plan)
-    artifact = artifact_of(model, variant.recipe.name)
-    manifest = await asyncio.to_thread(check_artifact, artifact)
+def _check(plan: Plan, variant: Variant) -> list[Finding]:
+    model, limits = source_model(plan), plan.limits_of(variant.name)
     references = None
     if variant.recipe.bits == _UNQUANTIZED_BITS and variant.kv_cache is None:
-        references = await asyncio.to_thread(reference_scores, model.folder)
-    with tempfile.TemporaryDirectory(prefix="assay-conformance-") as scratch:
-        launch = Launch(
-            python=python_of(variant.engine.environment),
-            artifact=artifact,
-            manifest=manifest,
-            served_name=variant.name,
-            port=0,
-            api_key="",
-            context_length=plan.serving.context_length,
-            max_sequences=plan.serving.max_sequences,
-            threads=plan.serving.threads or len(os.sched_getaffinity(0)),
-            kv_cache_gib=plan.serving.kv_cache_gib,
-            kv_cache_dtype=variant.kv_cache,
-            engine_build=variant.engine_build,
-            scratch=Path(scratch) / "engine",
-        )
-        log = EngineLog(Path(scratch) / "engine.log")
-        child = EngineChild(spec=variant.engine, launch=launch, log=log)
-        try:
-            return await _ask(child, plan, references)
-        finally:
-            await asyncio.to_thread(child.stop)
-
-
-async def _ask(child: EngineChild, plan: Plan, references: list[Reference] | None) -> list[Finding]:
-    child.spawn()
-    async with aiohttp.ClientSession() as session:
-        await child.wait_ready(session, plan.serving.start_timeout_s)
-        held = await child.held_weights(session)
-        if held is not None:
-            prove_weights(child.spec, child.launch.manifest, held)
+        references = reference_scores(model.folder)
+    settings = EngineSettings(
+        artifact=str(artifact_of(model, variant.recipe.name)),
+        python=str(python_of(variant.engine.environment)),
+        context_length=plan.serving.context_length,
+        max_sequences=limits.max_sequences,
+        threads=limits.threads or len(os.sched_getaffinity(0)),
+        kv_cache_gib=limits.kv_cache_gib,
+        start_timeout_s=plan.serving.start_timeout_s,
+    )
+    with running(variant, settings) as engine:
+        held = engine.held
         note = f"{held.weight_bytes:,} bytes" if held else "the engine cannot tell them"
+        findings = asyncio.run(_ask(engine, settings, references))
+    return [Finding(check="weights held", failure=None, note=note), *findings]
+
+
+async def _ask(
+    engine: RunningEngine, settings: EngineSettings, references: list[Reference] | None
+) -> list[Finding]:
+    spec = engine.variant.engine
+    async with aiohttp.ClientSession() as session:
         suite = Conformance(
             session,
-            child.base_url,
-            child.headers,
-            child.launch.served_name,
-            end_tokens=end_tokens(child.launch.artifact),
+            engine.url,
+            engine.headers,
+            engine.model,
+            end_tokens=end_tokens(Path(settings.artifact)),
         )
-        findings = await suite.check_all(
-            child.spec.claims,
-            takes_key=child.spec.takes_key,
-            context_length=plan.serving.context_length,
+        return await suite.check_all(
+            spec.claims,
+            takes_key=spec.takes_key,
+            context_length=settings.context_length,
             references=references,
         )
-    return [Finding(check="weights held", failure=None, note=note), *findings]
 
 
 def reference_scores(model: Path) -> list[Reference]:

@@ -22,7 +22,7 @@ from pydantic import (
 
 from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
 from deploy.plan_sections import Calibration, Objectives, Placement, Quality, Section
-from deploy.plan_variants import Limits, VariantName, split_limits
+from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
 from services.variants import Variant, find_variant
 
 PLANS_DIR = Path(__file__).parent / "plans"
@@ -143,10 +143,11 @@ class Plan(Section):
         """The variants with their recipes and engines, in the plan's order."""
         return [find_variant(name) for name in self.variants]
 
-    def limit(self, variant: str, name: str) -> Any:
-        """A serving limit as it holds for one variant: its own, or everyone's."""
-        own = getattr(self.limits.get(variant), name, None)
-        return getattr(self.serving, name) if own is None else own
+    def limits_of(self, variant: str) -> ServingLimits:
+        """The serving limits as they hold for one variant: its own, else everyone's."""
+        everyone = self.serving.model_dump(include=set(ServingLimits.model_fields))
+        own = self.limits.get(variant, Limits()).model_dump(exclude_none=True)
+        return ServingLimits.model_validate({**everyone, **own})
 
     def measuring_sha256(self) -> str:
         """Hash of everything that decides what is measured (not which variants, not the verdict).

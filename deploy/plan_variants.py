@@ -31,6 +31,23 @@ class Limits(BaseModel):
     memory_gib: float | None = Field(default=None, gt=0)
 
 
+class ServingLimits(BaseModel):
+    """The limits as they hold for one variant: its own, else those of the section ``serving``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threads: int | None
+    max_sequences: int
+    queue_length: int
+    kv_cache_gib: float
+    memory_gib: float | None
+
+    @property
+    def places(self) -> int:
+        """How many requests are open at once: those that run, and those that wait."""
+        return self.max_sequences + self.queue_length
+
+
 _KEYS = (*_VARIANT_KEYS, *Limits.model_fields)
 
 

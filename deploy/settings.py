@@ -17,10 +17,11 @@ from deploy.setup.environments import ENVIRONMENTS
 from quantize.artifact.manifest import read_manifest
 from quantize.jobs.environment import python_of
 from quantize.root import ROOT, VENVS
+from quantize.source.source_model import SourceModel
+from services.engine.engine_settings import ReplicaSettings
 from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings
 from services.http.keys import digest_of
-from services.replica_settings import ReplicaSettings
 from services.variants import Variant
 
 ACCESS_LOGS = RUN_DIR / "logs" / "access"
@@ -96,32 +97,35 @@ def _version_as_served(plan: Plan, variant: Variant) -> str:
 
 def replica_settings(plan: Plan) -> list[ReplicaSettings]:
     """One replica's settings per variant of the plan."""
-    model, serving = source_model(plan), plan.serving
-    digests = tuple(map(digest_of, require_keys(serving)))
-    return [
-        ReplicaSettings(
-            variant=variant.name,
-            artifact=str(artifact_of(model, variant.recipe.name)),
-            python=str(python_of(variant.engine.environment)),
-            log=str(RUN_DIR / "logs" / f"{variant.name}.log"),
-            engine_version=_version_as_served(plan, variant),
-            context_length=serving.context_length,
-            max_sequences=plan.limit(variant.name, "max_sequences"),
-            queue_length=plan.limit(variant.name, "queue_length"),
-            threads=plan.limit(variant.name, "threads") or max(1, len(os.sched_getaffinity(0)) - 1),
-            kv_cache_gib=plan.limit(variant.name, "kv_cache_gib"),
-            memory_gib=plan.limit(variant.name, "memory_gib"),
-            hang_timeout_s=serving.hang_timeout_s,
-            crashes_before_failed=serving.crashes_before_failed,
-            crash_window_s=serving.crash_window_s,
-            start_timeout_s=serving.start_timeout_s,
-            request_timeout_s=serving.request_timeout_s,
-            max_body_bytes=serving.max_body_bytes,
-            access_log=str(ACCESS_LOGS / f"{variant.name}.jsonl"),
-            key_digests=digests,
-        )
-        for variant in plan.resolved_variants()
-    ]
+    model, digests = source_model(plan), tuple(map(digest_of, require_keys(plan.serving)))
+    return [_replica(plan, variant, model, digests) for variant in plan.resolved_variants()]
+
+
+def _replica(
+    plan: Plan, variant: Variant, model: SourceModel, digests: tuple[str, ...]
+) -> ReplicaSettings:
+    serving, limits = plan.serving, plan.limits_of(variant.name)
+    return ReplicaSettings(
+        variant=variant.name,
+        artifact=str(artifact_of(model, variant.recipe.name)),
+        python=str(python_of(variant.engine.environment)),
+        log=str(RUN_DIR / "logs" / f"{variant.name}.log"),
+        engine_version=_version_as_served(plan, variant),
+        context_length=serving.context_length,
+        max_sequences=limits.max_sequences,
+        queue_length=limits.queue_length,
+        threads=limits.threads or max(1, len(os.sched_getaffinity(0)) - 1),
+        kv_cache_gib=limits.kv_cache_gib,
+        memory_gib=limits.memory_gib,
+        hang_timeout_s=serving.hang_timeout_s,
+        crashes_before_failed=serving.crashes_before_failed,
+        crash_window_s=serving.crash_window_s,
+        start_timeout_s=serving.start_timeout_s,
+        request_timeout_s=serving.request_timeout_s,
+        max_body_bytes=serving.max_body_bytes,
+        access_log=str(ACCESS_LOGS / f"{variant.name}.jsonl"),
+        key_digests=digests,
+    )
 
 
 def route_of(variant: str) -> str:
@@ -135,10 +139,7 @@ def gateway_settings(plan: Plan) -> GatewaySettings:
         base_url=plan.serving.url,
         variants=tuple(plan.variants),
         request_timeout_s=plan.serving.request_timeout_s,
-        places=sum(
-            plan.limit(name, "max_sequences") + plan.limit(name, "queue_length")
-            for name in plan.variants
-        ),
+        places=sum(plan.limits_of(name).places for name in plan.variants),
         max_body_bytes=plan.serving.max_body_bytes,
         access_log=str(ACCESS_LOGS / "gateway.jsonl"),
         key_digests=tuple(map(digest_of, require_keys(plan.serving))),

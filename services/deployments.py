@@ -6,10 +6,10 @@ Both build their app after the constructor (late-bound ingress).
 import ray
 from ray import serve
 
+from services.engine.engine_settings import ReplicaSettings
 from services.engine.supervisor import Supervisor
 from services.gateway import GatewayApp, GatewaySettings
 from services.replica import VariantApp
-from services.replica_settings import ReplicaSettings
 from services.variants import find_variant
 
 

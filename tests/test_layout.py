@@ -67,6 +67,10 @@ def test_every_top_folder_is_this_repositorys_own(top: str) -> None:
     assert Path(path).resolve() == Path(__file__).resolve().parent.parent / top / "__init__.py"
 
 
+def test_top_folders_import_only_from_those_before_them() -> None:
+    assert HOUSE.upward() == []
+
+
 def test_no_files_import_each_other_in_a_circle() -> None:
     assert circle(HOUSE.files) is None
 

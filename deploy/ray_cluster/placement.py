@@ -84,7 +84,7 @@ def demands(plan: Plan) -> dict[str, Demand]:
     return {
         item.name: demand_of(
             plan.placement,
-            threads=plan.limit(item.name, "threads"),
+            threads=plan.limits_of(item.name).threads,
             on_gpu=engine_device(item.engine, machine) != "cpu",
         )
         for item in plan.resolved_variants()

@@ -18,8 +18,8 @@ from deploy.plan import DEFAULT_PLAN, PlanError, load_plan
 from deploy.ray_cluster.placement import HEAD_RESOURCE, NOTHING, Demand, demands
 from deploy.settings import gateway_settings, replica_settings
 from services.deployments import Gateway, VariantReplica
+from services.engine.engine_settings import ReplicaSettings
 from services.gateway import GatewaySettings
-from services.replica_settings import ReplicaSettings
 
 GATEWAY = "gateway"
 DRAIN_S = 15

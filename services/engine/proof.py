@@ -1,7 +1,28 @@
 """Hold what an engine says it has loaded against what the artifact's manifest promises."""
 
+import aiohttp
+
 from quantize.artifact.manifest import ArtifactError, Manifest
+from services.engine.child import EngineChild
 from services.engines.spec import EngineSpec, HeldWeights
+
+
+async def until_proven(
+    child: EngineChild, session: aiohttp.ClientSession, timeout_s: float
+) -> HeldWeights | None:
+    """Wait until a started engine is ready, and return what it holds: what its artifact promises.
+
+    None where the engine has no way to tell.
+
+    Raises:
+        EngineError: it is not ready in time, or does not answer the question.
+        ArtifactError: it holds something else.
+    """
+    await child.wait_ready(session, timeout_s)
+    held = await child.held_weights(session)
+    if held is not None:
+        prove_weights(child.spec, child.launch.manifest, held)
+    return held
 
 
 def prove_weights(spec: EngineSpec, manifest: Manifest, held: HeldWeights) -> None:

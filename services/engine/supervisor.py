@@ -18,6 +18,7 @@ from quantize.artifact.manifest import ArtifactError, Manifest
 from quantize.artifact_check import check_artifact
 from services.engine.child import LOG_MARK, STOP_GRACE_S, EngineChild, EngineError
 from services.engine.engine_log import EngineLog
+from services.engine.engine_settings import ReplicaSettings, launch_of
 from services.engine.engine_watch import (
     first_of,
     keep_log_bounded,
@@ -26,11 +27,10 @@ from services.engine.engine_watch import (
     until_too_large,
 )
 from services.engine.life_cycle import End, RestartPolicy, State
-from services.engine.proof import prove_weights
+from services.engine.proof import until_proven
 from services.engine.self_test import SelfTest
 from services.engines.spec import HeldWeights
 from services.http.errors import RequestError
-from services.replica_settings import ReplicaSettings, launch_of
 from services.variants import Variant
 
 _LIMITS = ("threads", "max_sequences", "queue_length", "kv_cache_gib", "memory_gib")
@@ -142,9 +142,10 @@ class Supervisor:
         self._was_ready, started = False, time.monotonic()
         manifest = await asyncio.to_thread(self._check, Path(self.settings.artifact))
         log = EngineLog(Path(self.settings.log))
+        scratch = log.path.with_suffix("")
         child = EngineChild(
             spec=self.variant.engine,
-            launch=launch_of(self.variant, self.settings, manifest),
+            launch=launch_of(self.variant, self.settings, manifest, scratch),
             log=log,
         )
         self._child, grace_s = child, STOP_GRACE_S
@@ -192,10 +193,7 @@ class Supervisor:
     ) -> None:
         """Wait for an engine that has started, and prove what it holds and what it can do."""
         engine, name, manifest = child.spec, self.variant.name, child.launch.manifest
-        await child.wait_ready(session, self.settings.start_timeout_s)
-        held = await child.held_weights(session)
-        if held is not None:
-            prove_weights(engine, manifest, held)
+        held = await until_proven(child, session, self.settings.start_timeout_s)
         test = SelfTest(
             session,
             child.base_url,

@@ -40,7 +40,7 @@ def test_an_engine_that_needs_another_machine_is_refused_before_work(
 def test_one_failed_check_fails_the_command_after_the_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def found(*_arguments: object) -> list[Finding]:
+    def found(*_arguments: object) -> list[Finding]:
         return [Finding(check="models", failure=None), Finding(check="usage", failure="3 of 5")]
 
     monkeypatch.setattr(conformance, "_check", found)

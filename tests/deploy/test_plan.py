@@ -131,18 +131,18 @@ def test_a_variant_may_have_limits_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(LIMITED)
     plan = load_plan(str(tmp_path / "plan.yaml"))
     assert plan.variants == ("gguf-q8_0", "bf16-vllm")
-    assert plan.limit("gguf-q8_0", "threads") == 3
-    assert plan.limit("gguf-q8_0", "max_sequences") == 8
-    assert plan.limit("gguf-q8_0", "memory_gib") == 2.5
-    assert plan.limit("bf16-vllm", "memory_gib") == 4
+    assert plan.limits_of("gguf-q8_0").threads == 3
+    assert plan.limits_of("gguf-q8_0").max_sequences == 8
+    assert plan.limits_of("gguf-q8_0").memory_gib == 2.5
+    assert plan.limits_of("bf16-vllm").memory_gib == 4
     assert Plan.model_validate(plan.model_dump(mode="json")) == plan
 
 
 def test_a_selection_of_variants_keeps_their_limits(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(LIMITED)
     plan = load_plan(str(tmp_path / "plan.yaml"), variants="gguf-q8_0,gguf-q2_k")
-    assert plan.limit("gguf-q8_0", "threads") == 3
-    assert plan.limit("gguf-q2_k", "threads") is None
+    assert plan.limits_of("gguf-q8_0").threads == 3
+    assert plan.limits_of("gguf-q2_k").threads is None
 
 
 @pytest.mark.parametrize(

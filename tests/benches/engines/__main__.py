@@ -68,7 +68,7 @@ def measure_servers(run: BenchRun, arguments: argparse.Namespace) -> None:
 
 
 def _conclude(run: BenchRun, found: list[Row]) -> None:
-    servers = [spec.title for spec in contenders(find_variant(VARIANT))]
+    servers = [variant.engine.title for variant in contenders(find_variant(VARIANT))]
     run.more["rows"] = [{**asdict(row), "cell": row.cell.name} for row in found]
     run.figures += [figure(row, servers[0]) for row in found]
     if found:
@@ -96,16 +96,16 @@ def _add_rows(
     found: list[Row], run: BenchRun, name: str, model: SourceModel, arguments: argparse.Namespace
 ) -> None:
     """Every cell of every server, as far as it comes; one that a server failed is void."""
-    specs = contenders(find_variant(VARIANT))
+    variants = contenders(find_variant(VARIANT))
     workload = _workload(name, model, arguments)
     texts = read_texts(calibration_plan(BUNDLED, 1, 1).path)
     prompts = TextPrompts(model.folder, texts, workload.prompt_tokens)
     outcomes: list[Outcome] = []
     try:
-        with serving(specs, workload) as children:
-            outcomes.extend(measure(children, workload, prompts, run.say))
+        with serving(variants, workload) as servers:
+            outcomes.extend(measure(servers, workload, prompts, run.say))
     finally:
-        found += rows(name, [spec.title for spec in specs], outcomes)
+        found += rows(name, [variant.engine.title for variant in variants], outcomes)
     for outcome in outcomes:
         if outcome.fault is not None:
             run.leave_out(f"{name} {outcome.cell.name}: {outcome.server}", outcome.fault)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.setup.sdist import EXAMPLE_SERVER, main_file
 from quantize.root import VENVS
-from services.engines.spec import EngineSpec, Launch
+from services.engines.spec import Launch
 from services.variants import Variant
 
 PEERS = "peers"
@@ -18,8 +18,8 @@ _BATCH_TOKENS = 512
 _LAUNCHER = Path(__file__).parent / "in_peers" / "example_server.py"
 
 
-def contenders(variant: Variant) -> tuple[EngineSpec, ...]:
-    """Our engine first, then its peers."""
+def contenders(variant: Variant) -> tuple[Variant, ...]:
+    """The variant on our engine first, then on its peers, which cannot tell their weights."""
     ours = replace(variant.engine, title="ours")
     single = replace(
         ours,
@@ -28,6 +28,7 @@ def contenders(variant: Variant) -> tuple[EngineSpec, ...]:
         argv=_module_argv,
         env=_no_variables,
         health_path="/v1/models",
+        weights_request=None,
     )
     batched = replace(
         ours,
@@ -36,9 +37,10 @@ def contenders(variant: Variant) -> tuple[EngineSpec, ...]:
         argv=_example_argv,
         env=_no_variables,
         health_path="/healthz",
+        weights_request=None,
         files=_example_files,
     )
-    return ours, single, batched
+    return tuple(replace(variant, engine=engine) for engine in (ours, single, batched))
 
 
 def gguf_of(launch: Launch) -> Path:

@@ -4,22 +4,17 @@ All servers are up at the same time, and all but the one that is asked are stopp
 idle server that polls would otherwise be charged to the others.
 """
 
-import asyncio
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import aiohttp
-
-from quantize.artifact_check import check_artifact
 from quantize.jobs.environment import python_of
-from services.engine.child import EngineChild, EngineError
-from services.engine.engine_log import EngineLog
-from services.engines.spec import EngineSpec, Launch
+from services.engine.engine_settings import EngineSettings
+from services.engine.running import RunningEngine, running
+from services.variants import Variant
 from tests.benches.harness.closed_loop import ClientError, closed_loop, post
 from tests.benches.harness.received import AnswerError, count_tokens, tokens_per_second
 
@@ -27,7 +22,6 @@ _START_TIMEOUT_S = 300.0
 _ANSWER_TIMEOUT_S = 300.0
 _KV_CACHE_GIB = 4.0
 _PATH = "/v1/completions"
-_NAME = "bench"
 _SAMPLED = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
 _GREEDY = {"temperature": 0}
 
@@ -88,30 +82,25 @@ class Outcome:
 
 
 @contextmanager
-def serving(specs: Sequence[EngineSpec], workload: Workload) -> Iterator[list[EngineChild]]:
+def serving(variants: Sequence[Variant], workload: Workload) -> Iterator[list[RunningEngine]]:
     """All servers, ready and stopped by a signal until they are asked.
 
     Raises:
         EngineError: one does not start; with the end of its log.
     """
-    with tempfile.TemporaryDirectory(prefix="assay-engines-") as scratch, ExitStack() as stack:
-        children = []
-        for number, spec in enumerate(specs):
-            folder = Path(scratch) / str(number)
-            child = EngineChild(
-                spec=spec,
-                launch=_launch(spec, workload, folder),
-                log=EngineLog(folder / "engine.log"),
-            )
-            stack.callback(_end, child)
-            asyncio.run(_start(child))
-            _signal(child, signal.SIGSTOP)
-            children.append(child)
-        yield children
+    with ExitStack() as stack:
+        servers = []
+        for variant in variants:
+            server = stack.enter_context(running(variant, _settings(variant, workload)))
+            # A stopped process would not hear that it shall end.
+            stack.callback(_signal, server, signal.SIGCONT)
+            _signal(server, signal.SIGSTOP)
+            servers.append(server)
+        yield servers
 
 
 def measure(
-    children: Sequence[EngineChild],
+    servers: Sequence[RunningEngine],
     workload: Workload,
     prompts: Prompts,
     say: Callable[[str], None],
@@ -120,13 +109,13 @@ def measure(
 
     A prompt is asked once of each server, so that no cache of prefixes answers for the model.
     """
-    for child in children:
-        with _awake(child):
-            _ask(child, workload, prompts, workload.cells[-1], 0)
+    for server in servers:
+        with _awake(server):
+            _ask(server, workload, prompts, workload.cells[-1], 0)
     for number, cell, first in numbered_cells(workload):
-        for child in rotated(children, number):
-            with _awake(child):
-                outcome = _ask(child, workload, prompts, cell, first)
+        for server in rotated(servers, number):
+            with _awake(server):
+                outcome = _ask(server, workload, prompts, cell, first)
             yield outcome
         if cell is workload.cells[-1]:
             say(f"{workload.name}: round {number + 1} of {workload.rounds}")
@@ -151,16 +140,16 @@ def numbered_cells(workload: Workload) -> Iterator[tuple[int, Cell, int]]:
 
 
 def _ask(
-    child: EngineChild, workload: Workload, prompts: Prompts, cell: Cell, first: int
+    server: RunningEngine, workload: Workload, prompts: Prompts, cell: Cell, first: int
 ) -> Outcome:
     """One cell of one server; a server that fails has no figure, and the reason beside it."""
-    key, port, server = child.launch.api_key, child.launch.port, child.spec.title
+    title = server.variant.engine.title
     requests = [
-        post(_PATH, key, _body(prompts.text(first + index), workload, cell))
+        post(_PATH, server.key, _body(server.model, prompts.text(first + index), workload, cell))
         for index in range(cell.requests)
     ]
     try:
-        answers = closed_loop(port, requests, cell.concurrency, _ANSWER_TIMEOUT_S)
+        answers = closed_loop(server.port, requests, cell.concurrency, _ANSWER_TIMEOUT_S)
         tokens = sum(
             count_tokens(
                 answer,
@@ -171,13 +160,13 @@ def _ask(
             for answer in answers
         )
     except (ClientError, AnswerError) as error:
-        return Outcome(server=server, cell=cell, tok_per_s=None, fault=str(error))
-    return Outcome(server=server, cell=cell, tok_per_s=tokens_per_second(answers, tokens))
+        return Outcome(server=title, cell=cell, tok_per_s=None, fault=str(error))
+    return Outcome(server=title, cell=cell, tok_per_s=tokens_per_second(answers, tokens))
 
 
-def _body(prompt: str, workload: Workload, cell: Cell) -> dict[str, object]:
+def _body(model: str, prompt: str, workload: Workload, cell: Cell) -> dict[str, object]:
     return {
-        "model": _NAME,
+        "model": model,
         "prompt": prompt,
         "max_tokens": workload.output_tokens,
         "stream": cell.stream,
@@ -185,49 +174,27 @@ def _body(prompt: str, workload: Workload, cell: Cell) -> dict[str, object]:
     }
 
 
-def _launch(spec: EngineSpec, workload: Workload, folder: Path) -> Launch:
-    return Launch(
-        python=python_of(spec.environment),
-        artifact=workload.artifact,
-        manifest=check_artifact(workload.artifact),
-        served_name=_NAME,
-        port=0,
-        api_key="",
+def _settings(variant: Variant, workload: Workload) -> EngineSettings:
+    return EngineSettings(
+        artifact=str(workload.artifact),
+        python=str(python_of(variant.engine.environment)),
         context_length=workload.context_length,
         max_sequences=workload.max_sequences,
         threads=workload.threads,
         kv_cache_gib=_KV_CACHE_GIB,
-        scratch=folder,
+        start_timeout_s=_START_TIMEOUT_S,
     )
 
 
-async def _start(child: EngineChild) -> None:
-    """Start it, and once more on another port: somebody may have taken the first one meanwhile."""
-    async with aiohttp.ClientSession() as session:
-        try:
-            child.spawn()
-            await child.wait_ready(session, _START_TIMEOUT_S)
-        except EngineError:
-            child.stop()
-            child.spawn()
-            await child.wait_ready(session, _START_TIMEOUT_S)
-
-
 @contextmanager
-def _awake(child: EngineChild) -> Iterator[None]:
-    _signal(child, signal.SIGCONT)
+def _awake(server: RunningEngine) -> Iterator[None]:
+    _signal(server, signal.SIGCONT)
     try:
         yield
     finally:
-        _signal(child, signal.SIGSTOP)
+        _signal(server, signal.SIGSTOP)
 
 
-def _signal(child: EngineChild, number: signal.Signals) -> None:
-    if child.process is not None and child.process.poll() is None:
-        child.process.send_signal(number)
-
-
-def _end(child: EngineChild) -> None:
-    """A stopped process would not hear that it shall end."""
-    _signal(child, signal.SIGCONT)
-    child.stop()
+def _signal(server: RunningEngine, number: signal.Signals) -> None:
+    if server.process.poll() is None:
+        server.process.send_signal(number)

@@ -19,7 +19,7 @@ from deploy.service import MARK, RUN_DIR, DeployError, ServiceRecord, processes_
 from deploy.settings import gateway_settings, replica_settings
 from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import start_time
-from services.replica_settings import ReplicaSettings
+from services.engine.engine_settings import ReplicaSettings
 from tests.benches.serving.deployment import BenchReplica
 from tests.benches.serving.null_variant import NAME
 

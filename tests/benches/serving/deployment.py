@@ -3,10 +3,10 @@
 from ray import serve
 
 from quantize.artifact.manifest import read_manifest
+from services.engine.engine_settings import ReplicaSettings
 from services.engine.supervisor import Supervisor
 from services.http.errors import RequestError
 from services.replica import VariantApp
-from services.replica_settings import ReplicaSettings
 from services.variants import find_variant
 from tests.benches.serving.null_variant import NAME, NULL_VARIANT
 

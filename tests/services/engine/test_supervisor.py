@@ -15,11 +15,11 @@ import pytest
 
 from quantize.artifact.manifest import ArtifactError, Manifest
 from quantize.recipes.catalogue import RECIPES
+from services.engine.engine_settings import ReplicaSettings
 from services.engine.life_cycle import State
 from services.engine.supervisor import Supervisor
 from services.engines.spec import EngineSpec
 from services.http.errors import RequestError
-from services.replica_settings import ReplicaSettings
 from services.variants import Variant
 from tests.services.engine.test_child import spec
 from tests.services.test_variants import MANIFEST

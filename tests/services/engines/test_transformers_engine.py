@@ -5,10 +5,10 @@ services/engine/proof.py, services/engines/own_server.py, services/engines/spec.
 services/engines/support.py
 """
 
+import asyncio
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,14 @@ import numpy as np
 import pytest
 
 from quantize.artifact.end_tokens import end_tokens
-from quantize.artifact_check import check_artifact
 from quantize.emulation.score_messages import SCORE, ArtifactToScore, ScoreRequest, Scores
 from quantize.formats.layer_format import InputKind
 from quantize.jobs.environment import environment_python, tool_variables
 from quantize.jobs.worker import run_job
-from services.engine.child import EngineChild
-from services.engine.engine_log import EngineLog
-from services.engine.proof import prove_weights
+from services.engine.engine_settings import EngineSettings
+from services.engine.running import RunningEngine, running
 from services.engine.self_test import SelfTest
-from services.engines.spec import Launch
-from services.engines.transformers_engine import TRANSFORMERS
+from services.variants import find_variant
 from tests.quantize.made import make
 from tests.quantize.tiny_model import make_tiny_model, random_sentences
 
@@ -79,59 +76,51 @@ def scores(artifacts: dict[str, Path], text: Path, tmp_path_factory: pytest.Temp
     return run_job(SCORE, request, log=folder / "log", variables=tool_variables(1)).reply
 
 
-@contextmanager
-def started(artifact: Path, log: Path) -> Iterator[EngineChild]:
-    """The engine on an artifact, launched as a replica launches it."""
-    launch = Launch(
-        python=environment_python("quantize"),
-        artifact=artifact.resolve(),
-        manifest=check_artifact(artifact),
-        served_name="emulated",
-        port=0,
-        api_key="",
+def test_the_engine_proves_itself_and_scores_as_a_plain_forward_does(
+    artifacts: dict[str, Path], scores: Scores
+) -> None:
+    settings = EngineSettings(
+        artifact=str(artifacts[SERVED].resolve()),
+        python=str(environment_python("quantize")),
         context_length=256,
         max_sequences=4,
         threads=1,
         kv_cache_gib=0.1,
+        start_timeout_s=START_TIMEOUT_S,
     )
-    child = EngineChild(spec=TRANSFORMERS, launch=launch, log=EngineLog(log))
-    child.spawn()
-    try:
-        yield child
-    finally:
-        child.stop()
+    with running(find_variant(f"{SERVED}-transformers"), settings) as engine:
+        assert engine.held is not None
+        assert engine.held.weight_bytes == engine.manifest.weight_bytes
+        failures, found = asyncio.run(ask(engine, artifacts[SERVED], scores.ids))
+    assert {name: why for name, why in failures.items() if why} == {}
+    for one, expected in zip(found, scores.scored[SERVED].logprobs, strict=True):
+        assert np.abs(np.array(one) - np.array(expected)).mean() < SERVER_NATS
 
 
-async def test_the_engine_proves_itself_and_scores_as_a_plain_forward_does(
-    artifacts: dict[str, Path], scores: Scores, tmp_path: Path
-) -> None:
-    artifact = artifacts[SERVED]
-    with started(artifact, tmp_path / "log") as child:
-        async with aiohttp.ClientSession() as session:
-            await child.wait_ready(session, START_TIMEOUT_S)
-            held = await child.held_weights(session)
-            assert held is not None
-            prove_weights(TRANSFORMERS, child.launch.manifest, held)
-            assert held.weight_bytes == child.launch.manifest.weight_bytes
-            test = SelfTest(
-                session,
-                child.base_url,
-                child.headers,
-                "emulated",
-                end_tokens=end_tokens(artifact),
-            )
-            failures = await test.run(TRANSFORMERS.claims)
-            assert {name: why for name, why in failures.items() if why} == {}
-            for ids, expected in zip(scores.ids, scores.scored[SERVED].logprobs, strict=True):
-                body = {"model": "emulated", "prompt": ids, "max_tokens": 1, "echo": True}
-                async with session.post(
-                    f"{child.base_url}/v1/completions",
-                    json={**body, "logprobs": 1, "temperature": 0},
-                    headers=child.headers,
-                ) as answer:
-                    report = (await answer.json())["choices"][0]["logprobs"]
-                found = report["token_logprobs"][1 : len(ids)]
-                assert np.abs(np.array(found) - np.array(expected)).mean() < SERVER_NATS
+async def ask(
+    engine: RunningEngine, artifact: Path, rows: Sequence[Sequence[int]]
+) -> tuple[dict[str, str | None], list[list[float]]]:
+    """What the self-test finds, and the log-probability of every token after a row's first."""
+    async with aiohttp.ClientSession() as session:
+        test = SelfTest(
+            session, engine.url, engine.headers, engine.model, end_tokens=end_tokens(artifact)
+        )
+        failures = await test.run(engine.variant.engine.claims)
+        return failures, [await score(session, engine, ids) for ids in rows]
+
+
+async def score(
+    session: aiohttp.ClientSession, engine: RunningEngine, ids: Sequence[int]
+) -> list[float]:
+    body = {"model": engine.model, "prompt": list(ids), "max_tokens": 1, "echo": True}
+    async with session.post(
+        f"{engine.url}/v1/completions",
+        json={**body, "logprobs": 1, "temperature": 0},
+        headers=engine.headers,
+    ) as answer:
+        report = (await answer.json())["choices"][0]["logprobs"]
+    values: list[float] = report["token_logprobs"][1 : len(ids)]
+    return values
 
 
 def test_a_gguf_file_decodes_to_the_same_model_as_its_safetensors_source(scores: Scores) -> None:

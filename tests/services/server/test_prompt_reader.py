@@ -42,7 +42,7 @@ async def test_a_text_longer_than_a_context_of_the_longest_tokens_is_refused_unr
     assert len(await reader.prompt("x" * 40, field="prompt", add_special=True)) == 40
     with pytest.raises(RequestError, match="messages: 60 bytes") as refusal:
         await reader.prompt("é" * 30, field="messages", add_special=True)
-    assert refusal.value.param == "messages"
+    assert (refusal.value.status, refusal.value.param) == (400, "messages")
     assert len(backend.threads) == 1
 
 

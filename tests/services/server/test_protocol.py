@@ -42,6 +42,7 @@ def completion(**fields: object) -> CompletionBody:
 def test_an_unknown_or_wrong_field_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(RequestError) as refusal:
         completion(**{field: value})
+    assert refusal.value.status == 400
     assert (refusal.value.param or "").split(".")[0] == field
     assert field in refusal.value.message
 

@@ -1,4 +1,4 @@
-"""What one replica is told: its variant, where things are, and within what limits it serves."""
+"""What an engine, and the replica around it, are told: where things are, and within what limits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,24 +10,30 @@ from services.variants import Variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplicaSettings:
-    """What a replica needs to know; paths as strings, sizes per variant.
+class EngineSettings:
+    """How an engine is started; paths as strings, sizes per variant."""
+
+    artifact: str
+    python: str
+    context_length: int
+    max_sequences: int
+    threads: int
+    kv_cache_gib: float
+    start_timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaSettings(EngineSettings):
+    """What a replica needs to know beside how its engine is started.
 
     ``memory_gib`` bounds the memory of the engine (None: not), ``hang_timeout_s`` for how long it
     may not answer; it may end ``crashes_before_failed`` - 1 times within ``crash_window_s``.
     """
 
     variant: str
-    artifact: str
-    python: str
     log: str
     engine_version: str
-    context_length: int
-    max_sequences: int
     queue_length: int
-    threads: int
-    kv_cache_gib: float
-    start_timeout_s: float
     request_timeout_s: float
     memory_gib: float | None = None
     hang_timeout_s: float = 30
@@ -43,8 +49,10 @@ class ReplicaSettings:
         return self.max_sequences + self.queue_length
 
 
-def launch_of(variant: Variant, settings: ReplicaSettings, manifest: Manifest) -> Launch:
-    """How the replica's engine is started; it gets its port and key with each start."""
+def launch_of(
+    variant: Variant, settings: EngineSettings, manifest: Manifest, scratch: Path
+) -> Launch:
+    """How a variant's engine is started; it gets its port and key with each start."""
     return Launch(
         python=Path(settings.python),
         artifact=Path(settings.artifact),
@@ -58,5 +66,5 @@ def launch_of(variant: Variant, settings: ReplicaSettings, manifest: Manifest) -
         kv_cache_gib=settings.kv_cache_gib,
         kv_cache_dtype=variant.kv_cache,
         engine_build=variant.engine_build,
-        scratch=Path(settings.log).with_suffix(""),
+        scratch=scratch,
     )
