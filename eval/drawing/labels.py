@@ -1,9 +1,12 @@
 """Where labels go, so that none covers another: beside points in a plane, and along a column."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.drawing.svg import FONT_SIZE, text_width
+from markupsafe import Markup
+
+from eval.drawing.svg import FONT_SIZE, line, text_width
 
 _HEIGHT = FONT_SIZE * 1.15
 _DISTANCES = (9.0, 16.0, 26.0, 38.0, 52.0, 70.0)
@@ -123,6 +126,16 @@ def _candidate(anchor: Anchor, words: str, dx: int, dy: int, distance: float) ->
     )
     baseline = middle_y + FONT_SIZE * 0.35
     return Label(words=words, x=box.left, y=baseline, box=box, leader=distance > _LEADER_FROM)
+
+
+def leader(anchor: Anchor, box: Box) -> Markup:
+    """A line from the edge of the point's symbol to the nearest edge of its label."""
+    to_x = min(max(anchor.x, box.left), box.right)
+    to_y = min(max(anchor.y, box.top), box.bottom)
+    length = math.hypot(to_x - anchor.x, to_y - anchor.y) or 1.0
+    from_x = anchor.x + (to_x - anchor.x) * anchor.radius / length
+    from_y = anchor.y + (to_y - anchor.y) * anchor.radius / length
+    return line(from_x, from_y, to_x, to_y, "leader")
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

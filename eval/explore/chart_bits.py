@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from eval.drawing.numbers import significant, trimmed
-from eval.drawing.svg import Scale, drawing, line, tag, text, text_width
-from eval.explore.chart_frame import LABEL_ROOM, ROW, WIDTH, axis_below
+from eval.drawing.numbers import minus, significant, trimmed
+from eval.drawing.svg import Scale, drawing, tag, text, text_width
+from eval.explore.chart_frame import LABEL_ROOM, ROW, WIDTH, scale_below
 from eval.explore.schema import FormatFacts
 
 _PARTS = (("sign", 5), ("exponent", 1), ("mantissa or integer", 0), ("scales and zero points", 2))
@@ -21,7 +21,7 @@ def bits_chart(formats: Sequence[FormatFacts], title: str) -> Markup:
     bottom = _TOP + ROW * len(rows)
     x = Scale(low=0, high=_MOST_BITS, start=LABEL_ROOM, end=WIDTH - 48)
     parts = [
-        axis_below(x, _TOP, bottom, "bits per weight →", ticks=range(0, _MOST_BITS + 1, 4)),
+        scale_below(x, _TOP, bottom, "bits per weight →", ticks=range(0, _MOST_BITS + 1, 4)),
         _key(),
     ]
     for index, facts in enumerate(rows):
@@ -74,16 +74,9 @@ def range_chart(formats: Sequence[FormatFacts], title: str) -> Markup:
 
 
 def _decades(x: Scale, bottom: float) -> Markup:
-    parts = []
-    for power in range(-45, 39, 15):
-        at = x(power)
-        parts.append(line(at, 8, at, bottom, "grid"))
-        parts.append(text(at, bottom + 15, f"1e{power}".replace("-", "−"), "tick", "middle"))
-    parts.append(line(x.start, bottom, x.end, bottom, "rule"))
-    parts.append(
-        text(x.end, bottom + 32, "magnitude of one value (before its scale) →", "axis", "end")
-    )
-    return Markup("").join(parts)
+    powers = range(-45, 39, 15)
+    words = "magnitude of one value (before its scale) →"
+    return scale_below(x, 8, bottom, words, write=lambda v: minus(f"1e{v:.0f}"), ticks=powers)
 
 
 def _range_row(facts: FormatFacts, top: float, x: Scale) -> Markup:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
+from eval.drawing.axes import axis_below, axis_beside
 from eval.drawing.glyphs import glyph
-from eval.drawing.svg import Scale, drawing, line, padded, tag, text
+from eval.drawing.svg import Scale, drawing, padded, tag, text
 from eval.explore.chart_frame import WIDTH, legend, legend_height, mark
 from eval.explore.schema import BlockPoint
 
@@ -68,17 +69,14 @@ def _chart(
 
 
 def _frame(x: Scale, y: Scale, ticks: Sequence[tuple[float, str]], words: str) -> Markup:
-    parts = []
-    for value in y.ticks(8):
-        parts.append(line(_LEFT, y(value), WIDTH - 10, y(value), "grid"))
-        parts.append(text(_LEFT - 6, y(value) + 4, f"{value:g}", "tick", "end"))
-    for value, label in ticks:
-        parts.append(line(x(value), y.start, x(value), y.start + 4, "rule"))
-        parts.append(text(x(value), y.start + 16, label, "tick", "middle"))
-    parts.append(line(_LEFT, y.start, WIDTH - 10, y.start, "rule"))
-    parts.append(text(WIDTH - 10, y.start + 32, words, "axis", "end"))
-    parts.append(text(_LEFT, y.start + 32, "↑ SNR in dB", "axis"))
-    return Markup("").join(parts)
+    ends = (_LEFT, WIDTH - 10)
+    return Markup("").join(
+        [
+            axis_beside(ends, [(y(value), f"{value:g}") for value in y.ticks(8)]),
+            axis_below(ends, y.start, [(x(value), label) for value, label in ticks], words),
+            text(_LEFT, y.start + 33, "↑ SNR in dB", "axis"),
+        ]
+    )
 
 
 def _point(point: BlockPoint, x: float, y: float) -> Markup:

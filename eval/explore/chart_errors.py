@@ -10,10 +10,10 @@ from eval.drawing.svg import Scale, drawing, line, tag, text
 from eval.explore.chart_frame import (
     LABEL_ROOM,
     WIDTH,
-    axis_below,
     legend,
     legend_height,
     mark,
+    scale_below,
 )
 from eval.explore.schema import Figures, FormatFacts, Histogram, Snr
 
@@ -48,7 +48,7 @@ def ridge_chart(figures: Figures, filled: str, outlined: str, title: str) -> Mar
     x = Scale(low=1e-6, high=10, start=LABEL_ROOM, end=WIDTH - 12, logarithmic=True)
     parts = [
         legend(entries, 0, 0, WIDTH),
-        axis_below(x, head, bottom, "|error| / RMS of the data →", write=_power),
+        scale_below(x, head, bottom, "|error| / RMS of the data →", write=_power),
     ]
     for index, facts in enumerate(rows):
         base = head + _RIDGE * (index + 1)
@@ -103,7 +103,7 @@ def snr_chart(figures: Figures, names: Sequence[str], title: str) -> Markup:
     x = Scale(low=0, high=_MOST_DB, start=LABEL_ROOM, end=WIDTH - 44)
     parts = [
         legend(entries, 0, 0, WIDTH),
-        axis_below(x, head, bottom, "SNR in dB, higher is better →"),
+        scale_below(x, head, bottom, "SNR in dB, higher is better →"),
     ]
     for index, facts in enumerate(rows):
         middle = head + _DOTS * (index + 0.5)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
+from eval.drawing.axes import axis_below
 from eval.drawing.glyphs import Mark, glyph
-from eval.drawing.svg import Scale, line, text, text_width
+from eval.drawing.svg import Scale, text, text_width
 
 # Narrow, so that a phone shows the same letters as a wide screen.
 WIDTH = 460.0
@@ -22,7 +23,7 @@ def _plain(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def axis_below(
+def scale_below(
     x: Scale,
     top: float,
     bottom: float,
@@ -31,14 +32,10 @@ def axis_below(
     write: Callable[[float], str] = _plain,
     ticks: Sequence[float] | None = None,
 ) -> Markup:
-    """Grid lines, tick texts and the words of the axis; takes 38 pixels below ``bottom``."""
-    parts = []
-    for value in x.ticks(6) if ticks is None else ticks:
-        parts.append(line(x(value), top, x(value), bottom, "grid"))
-        parts.append(text(x(value), bottom + 15, write(value), "tick", "middle"))
-    parts.append(line(x.start, bottom, x.end, bottom, "rule"))
-    parts.append(text(x.end, bottom + 32, words, "axis", "end"))
-    return Markup("").join(parts)
+    """The axis of a scale, with grid lines from ``top``."""
+    values = x.ticks(6) if ticks is None else ticks
+    places = [(x(value), write(value)) for value in values]
+    return axis_below((x.start, x.end), bottom, places, words, grid_top=top)
 
 
 def legend(entries: Sequence[tuple[Mark, str]], left: float, top: float, width: float) -> Markup:

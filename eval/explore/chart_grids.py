@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from eval.drawing.svg import Scale, drawing, line, tag, text
-from eval.explore.chart_frame import WIDTH, axis_below
+from eval.explore.chart_frame import WIDTH, scale_below
 from eval.explore.schema import Grid
 
 _ROW = 34.0
@@ -27,7 +27,7 @@ def logarithmic_chart(grids: Sequence[Grid], title: str) -> Markup:
 
 def _chart(grids: Sequence[Grid], title: str, x: Scale, words: str) -> Markup:
     bottom = 4 + _ROW * len(grids)
-    parts = [axis_below(x, 4, bottom, words)]
+    parts = [scale_below(x, 4, bottom, words)]
     for index, grid in enumerate(grids):
         parts.append(_row(grid, 4 + _ROW * index, x, index))
     return drawing(WIDTH, bottom + 38, title, *parts)

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from eval.drawing.glyphs import glyph
 from eval.drawing.svg import Scale, drawing, line, padded, tag, text
-from eval.explore.chart_frame import WIDTH, axis_below, legend, legend_height, mark
+from eval.explore.chart_frame import WIDTH, legend, legend_height, mark, scale_below
 from eval.explore.schema import LayerSnr
 
 _ROW = 40.0
@@ -40,7 +40,7 @@ def layers_chart(
     x = Scale(low=low, high=high, start=_LABELS, end=WIDTH - 12)
     parts = [
         legend(entries, 0, 0, WIDTH),
-        axis_below(x, top, bottom, "SNR in dB, higher is better →"),
+        scale_below(x, top, bottom, "SNR in dB, higher is better →"),
     ]
     for row, kind in enumerate(kinds):
         base = top + _ROW * row

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from eval.drawing.axes import axis_beside
 from eval.drawing.glyphs import Mark, glyph
-from eval.drawing.labels import Anchor, Box, place
-from eval.drawing.svg import Scale, drawing, line, padded, tag, text
+from eval.drawing.labels import Anchor, Box, leader, place
+from eval.drawing.svg import Scale, drawing, padded, tag, text
 from eval.explore.chart_errors import quantized
-from eval.explore.chart_frame import WIDTH, axis_below, legend, legend_height, mark
+from eval.explore.chart_frame import WIDTH, legend, legend_height, mark, scale_below
 from eval.explore.schema import Figures, FormatFacts, Snr
 
 # One bit more halves the step of an integer, and with it the error: 20 log10 2 dB.
@@ -48,21 +49,13 @@ def tradeoff_chart(figures: Figures, data: str, bits: tuple[float, float], title
     y = Scale(low=low, high=high, start=bottom, end=top)
     parts = [
         legend(entries, 0, 0, WIDTH),
-        axis_below(x, top, bottom, "bits per weight, scales included →"),
-        text(_LEFT, bottom + 32, "↑ SNR in dB", "axis"),
-        _rungs(y),
+        scale_below(x, top, bottom, "bits per weight, scales included →"),
+        text(_LEFT, bottom + 33, "↑ SNR in dB", "axis"),
+        axis_beside((_LEFT, WIDTH - 10), [(y(value), f"{value:.0f}") for value in y.ticks(5)]),
         _theory(figures.facts(_ANCHOR).bits, figures.snr_of(data, _ANCHOR), x, y),
         _points(shown, x, y, Box(_LEFT, top, WIDTH, bottom), all_named=bits == NARROW),
     ]
     return drawing(WIDTH, bottom + 38, title, *parts)
-
-
-def _rungs(y: Scale) -> Markup:
-    parts = []
-    for value in y.ticks(5):
-        parts.append(line(_LEFT, y(value), WIDTH - 10, y(value), "grid"))
-        parts.append(text(_LEFT - 6, y(value) + 4, f"{value:.0f}", "tick", "end"))
-    return Markup("").join(parts)
 
 
 def _theory(anchor_bits: float, found: Snr | None, x: Scale, y: Scale) -> Markup:
@@ -92,8 +85,7 @@ def _points(
         ]
         if label is not None and (all_named or facts.bits > _CROWDED_BITS):
             if label.leader:
-                near = min(max(at.x, label.box.left), label.box.right)
-                drawn.append(line(at.x, at.y, near, label.y - 4, "leader"))
+                drawn.append(leader(at, label.box))
             drawn.append(text(label.x, label.y, label.words, f"label t{look.hue}"))
         parts.append(tag("g", *drawn))
     return Markup("").join(parts)

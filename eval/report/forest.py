@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.axes import axis_below
 from eval.drawing.glyphs import Mark, glyph
 from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
 from eval.report.formats import difference, difference_unit, trimmed
@@ -75,13 +76,9 @@ def _ground(x: Scale, metric: str, margin: float, noise: float | None, bottom: f
     parts.append(line(x(-margin), TOP - 4, x(-margin), bottom, "margin"))
     words = f"margin {difference(metric, -sign * margin)}"
     parts.append(text(x(-margin), TOP - 8, words, "margin-text", "middle"))
-    for value in x.ticks(5):
-        parts.append(line(x(value), bottom, x(value), bottom + 4, "rule"))
-        written = difference(metric, sign * value)
-        parts.append(text(x(value), bottom + 16, trimmed(written), "tick", "middle"))
-    parts.append(line(x.start, bottom, x.end, bottom, "rule"))
+    ticks = [(x(value), trimmed(difference(metric, sign * value))) for value in x.ticks(5)]
     words = f"{difference_unit(metric)}, right is better →"
-    parts.append(text(x.end, bottom + 32, words, "axis", "end"))
+    parts.append(axis_below((x.start, x.end), bottom, ticks, words))
     return Markup("").join(parts)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.axes import axis_below, axis_beside
 from eval.drawing.glyphs import Mark, glyph
 from eval.drawing.labels import spread
 from eval.drawing.svg import Scale, drawing, fit, line, tag, text, text_width
@@ -93,15 +94,10 @@ def _frame(
     x: Scale, y: Scale, axis: Axis, levels: Sequence[LoadPoint], right: float, bottom: float
 ) -> Markup:
     parts = [text(4, 12, axis.words, "axis")]
-    for value in y.ticks(5):
-        parts.append(line(LEFT, y(value), right, y(value), "grid"))
-        parts.append(text(LEFT - 5, y(value) + 4, trimmed(axis.write(value)), "tick", "end"))
-    for level in levels:
-        place = x(level.amount)
-        parts.append(line(place, bottom, place, bottom + 4, "rule"))
-        parts.append(text(place, bottom + 17, level.number, "tick", "middle"))
-    parts.append(line(LEFT, bottom, right, bottom, "rule"))
-    parts.append(text(right, bottom + 34, f"{levels[0].axis} →", "axis", "end"))
+    beside = [(y(value), trimmed(axis.write(value))) for value in y.ticks(5)]
+    parts.append(axis_beside((LEFT, right), beside))
+    below = [(x(level.amount), level.number) for level in levels]
+    parts.append(axis_below((LEFT, right), bottom, below, f"{levels[0].axis} →"))
     if axis.limit is not None and y.low <= axis.limit <= y.high:
         height = y(axis.limit)
         parts.append(line(LEFT, height, right, height, "margin"))

@@ -1,13 +1,13 @@
 """Quality against speed: one panel per task, up and right is better."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.drawing.axes import axis_below, axis_beside
 from eval.drawing.glyphs import Mark, glyph
-from eval.drawing.labels import Anchor, Box, place
+from eval.drawing.labels import Anchor, Box, leader, place
 from eval.drawing.svg import Scale, drawing, line, padded, tag, text, text_width
 from eval.report.formats import difference, difference_unit, significant, trimmed
 from loadtest.intervals import Estimate
@@ -87,15 +87,10 @@ def clip_floor(gains: Sequence[tuple[float, float]], margin: float) -> float:
 
 def _frame(x: Scale, y: Scale, sign: float, metric: str) -> Markup:
     parts = [text(4, 12, f"{difference_unit(metric)} against the baseline, up is better", "axis")]
-    for value in y.ticks(7):
-        parts.append(line(LEFT, y(value), RIGHT, y(value), "grid"))
-        words = trimmed(difference(metric, sign * value))
-        parts.append(text(LEFT - 5, y(value) + 4, words, "tick", "end"))
-    for value in x.ticks(5):
-        parts.append(line(x(value), BOTTOM, x(value), BOTTOM + 4, "rule"))
-        parts.append(text(x(value), BOTTOM + 17, trimmed(significant(value)), "tick", "middle"))
-    parts.append(line(LEFT, BOTTOM, RIGHT, BOTTOM, "rule"))
-    parts.append(text(RIGHT, BOTTOM + 35, "output tokens per second →", "axis", "end"))
+    beside = [(y(value), trimmed(difference(metric, sign * value))) for value in y.ticks(7)]
+    parts.append(axis_beside((LEFT, RIGHT), beside))
+    below = [(x(value), trimmed(significant(value))) for value in x.ticks(5)]
+    parts.append(axis_below((LEFT, RIGHT), BOTTOM, below, "output tokens per second →"))
     return Markup("").join(parts)
 
 
@@ -168,7 +163,7 @@ def _labels(
         if label is not None:
             drawn = [text(label.x, label.y, label.words, f"label t{point.mark.hue}")]
             if label.leader:
-                drawn.insert(0, _leader(anchor, label.box))
+                drawn.insert(0, leader(anchor, label.box))
             parts.append(tag("g", *drawn, data_k=str(point.mark.key)))
     return Markup("").join(parts)
 
@@ -194,13 +189,3 @@ def _strokes(point: Point, x: Scale, y: Scale, sign: float) -> list[Box]:
         Box(min(across), py - 1, max(across), py + 1),
         Box(px - 1, min(along), px + 1, max(along)),
     ]
-
-
-def _leader(anchor: Anchor, box: Box) -> Markup:
-    """A line from the edge of the point's symbol to the nearest edge of its label."""
-    to_x = min(max(anchor.x, box.left), box.right)
-    to_y = min(max(anchor.y, box.top), box.bottom)
-    length = math.hypot(to_x - anchor.x, to_y - anchor.y) or 1.0
-    from_x = anchor.x + (to_x - anchor.x) * anchor.radius / length
-    from_y = anchor.y + (to_y - anchor.y) * anchor.radius / length
-    return line(from_x, from_y, to_x, to_y, "leader")
