@@ -1,6 +1,6 @@
 """GPTQ and AWQ checkpoints of one layer, 256 inputs x 128 outputs, held against their recipes.
 
-covers: quantize/artifact/manifest.py
+covers: quantize/artifact/manifest.py, quantize/artifact/stored_layers.py
 """
 
 import json

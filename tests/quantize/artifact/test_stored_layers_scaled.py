@@ -1,4 +1,7 @@
-"""Every format of values beside scales, proven from the tensors of small checkpoints."""
+"""Every format of values beside scales, proven from the tensors of small checkpoints.
+
+covers: quantize/artifact/stored_layers.py
+"""
 
 import json
 from collections.abc import Mapping

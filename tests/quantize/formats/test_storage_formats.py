@@ -1,4 +1,9 @@
-"""Every row of the table is whole: what it lacks is said here, with the place where it belongs."""
+"""Every row of the table is whole: what it lacks is said here, with the place where it belongs.
+
+covers: quantize/formats/announced_schemes.py, quantize/formats/engine_support.py,
+quantize/formats/layer_format.py, quantize/formats/safetensors_types.py,
+quantize/formats/storage_format.py
+"""
 
 from collections.abc import Mapping
 from typing import Any

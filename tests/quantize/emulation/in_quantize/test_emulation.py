@@ -1,8 +1,8 @@
 """The emulated model against transformers' own, for every shape of model that is supported.
 
-covers: quantize/emulation/in_quantize/experts.py,
-quantize/emulation/in_quantize/rounded_attention.py, quantize/formats/in_quantize/decode.py,
-quantize/formats/in_quantize/gguf_weights.py
+covers: quantize/artifact/in_quantize/stored_modules.py,
+quantize/emulation/in_quantize/decoded_artifact.py, quantize/emulation/in_quantize/experts.py,
+quantize/emulation/in_quantize/gguf_weights.py, quantize/emulation/in_quantize/rounded_attention.py
 """
 
 from pathlib import Path

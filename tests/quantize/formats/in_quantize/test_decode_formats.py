@@ -1,7 +1,6 @@
 """Stored forms against what torch itself, or plain arithmetic, makes of the same bytes.
 
-covers: quantize/formats/in_quantize/activations.py, quantize/formats/in_quantize/schemes.py,
-quantize/formats/in_quantize/stored_modules.py
+covers: quantize/formats/in_quantize/activations.py
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Holds the block sizes of the GGUF reader against gguf-py's own table.
 
-covers: quantize/artifact/gguf_header.py
+covers: quantize/artifact/gguf_header.py, quantize/formats/gguf_types.py
 """
 
 import sys
