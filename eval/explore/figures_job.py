@@ -1,5 +1,6 @@
 """What the measuring of the explorer's figures is asked; known on both sides of its process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,11 @@ from quantize.jobs.job_module import JobModule, Progress
 
 @dataclass(frozen=True, kw_only=True)
 class FiguresRequest:
-    """The model's folder and name, the text and what to call it, and the hash of all inputs."""
+    """The model's folder and name, the text and what to call it, and what decides the figures."""
 
     model: Path
     name: str
-    inputs_sha256: str
+    made_from: Mapping[str, str]
     calibration: Path
     calibration_name: str
     threads: int

@@ -1,7 +1,6 @@
 """Make the explorer's folder for one model: figures, page and pictures, whole or not at all."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +11,17 @@ from eval.explore.schema import FIGURES_NAME, ExploreError, Figures, read_figure
 from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact_paths import model_directory
 from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
-from quantize.jobs.environment import tool_variables
+from quantize.jobs.environment import installed_version, tool_variables
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.workbench import locked, making
 from quantize.jobs.worker import run_job
 from quantize.recipes.catalogue import find_recipe
-from quantize.root import ROOT
 from quantize.source.source_model import SourceModel, check_source_model
+from quantize.validity.code_hash import code_sha256
+from quantize.validity.made_from import key_of, parts_of, what_changed
 
 FOLDER = "explore"
-# What decides the figures; whatever only draws them may change without new measurements.
-_MEASURING = (
-    "quantize/number_formats/*.py",
-    *(
-        f"quantize/explore/{name}.py"
-        for name in (
-            *("block_sizes", "errors", "explored_format", "formats", "grids", "live_model"),
-            *("measure", "schema", "sensitivity", "stored_layers", "synthetic"),
-        )
-    ),
-)
+_LIBRARIES = ("torch", "transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +54,11 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
     """
     directory = order.directory
     _refuse_foreign(directory)
-    wanted = _inputs_sha256(order)
+    made_from = _made_from(order)
     with locked(directory, lambda: say(f"{FOLDER:<16} waiting: another process is at it")) as lock:
-        figures = _known(directory, wanted)
+        stored = _stored(directory)
+        valid = stored is not None and stored.inputs_sha256 == key_of(made_from)
+        figures = stored if valid else None
         if figures is not None and _is_drawn(directory, figures):
             say(f"{FOLDER:<16} reused           {directory / PAGE_NAME}")
             return directory / PAGE_NAME
@@ -78,7 +70,7 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
         with making(directory) as bench, ProgressLine(FOLDER) as progress:
             if figures is None:
                 progress("starting")
-                figures = _measure(order, wanted, log, lock, progress)
+                figures = _measure(order, made_from, log, lock, progress)
                 content = figures.model_dump_json(indent=1) + "\n"
                 (bench.output / FIGURES_NAME).write_text(content, encoding="utf-8")
                 what = f"made in {figures.seconds:.1f} s"
@@ -88,7 +80,9 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
             progress("drawing")
             _draw(figures, bench.output)
         log.unlink()
-    say(f"{FOLDER:<16} {what:<16} {directory / PAGE_NAME}")
+    line = f"{FOLDER:<16} {what:<16} {directory / PAGE_NAME}"
+    outdated = what_changed(stored.made_from, made_from) if stored and not valid else None
+    say(f"{line}  (made anew: {outdated})" if outdated else line)
     return directory / PAGE_NAME
 
 
@@ -100,24 +94,23 @@ def _refuse_foreign(directory: Path) -> None:
         raise ExploreError(f"{directory} holds something else; give a new or an empty folder")
 
 
-def _inputs_sha256(order: ExploreOrder) -> str:
-    """Hash of the model, the text and the code that measures."""
-    digest = hashlib.sha256()
-    for part in (order.model.sha256, sha256_of_file(order.calibration)):
-        digest.update(part.encode())
-    for pattern in _MEASURING:
-        for path in sorted(ROOT.glob(pattern)):
-            digest.update(f"{path.name}\0{sha256_of_file(path)}\n".encode())
-    return digest.hexdigest()
+def _made_from(order: ExploreOrder) -> dict[str, str]:
+    """What decides the figures; whatever only draws them may change without new measurements."""
+    assert FIGURES.environment is not None
+    versions = (f"{name} {installed_version(FIGURES.environment, name)}" for name in _LIBRARIES)
+    return parts_of(
+        model=order.model.sha256,
+        text=sha256_of_file(order.calibration),
+        libraries=" ".join(versions),
+        code=code_sha256(FIGURES.module),
+    )
 
 
-def _known(directory: Path, wanted: str) -> Figures | None:
-    """The figures that are there, if they are made from today's inputs."""
+def _stored(directory: Path) -> Figures | None:
     try:
-        figures = read_figures(directory)
+        return read_figures(directory)
     except ExploreError:
         return None
-    return figures if figures.inputs_sha256 == wanted else None
 
 
 def _is_drawn(directory: Path, figures: Figures) -> bool:
@@ -132,13 +125,17 @@ def _is_drawn(directory: Path, figures: Figures) -> bool:
 
 
 def _measure(
-    order: ExploreOrder, wanted: str, log: Path, lock_fd: int, progress: Callable[[str], None]
+    order: ExploreOrder,
+    made_from: Mapping[str, str],
+    log: Path,
+    lock_fd: int,
+    progress: Callable[[str], None],
 ) -> Figures:
     own = order.calibration == BUNDLED_TEXT
     request = FiguresRequest(
         model=order.model.folder.resolve(),
         name=order.model.name,
-        inputs_sha256=wanted,
+        made_from=made_from,
         calibration=order.calibration.resolve(),
         calibration_name="bundled calibration text" if own else order.calibration.name,
         threads=order.threads,

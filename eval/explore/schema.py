@@ -144,10 +144,11 @@ class Sensitivity(_Strict):
 
 
 class Figures(_Strict):
-    """The whole file."""
+    """The whole file; ``inputs_sha256`` is the key of ``made_from``, which schema 1 had not."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     inputs_sha256: str
+    made_from: dict[str, str] = {}
     model: str
     parameters: int
     stored_as: str

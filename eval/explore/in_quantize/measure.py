@@ -29,6 +29,7 @@ from quantize.calibration.calibration_set import CalibrationPlan
 from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import BadRequest, serve
+from quantize.validity.made_from import key_of
 
 _INPUT_SEQUENCES = 4
 _LAYER_FORMATS = ("fp8-e4m3", "mxfp4", "nvfp4", "int4-g128")
@@ -71,7 +72,8 @@ def _figures(request: FiguresRequest, tell: Tell) -> Figures:
         groups.append((describe("inputs", "Layer inputs", made, found), found))
     snrs, histograms = _errors(groups, tell)
     return Figures(
-        inputs_sha256=request.inputs_sha256,
+        inputs_sha256=key_of(request.made_from),
+        made_from=dict(request.made_from),
         model=request.name,
         parameters=checkpoint.parameters,
         stored_as=checkpoint.stored_as,
