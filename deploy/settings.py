@@ -16,8 +16,10 @@ from deploy.service import RUN_DIR, DeployError
 from deploy.setup.environments import ENVIRONMENTS
 from quantize.artifact.manifest import read_manifest
 from quantize.jobs.environment import python_of
-from quantize.root import ROOT, VENVS
+from quantize.root import VENVS
 from quantize.source.source_model import SourceModel
+from quantize.validity.code_hash import code_sha256
+from quantize.validity.made_from import key_of, parts_of
 from services.engine.engine_settings import ReplicaSettings
 from services.engines.spec import EngineSpec
 from services.gateway import GatewaySettings
@@ -26,8 +28,8 @@ from services.variants import Variant
 
 ACCESS_LOGS = RUN_DIR / "logs" / "access"
 GATEWAY_ROUTE = "/"
-# What decides an answer beside an engine's own version: the servers, and the emulation.
-_ANSWERING_CODE = ("services", "quantize/checkpoint", "quantize/number_formats")
+# What Ray Serve runs for a variant: the relay, the engine it starts, our own servers among them.
+_ANSWERING = ("services.deployments", "services.replica", "services.gateway")
 
 
 def engine_version(engine: EngineSpec) -> tuple[str, str]:
@@ -74,11 +76,13 @@ def serving_identity(plan: Plan, variant: str) -> str:
     """
     limits = plan.serving.model_dump_json(exclude=set(UNMEASURED))
     own = plan.limits.get(variant, Limits()).model_dump_json(exclude_none=True)
-    digest = hashlib.sha256(f"{limits} {own} {cpu_model()} {os.sched_getaffinity(0)}".encode())
-    for folder in _ANSWERING_CODE:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]
+    parts = parts_of(
+        limits=limits,
+        own_limits=own,
+        machine=f"{cpu_model()} {os.sched_getaffinity(0)}",
+        code=code_sha256(*_ANSWERING),
+    )
+    return key_of(parts)[:8]
 
 
 def cpu_model() -> str:

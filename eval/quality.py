@@ -20,10 +20,13 @@ from eval.schema import QualityFile
 from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.failures import forget_failures, record_failure
 from quantize.source.source_model import TOKENIZER_FILES, resolve_model
+from quantize.validity.code_hash import code_sha256
+from quantize.validity.made_from import key_of, parts_of, what_changed
 
 TASKS_DIR = Path(__file__).parent / "tasks"
-# Raise it when the same plan and endpoint would be asked or scored differently.
-QUALITY_VERSION = 1
+# What asks and scores; it is told a ``Job``.
+RUNNER = "eval.lm_eval_runner"
+_PLACES = {"url", "tokenizer", "tasks_dir", "samples"}
 _TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".py"}
 
 Tell = Callable[[str], None]
@@ -50,23 +53,18 @@ def tasks_sha256(tasks: tuple[str, ...], tasks_dir: Path) -> str:
     return hashlib.sha256(json.dumps([tasks, ours, version("lm-eval")]).encode()).hexdigest()
 
 
-def inputs_sha256(
-    plan: Plan, health: ReadyHealth, tokenizer: Path, tasks_dir: Path = TASKS_DIR
-) -> str:
-    """Hash of everything that decides a variant's answers; equal hash means nothing to repeat."""
-    parts = {
-        "version": QUALITY_VERSION,
-        "quality": plan.quality.model_dump(mode="json"),
-        "context_length": plan.serving.context_length,
-        "max_sequences": plan.serving.max_sequences,
-        "tokenizer": _hash_files(tokenizer, list(TOKENIZER_FILES)),
-        "tasks": tasks_sha256(plan.quality.tasks, tasks_dir),
-        "variant": health.variant,
-        "artifact": health.artifact_sha256,
-        "engine_version": health.engine_version,
-        "capabilities": sorted(health.capabilities),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def made_from(
+    job: Job, health: ReadyHealth, tokenizer: Path, tasks_dir: Path = TASKS_DIR
+) -> dict[str, str]:
+    """Everything that decides a variant's answers and their scores."""
+    return parts_of(
+        asked=job.model_dump(mode="json", exclude=_PLACES),
+        tokenizer=_hash_files(tokenizer, list(TOKENIZER_FILES)),
+        tasks=tasks_sha256(job.tasks, tasks_dir),
+        artifact=health.artifact_sha256,
+        engine=health.engine_version,
+        code=code_sha256(RUNNER),
+    )
 
 
 def pass_paths(run_dir: Path, variant: str, repeat: bool) -> tuple[Path, Path]:
@@ -76,16 +74,15 @@ def pass_paths(run_dir: Path, variant: str, repeat: bool) -> tuple[Path, Path]:
     return folder / f"quality{suffix}.json", folder / f"samples{suffix}.parquet"
 
 
-def stored_pass(run_dir: Path, variant: str, repeat: bool, inputs: str) -> QualityFile | None:
-    """A finished pass over the same inputs; None when it must be made (again)."""
+def stored_pass(run_dir: Path, variant: str, repeat: bool) -> QualityFile | None:
+    """A finished pass, whatever it was made from; None where there is none that can be read."""
     scores, samples = pass_paths(run_dir, variant, repeat)
     if not scores.is_file() or not samples.is_file():
         return None
     try:
-        stored = QualityFile.model_validate_json(scores.read_bytes())
+        return QualityFile.model_validate_json(scores.read_bytes())
     except ValidationError:
         return None
-    return stored if stored.inputs_sha256 == inputs else None
 
 
 def batch_size(plan: Plan) -> int:
@@ -112,13 +109,18 @@ def make_job(
         batch_size=batch_size(plan),
         context_length=plan.serving.context_length,
         request_timeout_s=plan.serving.request_timeout_s,
-        capabilities=health.capabilities,
+        capabilities=tuple(sorted(health.capabilities)),
         samples=str(samples),
     )
 
 
 def _make_pass(
-    run_dir: Path, job: Job, health: ReadyHealth, inputs: str, repeat: bool, tell: Tell
+    run_dir: Path,
+    job: Job,
+    health: ReadyHealth,
+    inputs: Mapping[str, str],
+    repeat: bool,
+    tell: Tell,
 ) -> QualityFile:
     """Ask all tasks of one endpoint once; ``quality.json`` is written last.
 
@@ -138,7 +140,8 @@ def _make_pass(
     )
     result = QualityFile(
         variant=job.variant,
-        inputs_sha256=inputs,
+        inputs_sha256=key_of(inputs),
+        made_from=dict(inputs),
         artifact_sha256=health.artifact_sha256,
         engine_version=health.engine_version,
         seconds=time.monotonic() - started,
@@ -176,11 +179,16 @@ def run_quality(
     order = [(plan.baseline, False), *((name, False) for name in others), (plan.baseline, True)]
     results: dict[str, QualityFile] = {}
     for name, repeat in order:
-        inputs = inputs_sha256(plan, healths[name], tokenizer, tasks_dir)
-        result = stored_pass(run_dir, name, repeat, inputs)
-        if result is None:
-            _, samples = pass_paths(run_dir, name, repeat)
-            job = make_job(plan, healths[name], address, tokenizer, samples, tasks_dir)
+        label = f"{name} (repeat)" if repeat else name
+        _, samples = pass_paths(run_dir, name, repeat)
+        job = make_job(plan, healths[name], address, tokenizer, samples, tasks_dir)
+        inputs = made_from(job, healths[name], tokenizer, tasks_dir)
+        result = stored_pass(run_dir, name, repeat)
+        if result is not None and result.inputs_sha256 == key_of(inputs):
+            tell(f"{label}: quality is up to date")
+        else:
+            if result is not None:
+                tell(f"{label}: asked again: {what_changed(result.made_from, inputs)}")
             try:
                 result = _make_pass(run_dir, job, healths[name], inputs, repeat, tell)
             except QualityError as error:
@@ -188,8 +196,6 @@ def run_quality(
                     raise
                 _fail(run_dir, name, str(error), tell)
                 continue
-        else:
-            tell(f"{name}{' (repeat)' if repeat else ''}: quality is up to date")
         results.setdefault(name, result)
     return results
 

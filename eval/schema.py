@@ -30,12 +30,14 @@ class QualityFile(_File):
     """``<variant>/quality.json``: one pass over all tasks through the endpoint.
 
     ``refused_tasks`` maps a task that the endpoint cannot answer to the reason.
-    ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with.
+    ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with;
+    ``inputs_sha256`` is the key of ``made_from``, which schema 2 had not.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[2, 3] = 3
     variant: str
     inputs_sha256: str
+    made_from: dict[str, str] = {}
     artifact_sha256: str
     engine_version: str
     seconds: float

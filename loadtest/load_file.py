@@ -57,10 +57,14 @@ class LevelSummary(AtPoint):
 
 
 class RoundFile(_File):
-    """``rounds/<k>.json``, written after ``rounds/<k>.parquet``: that round is finished."""
+    """``rounds/<k>.json``, written after ``rounds/<k>.parquet``: that round is finished.
+
+    ``inputs_sha256`` is the key of ``made_from``, which schema 1 had not.
+    """
 
     schema_version: Literal[1, 2] = 2
     inputs_sha256: str
+    made_from: dict[str, str] = {}
     endpoint: Endpoint
     started_at: str
     seconds: float
@@ -72,12 +76,14 @@ class LoadFile(_File):
     """``load.json``, written last: the load test of this variant is finished.
 
     ``saturated`` voids the figures: the load generator itself was the limit. ``started_at`` is the
-    UTC time of the first round, ``seconds`` the wall time of all rounds.
+    UTC time of the first round, ``seconds`` the wall time of all rounds. ``inputs_sha256`` is the
+    key of ``made_from``, which schema 1 had not.
     """
 
     schema_version: Literal[1, 2] = 2
     variant: str
     inputs_sha256: str
+    made_from: dict[str, str] = {}
     endpoint: Endpoint
     load: AnyLoad
     levels: list[LevelSummary]

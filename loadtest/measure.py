@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.plan import Plan
 from loadtest.endpoint import EndpointError, read_endpoint
 from loadtest.failures import forget_failures, record_failure
+from loadtest.inputs import measured_from, summed_from
 from loadtest.job import Job, LevelEnd
 from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
 from loadtest.load_kinds import points_of
@@ -25,10 +26,12 @@ from loadtest.prompts import PromptSource, make_prompts
 from loadtest.records import RequestRecord, write_records
 from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.summary import counted, output_throughput, percentiles
-from loadtest.target import Target, inputs_sha256, write_result
+from loadtest.target import Target, write_result
 from quantize.calibration.calibration_set import calibration_plan, read_texts
 from quantize.source.source_model import resolve_model
+from quantize.validity.made_from import key_of
 
+PROMPTS_NAME = "prompts.npz"
 Say = Callable[[str], None]
 
 
@@ -96,7 +99,7 @@ def _measure(
 ) -> None:
     """Measure the rounds that are missing of the targets, the variants taking turns."""
     failed: set[str] = set()
-    prompts_path = run / "prompts.npz"
+    prompts_path = run / PROMPTS_NAME
     prompts.save(prompts_path)
     for number in range(plan.load.rounds):
         for name in round_order(sorted(targets), seed=plan.load.seed, number=number):
@@ -123,11 +126,7 @@ def _missing(
     """The variants that have no valid ``load.json`` yet, by name; a void one does not count."""
     missing: dict[str, Target] = {}
     for endpoint in endpoints:
-        target = Target(
-            endpoint=endpoint,
-            directory=run / endpoint.variant,
-            inputs_sha256=inputs_sha256(plan, endpoint, prompts),
-        )
+        target = _target(plan, endpoint, run, prompts)
         stored = target.read(LoadFile, target.directory / LOAD_NAME)
         if stored is not None and not stored.saturated:
             say(f"{endpoint.variant}: load test cached")
@@ -135,9 +134,24 @@ def _missing(
         if stored is not None:
             _discard_void(plan, target)
             say(f"{endpoint.variant}: measured again, the load generator was saturated last time")
-        if not _finish(plan, target, say):
+        outdated = target.outdated_by(LoadFile, target.directory / LOAD_NAME)
+        finished = _finish(plan, target, say)
+        if not finished:
             missing[endpoint.variant] = target
+        if outdated is not None:
+            say(f"{endpoint.variant}: {'summed' if finished else 'measured'} again: {outdated}")
     return missing
+
+
+def _target(plan: Plan, endpoint: Endpoint, run: Path, prompts: PromptSource) -> Target:
+    job = _job(plan, endpoint.variant, 0, run / PROMPTS_NAME)
+    measured = measured_from(plan, endpoint, job, prompts)
+    return Target(
+        endpoint=endpoint,
+        directory=run / endpoint.variant,
+        measured_from=measured,
+        summed_from=summed_from(measured),
+    )
 
 
 def _discard_void(plan: Plan, target: Target) -> None:
@@ -193,7 +207,8 @@ def _run_round(job: Job, plan: Plan, target: Target, say: Say) -> None:
         raise LoadTestError(f"{job.variant}: was deployed anew during its load test; run it again")
     write_records(target.round_file(job.round, "parquet"), records)
     result = RoundFile(
-        inputs_sha256=target.inputs_sha256,
+        inputs_sha256=key_of(target.measured_from),
+        made_from=dict(target.measured_from),
         endpoint=_with_most_memory(target.endpoint, after),
         started_at=started_at,
         seconds=time.monotonic() - began,
@@ -244,7 +259,7 @@ def _progress(job: Job, level: LevelEnd, records: list[RequestRecord]) -> str:
 
 def _finish(plan: Plan, target: Target, say: Say) -> bool:
     """Merge the rounds of a variant if they are complete."""
-    result = finish(plan, target)
+    result = finish(plan.load, target)
     if result is not None and result.saturated:
         say(
             f"{result.variant}: the load generator was saturated, so its figures are void; the "

@@ -3,18 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from deploy.plan import Plan
+from deploy.plan_load import Load
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile, RoundFile
 from loadtest.load_kinds import points_of
 from loadtest.records import RequestRecord, read_records, write_records
 from loadtest.summary import counted, output_throughput, percentiles, request_rate
 from loadtest.target import Target, write_result
+from quantize.validity.made_from import key_of
 
 
-def finish(plan: Plan, target: Target) -> LoadFile | None:
+def finish(load: Load, target: Target) -> LoadFile | None:
     """Write the variant's result files, ``load.json`` last; None while a round is missing."""
-    numbers = range(plan.load.rounds)
+    numbers = range(load.rounds)
     rounds = [target.read(RoundFile, target.round_file(n, "json")) for n in numbers]
     finished = [result for result in rounds if result is not None]
     if len(finished) < len(rounds):
@@ -24,16 +25,17 @@ def finish(plan: Plan, target: Target) -> LoadFile | None:
         summarize_level(
             [record for record in records if record.point == point],
             [end for item in finished for end in item.levels if end.point == point],
-            seed=plan.load.seed,
+            seed=load.seed,
         )
-        for point in points_of(plan.load)
+        for point in points_of(load)
     ]
     most = most_memory([item.endpoint.memory_bytes for item in finished])
     result = LoadFile(
         variant=target.endpoint.variant,
-        inputs_sha256=target.inputs_sha256,
+        inputs_sha256=key_of(target.summed_from),
+        made_from=dict(target.summed_from),
         endpoint=finished[-1].endpoint.model_copy(update={"memory_bytes": most}),
-        load=plan.load,
+        load=load,
         levels=levels,
         saturated=any(level.client.saturated for level in levels),
         started_at=min(item.started_at for item in finished),

@@ -1,31 +1,29 @@
 """One variant to load-test, its files in the run's directory, and what makes them valid."""
 
-import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from deploy.plan import UNMEASURED, Plan
 from loadtest.load_file import Endpoint, LoadFile, RoundFile
-from loadtest.prompts import PromptSource
-
-# Raise it when a change of this package changes what is measured: old results are then redone.
-MEASURING_VERSION = 1
+from quantize.validity.made_from import key_of, what_changed
 
 Result = TypeVar("Result", LoadFile, RoundFile)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One variant to load: its endpoint, its directory, and the hash of all that is measured."""
+    """One variant to load: its endpoint, its directory, and what decides its results.
+
+    ``measured_from`` decides the rounds' records, and ``summed_from`` also ``load.json``.
+    """
 
     endpoint: Endpoint
     directory: Path
-    inputs_sha256: str
+    measured_from: Mapping[str, str]
+    summed_from: Mapping[str, str]
 
     def round_file(self, number: int, suffix: str) -> Path:
         """A file of a round; ``number`` counts from 0."""
@@ -33,24 +31,24 @@ class Target:
 
     def read(self, model: type[Result], path: Path) -> Result | None:
         """A finished result, or None where it is missing, unreadable or of other inputs."""
-        try:
-            result = model.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            return None
-        return result if result.inputs_sha256 == self.inputs_sha256 else None
+        result = _stored(model, path)
+        key = key_of(self._made_from(model))
+        return result if result is not None and result.inputs_sha256 == key else None
+
+    def outdated_by(self, model: type[Result], path: Path) -> str | None:
+        """What has changed since a finished result was made; None where there is none."""
+        result = _stored(model, path)
+        return what_changed(result.made_from, self._made_from(model)) if result else None
+
+    def _made_from(self, model: type[Result]) -> Mapping[str, str]:
+        return self.measured_from if model is RoundFile else self.summed_from
 
 
-def inputs_sha256(plan: Plan, endpoint: Endpoint, prompts: PromptSource) -> str:
-    """Hash of everything that decides what a load test of this endpoint measures."""
-    inputs = {
-        "load": plan.load.model_dump(mode="json"),
-        "serving": plan.serving.model_dump(exclude={*UNMEASURED, "start_timeout_s"}),
-        "endpoint": endpoint.model_dump(exclude={"memory_bytes", "held_weight_bytes"}),
-        "prompts": prompts.sha256(),
-        "measuring": MEASURING_VERSION,
-        "locust": version("locust"),
-    }
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+def _stored(model: type[Result], path: Path) -> Result | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def write_result(path: Path, result: LoadFile | RoundFile) -> None:

@@ -5,8 +5,9 @@ its code. No weight that any recipe makes changed between the last of those numb
 hash, nor in the moves that followed, so such an artifact is valid whatever today's hash is. It is
 then described anew with today's parts and key: from there on, changed code counts.
 
-Delete this file, ``Item.earlier_key`` and schema 1 with the first change that means to alter what
-a method makes: from that day an artifact of that time is no longer as good as a new one.
+Delete this file, ``Item.earlier_key`` and schema 1 (and what by_llamacpp/imatrix.py does for such
+matrices) with the first change that means to alter what a method makes: from that day an artifact
+of that time is no longer as good as a new one.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from quantize.artifact.manifest import MANIFEST_NAME, Manifest
+from quantize.jobs.whole_file import write_whole
 from quantize.recipes.recipe import Method, Recipe
 from quantize.source.source_model import SourceModel
 
@@ -57,7 +59,5 @@ def describe_anew(
     """Write a manifest of that time again with what today's holds; returns it."""
     told = {"schema_version": 2, "made_from": dict(made_from), "inputs_sha256": inputs_sha256}
     renewed = manifest.model_copy(update=told)
-    temporary = artifact / f"{MANIFEST_NAME}.partial"
-    temporary.write_text(renewed.model_dump_json(indent=2) + "\n")
-    temporary.replace(artifact / MANIFEST_NAME)
+    write_whole(artifact / MANIFEST_NAME, renewed.model_dump_json(indent=2) + "\n")
     return renewed

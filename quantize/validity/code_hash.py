@@ -26,6 +26,7 @@ from typing import Any
 from quantize.root import ROOT
 
 PACKAGES = ("quantize", "services", "deploy", "loadtest", "eval")
+_NAMING = (ast.Import, ast.ImportFrom, ast.Constant)
 _NAMED = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+")
 
 
@@ -100,22 +101,24 @@ def _run_with(name: str, root: Path) -> Iterator[str]:
         yield f"{name}.__main__"
 
 
-def _plain(node: Any, package: str, named: set[str]) -> Any:
+def _plain(node: ast.AST, package: str, named: set[str]) -> list[Any]:
     """A syntax tree as nested lists: no positions, no docstrings, no fields that are empty.
 
     (Newer Pythons have more fields, empty where older code is read; whether a name is read or
     written is said by its place.) What of ours is imported or named is added to ``named``.
     """
-    if isinstance(node, list):
-        return [_plain(item, package, named) for item in node if not _is_docstring(item)]
-    if not isinstance(node, ast.AST):
-        return node
-    named.update(_names(node, package))
+    if isinstance(node, _NAMING):
+        named.update(_names(node, package))
     plain: list[Any] = [type(node).__name__]
     for field in node._fields:
-        value = getattr(node, field, None)
-        if value is not None and value != [] and field != "ctx":
-            plain += field, _plain(value, package, named)
+        value = getattr(node, field, None) if field != "ctx" else None
+        if isinstance(value, list):
+            kept = [item for item in value if not _is_docstring(item)]
+            value = [_plain(x, package, named) if isinstance(x, ast.AST) else x for x in kept]
+        elif isinstance(value, ast.AST):
+            value = _plain(value, package, named)
+        if value is not None and value != []:
+            plain += field, value
     return plain
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from deploy import settings
+from deploy.plan import load_plan
+from deploy.plan_variants import Limits
 from deploy.service import DeployError
-from deploy.settings import engine_version
+from deploy.settings import engine_version, serving_identity
+from quantize.validity.code_hash import imported_modules
 from services.engines.table import ENGINES
 from tests.services.engine.test_child import spec
 
@@ -39,3 +42,30 @@ def test_every_engine_names_its_distributions_as_they_are_compared() -> None:
     for engine in ENGINES.values():
         assert engine.distributions
         assert all(name == settings._normalized(name) for name in engine.distributions)
+
+
+def test_how_a_variant_is_served_is_another_when_its_limits_or_our_code_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = load_plan("cpu-demo")
+    first, *others = plan.variants
+    same = serving_identity(plan, first)
+    assert {serving_identity(plan, name) for name in others if name not in plan.limits} <= {same}
+    elsewhere = plan.serving.model_copy(update={"port": 9999})
+    assert serving_identity(plan.model_copy(update={"serving": elsewhere}), first) == same
+    limited = {first: Limits(max_sequences=1)}
+    assert serving_identity(plan.model_copy(update={"limits": limited}), first) != same
+    monkeypatch.setattr(settings, "code_sha256", lambda *_: "c0de")
+    assert serving_identity(plan, first) != same
+
+
+def test_the_code_that_answers_holds_the_servers_in_the_engines_own_environments() -> None:
+    found = set(imported_modules(*settings._ANSWERING))
+    assert {
+        "services.http.relay",
+        "services.server.in_llamacpp.llamacpp_backend",
+        "services.server.in_quantize.transformers_backend",
+        "services.engines.in_vllm.vllm_extension",
+        "quantize.emulation.in_quantize.emulation",
+    } <= found
+    assert not any(name.startswith(("deploy", "loadtest", "eval")) for name in found)

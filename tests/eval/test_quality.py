@@ -23,12 +23,13 @@ from deploy.plan import Plan
 from eval.lm_eval_job import Event, Job
 from eval.lm_eval_process import QualityError, follow, run_job
 from eval.lm_eval_runner import refusal
-from eval.quality import batch_size, inputs_sha256, run_quality
+from eval.quality import batch_size, made_from, make_job, run_quality
 from eval.samples import by_task, read_samples
 from eval.schema import QualityFile, TaskScore
 from loadtest.endpoint import EndpointError, read_health
 from quantize.root import ROOT
 from quantize.source.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
+from quantize.validity.made_from import key_of, what_changed
 from tests.fake_engine import Behaviour, FakeEngine, log_probability, running_engine
 
 TEXTS = ["Mira lives by the sea. She sings.", "Ten boats left the harbour before dawn."]
@@ -238,16 +239,28 @@ def test_another_artifact_or_engine_or_task_file_makes_a_stored_pass_stale(
     health = read_health(finished.fake.url, "bf16-vllm")
     tasks = make_tasks(tmp_path / "tasks")
 
-    def digest(**changes: str) -> str:
+    def inputs(where: Path = tmp_path, **changes: str) -> dict[str, str]:
         changed = health.model_copy(update=changes)
-        return inputs_sha256(finished.plan, changed, REFERENCE_WEIGHTS, tasks)
+        job = make_job(finished.plan, changed, "url", REFERENCE_WEIGHTS, where / "samples", tasks)
+        return made_from(job, changed, REFERENCE_WEIGHTS, tasks)
 
-    first = digest()
-    assert digest() == first
-    assert digest(artifact_sha256="b" * 64) != first
-    assert digest(engine_version="2") != first
+    first = inputs()
+    assert inputs(Path("elsewhere")) == first
+    assert what_changed(first, inputs(artifact_sha256="b" * 64)) == "artifact changed"
+    assert what_changed(first, inputs(engine_version="2")) == "engine changed"
     (tasks / "tiny_words.jsonl").write_text("")
-    assert digest() != first
+    assert what_changed(first, inputs()) == "tasks changed"
+
+
+def test_a_pass_of_other_inputs_is_made_again_and_says_why(finished: Finished) -> None:
+    path = finished.run_dir / "gguf-q8_0" / "quality.json"
+    content = json.loads(path.read_text())
+    stored = content["made_from"] | {"code": "of yesterday"}
+    path.write_text(json.dumps(content | {"made_from": stored, "inputs_sha256": key_of(stored)}))
+    told = finished.again()
+    assert "gguf-q8_0: asked again: code changed" in told
+    assert "bf16-vllm: quality is up to date" in told
+    assert json.loads(path.read_text())["made_from"] == content["made_from"]
 
 
 def job(url: str, tmp_path: Path, **changes: object) -> Job:

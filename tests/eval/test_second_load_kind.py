@@ -29,6 +29,7 @@ from loadtest.merging import finish
 from loadtest.records import RequestRecord, write_records
 from loadtest.run_directory import open_run
 from loadtest.target import Target, write_result
+from quantize.validity.made_from import key_of
 from tests.eval.run_on_disk import load_file, records
 from tests.loadtest.examples import write_plan
 
@@ -106,14 +107,14 @@ def run(plan: Plan, tiny_run: Path) -> Path:
     for variant, token_s in zip(VARIANTS, (0.02, 0.01), strict=True):
         folder = tiny_run / variant
         endpoint = load_file(variant, records(variant, token_s)).endpoint
-        target = Target(endpoint=endpoint, directory=folder, inputs_sha256="i")
+        target = Target(endpoint=endpoint, directory=folder, measured_from={}, summed_from={})
         (folder / "rounds").mkdir()
         for number in range(plan.load.rounds):
             write_records(target.round_file(number, "parquet"), measured(variant, token_s, number))
             client = ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=0.0)
             ends = [LevelEnd(point=Metronome(b), counted_s=1.0, client=client) for b in (0.5, 2.5)]
             result = RoundFile(
-                inputs_sha256="i",
+                inputs_sha256=key_of({}),
                 endpoint=endpoint,
                 started_at="2026-01-01T00:00:00+00:00",
                 seconds=1.0,
@@ -121,7 +122,7 @@ def run(plan: Plan, tiny_run: Path) -> Path:
                 levels=ends,
             )
             write_result(target.round_file(number, "json"), result)
-        assert finish(plan, target) is not None
+        assert finish(plan.load, target) is not None
     (open_run(plan, tiny_run.parent / "opened") / "plan.yaml").replace(tiny_run / "plan.yaml")
     return tiny_run
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from deploy.plan import Plan
+from loadtest import inputs
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
 from loadtest.failures import read_failures
@@ -25,6 +26,7 @@ from loadtest.measure import load_test, round_order
 from loadtest.records import RequestRecord, read_records
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
+from quantize.validity import code_hash
 from tests.assay_command import ASSAY
 from tests.fake_engine import FAULTS, FakeEngine, running_engine
 from tests.loadtest.examples import VARIANTS, a_plan, some_prompts, write_plan
@@ -107,8 +109,41 @@ def test_a_finished_load_test_is_not_repeated_until_its_inputs_change(
     assert run(plan, tmp_path) == ({}, [f"{BASELINE}: load test cached"])
     assert len(engine.asked[BASELINE]) == requests
     engine.variants[BASELINE].artifact_sha256 = "b" * 64
-    run(plan, tmp_path)
+    assert run(plan, tmp_path)[1][0] == f"{BASELINE}: measured again: artifact changed"
     assert measured(plan, tmp_path, BASELINE)[0].endpoint.artifact_sha256 == "b" * 64
+
+
+def test_changed_code_sums_finished_rounds_again_or_measures_them_again(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
+    run(plan, tmp_path)
+    requests = len(engine.asked[BASELINE])
+    for changed, line, measures in (
+        ((inputs.SUMMING,), "summed again: summing code changed", False),
+        (inputs.MEASURING, "measured again: code and summing code changed", True),
+    ):
+
+        def code_sha256(*entries: str, changed: tuple[str, ...] = changed) -> str:
+            return "c0de" if entries == changed else code_hash.code_sha256(*entries)
+
+        monkeypatch.setattr(inputs, "code_sha256", code_sha256)
+        assert run(plan, tmp_path)[1][0] == f"{BASELINE}: {line}"
+        assert (len(engine.asked[BASELINE]) > requests) is measures
+
+
+def test_a_result_that_tells_no_inputs_is_measured_again(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
+    run(plan, tmp_path)
+    folder = run_directory(plan, tmp_path) / BASELINE
+    for path in (folder / "load.json", folder / "rounds" / "0.json"):
+        content = json.loads(path.read_text()) | {"schema_version": 1, "inputs_sha256": "old"}
+        del content["made_from"]
+        path.write_text(json.dumps(content))
+    told = run(plan, tmp_path)[1]
+    assert told[0] == f"{BASELINE}: measured again: it does not say what it was made from"
 
 
 def test_what_goes_wrong_becomes_an_error_row_with_its_reason(

@@ -12,7 +12,6 @@ it. The Llama converter reads FP8 and NVFP4 checkpoints of the Model Optimizer (
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from quantize.machine import probe_machine
+from quantize.validity.code_hash import code_sha256
+from quantize.validity.made_from import parts_of, what_changed
 
 EXAMPLES_VARIABLE = "ASSAY_TRTLLM_EXAMPLES"
 # Where NVIDIA's container of TensorRT-LLM keeps them.
@@ -123,16 +124,29 @@ def commands(build: Build, family: str, examples: Path, work: Path) -> list[list
     return [convert, compile_engine]
 
 
-def identity(build: Build) -> str:
-    """Hash of everything an engine depends on: what is asked, the weights, the tool, the GPU."""
-    manifest = (build.artifact / "manifest.json").read_bytes()
+def made_from(build: Build) -> dict[str, str]:
+    """Everything an engine depends on: what is asked, the weights, the tool, the GPU, this code."""
+    manifest = json.loads((build.artifact / "manifest.json").read_text())
     try:
         tool = version("tensorrt-llm")
     except PackageNotFoundError:
         tool = "not installed"
-    asked = {key: str(value) for key, value in asdict(build).items() if key != "engine"}
-    parts = [asked, hashlib.sha256(manifest).hexdigest(), tool, probe_machine().name]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return parts_of(
+        asked={key: str(value) for key, value in asdict(build).items() if key != "engine"},
+        artifact=manifest["files"],
+        tool=tool,
+        machine=probe_machine().name,
+        code=code_sha256("services.engines.in_trtllm.trtllm_build"),
+    )
+
+
+def _recorded(path: Path) -> dict[str, str]:
+    """What the engine that is there was built from; empty where that is not told."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def ensure_engine(build: Build, examples: Path) -> bool:
@@ -142,9 +156,11 @@ def ensure_engine(build: Build, examples: Path) -> bool:
         BuildError: it cannot be built, or a step failed; nothing half-built is left.
     """
     record = build.engine.parent / RECORD
-    wanted = identity(build)
-    if build.engine.is_dir() and record.is_file() and record.read_text() == wanted:
-        return False
+    wanted, stored = made_from(build), _recorded(record)
+    if build.engine.is_dir():
+        if stored == wanted:
+            return False
+        print(f"built anew: {what_changed(stored, wanted)}", flush=True)
     config = json.loads((build.artifact / "config.json").read_text())
     family = family_of(config, build)
     if not examples.is_dir():
@@ -164,7 +180,7 @@ def ensure_engine(build: Build, examples: Path) -> bool:
         record.unlink(missing_ok=True)
         shutil.rmtree(build.engine, ignore_errors=True)
         (work / "engine").rename(build.engine)
-        record.write_text(wanted)
+        record.write_text(json.dumps(wanted))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return True

@@ -21,6 +21,7 @@ from services.engine.child import EngineChild
 from services.engine.engine_log import EngineLog
 from services.engine.self_test import SelfTest
 from services.engines.in_trtllm.trtllm_build import (
+    RECORD,
     Build,
     BuildError,
     commands,
@@ -184,20 +185,27 @@ def artifact(tmp_path: Path) -> None:
     folder = tmp_path / "artifact"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
-    (folder / "manifest.json").write_text("{}")
+    (folder / "manifest.json").write_text('{"files": []}')
 
 
 def test_an_engine_is_built_once_and_again_when_the_artifact_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     artifact(tmp_path)
     folder = examples(tmp_path, "")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert ensure_engine(build(tmp_path), folder)
     assert "--max_seq_len 512" in (build(tmp_path).engine / "rank0.engine").read_text()
+    manifest = tmp_path / "artifact" / "manifest.json"
+    manifest.write_text('{"files": [], "seconds": 2}')
     assert not ensure_engine(build(tmp_path), folder)
-    (tmp_path / "artifact" / "manifest.json").write_text('{"other": 1}')
+    manifest.write_text('{"files": [{"path": "model.safetensors"}]}')
     assert ensure_engine(build(tmp_path), folder)
+    assert "built anew: artifact changed" in capsys.readouterr().out
+    # What an earlier version left beside an engine: one hash.
+    (build(tmp_path).engine.parent / RECORD).write_text("a" * 64)
+    assert ensure_engine(build(tmp_path), folder)
+    assert "built anew: it does not say what it was made from" in capsys.readouterr().out
 
 
 def test_a_failed_step_leaves_nothing_and_says_which(
