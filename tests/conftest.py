@@ -32,11 +32,13 @@ else:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where workers share the tests: a module is one worker's, and so is the one service.
 
-    Modules that start engines come first, so that the quick ones fill both workers at the end.
+    Modules that take long come first, so that the quick ones fill both workers at the end.
     """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if not hasattr(config, "workerinput"):  # which pytest-xdist gives to its workers
         return
-    slow = {item.path for item in items if item.get_closest_marker("engine")}
+    slow = {
+        item.path for item in items for name in ("engine", "long") if item.get_closest_marker(name)
+    }
     items.sort(key=lambda item: (not _uses_service(item), item.path not in slow))
     for item in items:
         group = "service" if _uses_service(item) else item.path.stem.removeprefix("test_")

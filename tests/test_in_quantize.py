@@ -7,12 +7,15 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 
 MODULES = sorted(Path(__file__).parent.glob("**/in_quantize/test_*.py"))
 
 
+@pytest.mark.long
 def test_they_pass_in_the_quantize_environment() -> None:
     assert MODULES
     # One thread: the tensors are small, and the other tests have the second core.
