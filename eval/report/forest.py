@@ -57,7 +57,7 @@ def _horizontal(
     for row in rows:
         if row.result is not None and row.result.difference is not None:
             found = row.result.difference
-            ends = [sign * v for v in (found.low, found.value, found.high) if v is not None]
+            ends = [sign * end for end in found.known]
             gains.append((sign * found.value, min(ends)))
             values += ends
     lowest, highest = max(min(values), clip_floor(gains, margin)), max(values)
@@ -102,16 +102,16 @@ def _row(row: Row, middle: float, x: Scale, metric: str) -> Markup:
 
 def _numbers(found: Estimate, metric: str) -> str:
     words = difference(metric, found.value)
-    if found.low is None or found.high is None:
+    if found.bounds is None:
         return words
-    return f"{words} [{difference(metric, found.low)}, {difference(metric, found.high)}]"
+    return f"{words} [{', '.join(difference(metric, bound) for bound in found.bounds)}]"
 
 
 def _measured(mark: Mark, found: Estimate, middle: float, x: Scale, metric: str) -> Markup:
     sign = _gain(metric)
     parts = []
-    if found.low is not None and found.high is not None:
-        ends = x.clamped(sign * found.low), x.clamped(sign * found.high)
+    if bounds := found.bounds:
+        ends = x.clamped(sign * bounds[0]), x.clamped(sign * bounds[1])
         parts.append(line(ends[0], middle, ends[1], middle, f"e{mark.hue} whisker"))
     place = x.clamped(sign * found.value)
     if sign * found.value < x.low:

@@ -64,9 +64,7 @@ def difference_unit(metric: str) -> str:
 
 def interval(estimate: Estimate, text: Callable[[float], str]) -> str:
     """``[low, high]`` with both bounds written by ``text``, or nothing without an interval."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"[{text(estimate.low)}, {text(estimate.high)}]"
+    return f"[{', '.join(map(text, estimate.bounds))}]" if estimate.bounds else ""
 
 
 def p_value(value: float) -> str:

@@ -68,11 +68,7 @@ def lines(series: Sequence[Series], axis: Axis, title: str) -> Markup:
 
 def _vertical(series: Sequence[Series], axis: Axis, bottom: float) -> Scale:
     values = [
-        v
-        for s in series
-        for _, e in s.points
-        for v in (e.low, e.value, e.high)
-        if v is not None and (v > 0 or not axis.logarithmic)
+        v for s in series for _, e in s.points for v in e.known if v > 0 or not axis.logarithmic
     ]
     # A limit far above everything measured is told in words; drawn, it would flatten the lines.
     if axis.limit is not None and axis.limit < 4 * max(values, default=0.0):
@@ -121,8 +117,8 @@ def _series(s: Series, x: Scale, y: Scale, axis: Axis, index: int, count: int) -
         parts.append(tag("path", d=path, class_=f"curve e{s.mark.hue}" + " void" * s.void))
     for (level, estimate), (px, py) in zip(s.points, corners, strict=True):
         drawn = [tag("title", _told(s, axis, level, estimate))]
-        if estimate.low is not None and estimate.high is not None:
-            ends = y.clamped(estimate.low), y.clamped(estimate.high)
+        if bounds := estimate.bounds:
+            ends = y.clamped(bounds[0]), y.clamped(bounds[1])
             drawn.append(line(px, ends[0], px, ends[1], f"e{s.mark.hue} whisker"))
         drawn.append(glyph(s.mark, px, py, 4))
         parts.append(tag("g", *drawn))
@@ -131,8 +127,8 @@ def _series(s: Series, x: Scale, y: Scale, axis: Axis, index: int, count: int) -
 
 def _told(s: Series, axis: Axis, level: LoadPoint, estimate: Estimate) -> str:
     words = f"{s.name} at {level.place}: {axis.write(estimate.value)}"
-    if estimate.low is not None and estimate.high is not None:
-        words += f" ({axis.write(estimate.low)} to {axis.write(estimate.high)})"
+    if estimate.bounds:
+        words += f" ({' to '.join(map(axis.write, estimate.bounds))})"
     return words + (" (void: the load generator was saturated)" if s.void else "")
 
 

@@ -42,8 +42,8 @@ def scatter(
     """The panel of one task. The axis of a log-likelihood is turned over, so that up is better."""
     sign = 1.0 if metric == "accuracy" else -1.0
     floor = clip_floor([_gain(p, sign) for p in points], margin)
-    speeds = padded([v for p in points for v in _values(p.speed)])
-    heights = [0.0, -margin, *(sign * v for p in points for v in _values(p.gain))]
+    speeds = padded([v for p in points for v in p.speed.known])
+    heights = [0.0, -margin, *(sign * v for p in points for v in p.gain.known)]
     low, high = padded([max(value, floor) for value in heights], 0.1)
     x = Scale(low=speeds[0], high=speeds[1], start=LEFT + 8, end=RIGHT - 8)
     y = Scale(low=low, high=high, start=BOTTOM - 16, end=TOP + 4)
@@ -65,13 +65,9 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     return front[::-1]
 
 
-def _values(estimate: Estimate) -> list[float]:
-    return [v for v in (estimate.low, estimate.value, estimate.high) if v is not None]
-
-
 def _gain(point: Point, sign: float) -> tuple[float, float]:
     """The gain and the worse end of its interval, up being better."""
-    return sign * point.gain.value, min(sign * value for value in _values(point.gain))
+    return sign * point.gain.value, min(sign * value for value in point.gain.known)
 
 
 def clip_floor(gains: Sequence[tuple[float, float]], margin: float) -> float:
@@ -124,10 +120,10 @@ def _point(point: Point, x: Scale, y: Scale, sign: float, metric: str) -> Markup
     px, py = x(point.speed.value), y.clamped(sign * point.gain.value)
     hue = f"e{point.mark.hue} whisker"
     parts = [tag("title", _told(point, metric))]
-    if point.speed.low is not None and point.speed.high is not None:
-        parts.append(line(x(point.speed.low), py, x(point.speed.high), py, hue))
-    if point.gain.low is not None and point.gain.high is not None and not point.baseline:
-        ends = [y.clamped(sign * v) for v in (point.gain.low, point.gain.high)]
+    if speeds := point.speed.bounds:
+        parts.append(line(x(speeds[0]), py, x(speeds[1]), py, hue))
+    if point.gain.bounds and not point.baseline:
+        ends = [y.clamped(sign * v) for v in point.gain.bounds]
         parts.append(line(px, ends[0], px, ends[1], hue))
     if _clipped(point, y, sign):
         parts.append(
@@ -183,8 +179,8 @@ def _anchor(point: Point, x: Scale, y: Scale, sign: float, metric: str, *, named
 def _strokes(point: Point, x: Scale, y: Scale, sign: float) -> list[Box]:
     """The point's error bars as boxes that labels had better not cover."""
     px, py = x(point.speed.value), y.clamped(sign * point.gain.value)
-    across = [x(v) for v in _values(point.speed)]
-    along = [y.clamped(sign * v) for v in _values(point.gain)]
+    across = [x(v) for v in point.speed.known]
+    along = [y.clamped(sign * v) for v in point.gain.known]
     return [
         Box(min(across), py - 1, max(across), py + 1),
         Box(px - 1, min(along), px + 1, max(along)),

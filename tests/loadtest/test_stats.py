@@ -4,6 +4,8 @@ covers: loadtest/intervals.py
 """
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from loadtest.stats import (
     paired_proportion_interval,
     wilson_interval,
 )
+from quantize.root import ROOT
 
 
 @pytest.mark.parametrize(
@@ -146,3 +149,11 @@ def test_the_bootstrap_gives_no_interval_from_a_handful_of_units() -> None:
 def test_equal_units_leave_a_bootstrap_interval_of_no_width() -> None:
     interval = bootstrap_ratio(np.full(40, 2.5), np.ones(40), 0.95)
     assert interval == Estimate(value=2.5, low=2.5, high=2.5)
+
+
+def test_the_load_generators_process_does_not_wait_for_scipy() -> None:
+    code = "import sys, loadtest.locustfile; print([m for m in sys.modules if m == 'scipy'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
