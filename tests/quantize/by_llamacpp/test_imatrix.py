@@ -13,9 +13,10 @@ import pytest
 from transformers import LlamaTokenizer
 
 from quantize.artifact.gguf_header import linear_gguf_tensors, read_gguf
+from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact.stored_tensor import StoredTensor, WeightFileError
 from quantize.artifact_check import check_artifact
-from quantize.by_llamacpp.imatrix import IMATRIX_NAME
+from quantize.by_llamacpp.imatrix import IMATRIX_NAME, RECORD_NAME, _finished
 from quantize.by_llamacpp.in_llamacpp.imatrix_file import read_imatrix, require_all
 from quantize.jobs.environment import environment_python, tool_variables
 from quantize.jobs.tool import run_tool
@@ -123,6 +124,19 @@ def test_the_server_reads_every_type(
     found = nats_per_token(few, list(artifacts.values()), tmp_path / "log")
     assert len(found) == len(WITH_IMATRIX) + 1
     assert np.isfinite(found).all()
+
+
+def test_a_matrix_of_the_numbered_code_is_taken_over_once_and_then_held_to_its_code(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / IMATRIX_NAME).write_bytes(b"sums")
+    record = {"sha256": sha256_of_file(tmp_path / IMATRIX_NAME), "calibration_sha256": "c"}
+    (tmp_path / RECORD_NAME).write_text(json.dumps(record | {"peak_memory_bytes": 1}))
+    made_from = {"model": "m", "code": "c0de"}
+    assert _finished(tmp_path, made_from) is not None
+    assert json.loads((tmp_path / RECORD_NAME).read_text())["made_from"] == made_from
+    assert _finished(tmp_path, made_from) is not None
+    assert _finished(tmp_path, made_from | {"code": "n3w"}) is None
 
 
 @pytest.mark.engine
