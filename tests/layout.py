@@ -16,6 +16,8 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from tests.rooms import ROOMS
+
 # Each may import from those before it.
 TOP_FOLDERS = ("quantize", "services", "deploy", "loadtest", "eval", "tests")
 PRODUCT = TOP_FOLDERS[:-1]
@@ -178,7 +180,8 @@ def _print_rooms(house: House, top: str, *, arrows: bool) -> None:
         inside = [module for module in modules if module.room == room]
         short = [name.removeprefix(f"{top}/") for name in sorted(rooms[room])]
         size = f"{len(inside):3} files {sum(m.lines for m in inside):5} lines"
-        print(f"    {room.removeprefix(f'{top}/'):<28} {size}  <- {', '.join(short) or '–'}")
+        print(f"    {room.removeprefix(f'{top}/'):<20} {size}  {ROOMS.get(room, '')}")
+        print(f"    {'':<20} imports {', '.join(short) or 'none of the others'}")
 
 
 def _told(title: str, found: Iterable[str]) -> None:
@@ -192,7 +195,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.layout", description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="another checkout")
-    parser.add_argument("--arrows", action="store_true", help="every room and what it imports")
+    parser.add_argument("--arrows", action="store_true", help="every room and its imports")
     options = parser.parse_args()
     house = read_house(options.root)
     for top in TOP_FOLDERS:

@@ -171,7 +171,7 @@ def start_sweeper(record: ServiceRecord) -> None:
     arguments = [str(record.host_pid), record.deployment, record.ray_folder]
     variables = {key: value for key, value in os.environ.items() if key != MARK}
     subprocess.Popen(
-        [sys.executable, "-m", "deploy.sweeper", *arguments],
+        [sys.executable, "-m", "deploy.ray_cluster.sweeper", *arguments],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         env=variables,

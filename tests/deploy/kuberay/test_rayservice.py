@@ -1,6 +1,7 @@
 """The RayService manifest: held against our tables, and its Serve configuration really served.
 
-covers: deploy/kuberay/rayservice.yaml, deploy/ray_cluster/serve_app.py, deploy/sweeper.py
+covers: deploy/kuberay/rayservice.yaml, deploy/ray_cluster/serve_app.py,
+    deploy/ray_cluster/sweeper.py
 """
 
 import json

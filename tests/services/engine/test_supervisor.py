@@ -1,6 +1,6 @@
 """The supervisor decides by what the engine does; requests are refused while there is none.
 
-covers: services/engine/engine_watch.py, services/replica_settings.py
+covers: services/engine/engine_watch.py, services/engine/engine_settings.py
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A long text neither stops the server nor is read in vain.
 
-covers: services/server/errors.py
+covers: services/http/errors.py
 """
 
 import threading

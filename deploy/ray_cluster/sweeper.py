@@ -1,6 +1,7 @@
 """Outlives the host for a moment, to clear away what a ``kill -9`` of it would leave.
 
-Started by the host in a session of its own: ``python -m deploy.sweeper PID DEPLOYMENT FOLDER``.
+Started by the host in a session of its own:
+``python -m deploy.ray_cluster.sweeper PID DEPLOYMENT FOLDER``.
 """
 
 import os
