@@ -75,7 +75,8 @@ class BenchRun:
 
     def _close(self) -> None:
         bounded = [figure for figure in self.figures if figure.limit is not None]
-        self.say(f"\n{figures_table(bounded)}")
+        if bounded:
+            self.say(f"\n{figures_table(bounded)}")
         if self.void:
             self.say("\n" + columns(("void", "reason"), [(v.cell, v.reason) for v in self.void]))
         more = {"selection": dict(self.selection)} if self.selection else {}

@@ -19,14 +19,14 @@ from quantize.jobs.lock import hold
 from services.engine.child import free_port
 from services.variants import VARIANTS
 from tests.benches.harness.bench_command import Bench, add_names, start
-from tests.benches.harness.bench_figures import Figure
 from tests.benches.harness.bench_run import BenchRun
 from tests.benches.harness.own_service import own_plan
-from tests.benches.serving.bench_service import BenchService, bench_service
+from tests.benches.serving.bench_service import bench_service
 from tests.benches.serving.cpu_use import busiest, sampler
+from tests.benches.serving.measured_service import BenchService
 from tests.benches.serving.null_variant import NAME
-from tests.benches.serving.way_blocks import Level, block_of, measure_level, run_client
-from tests.benches.serving.way_figures import DIRECT, SERVE, by_way, figures_of, table
+from tests.benches.serving.way_blocks import Level, block_of, conclude, measure_level, run_client
+from tests.benches.serving.way_figures import SERVE
 
 CONCURRENCIES = (1, 4, 16, 64)
 ENGINE = "bf16-vllm"
@@ -49,23 +49,9 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
                     level = Level(engine=engine, concurrency=concurrency)
                     measure_level(service, level, arguments.rounds, run)
                     rows += [m.row() for m in level.measured]
-                    told = _conclude(run, level)
+                    told = conclude(run, level)
                     if arguments.profile or any(figure.met is False for figure in told):
                         profile(run, service, level)
-
-
-def _conclude(run: BenchRun, level: Level) -> list[Figure]:
-    """A level's figures and table; none where the direct child was never measured."""
-    ways = by_way(level.measured, level.engine, level.concurrency)
-    if DIRECT not in ways:
-        return []
-    told = figures_of(level.engine, level.concurrency, ways)
-    run.figures += told
-    run.say(table(level.engine, level.concurrency, ways))
-    for way, cost in level.costs.items():
-        shown = ", ".join(f"{role} {value:.0f}" for role, value in cost.items())
-        run.say(f"    processor per token, {way}: {shown} µs (last round)")
-    return told
 
 
 def profile(run: BenchRun, service: BenchService, level: Level) -> None:

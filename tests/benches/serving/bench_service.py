@@ -4,64 +4,26 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import psutil
 import ray
 from ray import serve
 
 from deploy.plan import Plan
 from deploy.ray_cluster.cluster import start_cluster, start_sweeper
 from deploy.ray_cluster.serve_app import GATEWAY, QUIET, gateway_application, open_limit
-from deploy.service import MARK, RUN_DIR, DeployError, ServiceRecord, processes_of
+from deploy.service import MARK, RUN_DIR, DeployError, ServiceRecord
 from deploy.settings import gateway_settings, replica_settings
 from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import start_time
 from services.engine.engine_settings import ReplicaSettings
 from tests.benches.serving.deployment import BenchReplica
+from tests.benches.serving.measured_service import BenchService, Child
 from tests.benches.serving.null_variant import NAME
 
 POLL_S = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Child:
-    """A variant's engine, as only the benchmark may reach it."""
-
-    port: int
-    key: str
-    pid: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchService:
-    """What runs: where Serve listens, the engines behind it, and whose processes they are."""
-
-    port: int
-    children: Mapping[str, Child]
-    record: ServiceRecord
-
-    def roles(self) -> dict[str, list[psutil.Process]]:
-        """The processes by what they do for a request."""
-        found: dict[str, list[psutil.Process]] = {"HAProxy": [], "replicas": [], "Ray": []}
-        engines = {
-            process.pid: process
-            for child in self.children.values()
-            for process in (psutil.Process(child.pid), *psutil.Process(child.pid).children(True))
-        }
-        found["engines"] = list(engines.values())
-        for process in processes_of(self.record.deployment, self.record.ray_folder):
-            if process.pid in engines:
-                continue
-            try:
-                role = "HAProxy" if process.name().startswith("haproxy") else "Ray"
-                role = "replicas" if "ServeReplica" in " ".join(process.cmdline()) else role
-            except psutil.Error:
-                continue  # One of Ray's idle workers, which come and go.
-            found[role].append(process)
-        return found
 
 
 def settings_of(plan: Plan) -> list[ReplicaSettings]:

@@ -7,12 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from quantize.root import ROOT
+from tests.benches.harness.bench_figures import Figure
 from tests.benches.harness.bench_run import BenchRun
-from tests.benches.serving.bench_service import BenchService
 from tests.benches.serving.block_load import Block, Outcome
 from tests.benches.serving.cpu_use import cpu_s, microseconds_per_token
+from tests.benches.serving.measured_service import BenchService
 from tests.benches.serving.null_variant import NAME, TPOT_S, TTFT_S
-from tests.benches.serving.way_figures import DIRECT, GATEWAY, SERVE, Measured
+from tests.benches.serving.way_figures import (
+    DIRECT,
+    GATEWAY,
+    SERVE,
+    Measured,
+    by_way,
+    figures_of,
+    table,
+)
 
 WARMUP_S = 1.0
 DURATION_S = 4.0
@@ -60,6 +69,20 @@ def measure_level(service: BenchService, level: Level, rounds: int, run: BenchRu
                     outcome=outcome,
                 )
             )
+
+
+def conclude(run: BenchRun, level: Level) -> list[Figure]:
+    """A level's figures and table; none where the direct child was never measured."""
+    ways = by_way(level.measured, level.engine, level.concurrency)
+    if DIRECT not in ways:
+        return []
+    told = figures_of(level.engine, level.concurrency, ways)
+    run.figures += told
+    run.say(table(level.engine, level.concurrency, ways))
+    for way, cost in level.costs.items():
+        shown = ", ".join(f"{role} {value:.0f}" for role, value in cost.items())
+        run.say(f"    processor per token, {way}: {shown} µs (last round)")
+    return told
 
 
 def block_of(service: BenchService, level: Level, way: str, number: int) -> Block:
