@@ -5,7 +5,7 @@ from collections.abc import Mapping
 ROOMS: Mapping[str, str] = {
     "quantize": "makes the artifacts of one model",
     "quantize/recipes": "what exists: the rows of the RECIPES table, by tool",
-    "quantize/formats": "numbers and blocks: how they are stored, decoded and rounded",
+    "quantize/formats": "the table of storage formats; how numbers and blocks are decoded",
     "quantize/artifact": "what lies on the disk: manifest, headers, measures",
     "quantize/source": "the model that the user gave",
     "quantize/sizing": "what it will cost, before any work",

@@ -17,9 +17,6 @@ from quantize.formats.safetensors_types import TYPE_BITS
 
 # How a layer's inputs are rounded before they are multiplied (in_quantize/activations.py).
 InputKind = Literal["none", "fp8", "fp8-token", "int8", "int8-token", "nvfp4", "mxfp4", "mxfp8"]
-Coding = Literal[
-    "plain", "fp8", "nvfp4", "mxfp4", "mxfp8", "int8", "int4-row-pairs", "gptq", "awq", "gguf"
-]
 Axis = Literal["in", "out", "groups", "1"]
 
 # A group size: one scale for all inputs of an output.
@@ -94,13 +91,15 @@ def _dim(text: str) -> Dim:
 class LayerFormat:
     """One way to store a linear layer of ``out`` x ``in`` weights; the first part holds the values.
 
+    ``coding`` names its decoder (DECODERS in in_quantize/decode_formats.py); 16-bit layers
+    (``plain``) need none, and those of GGUF files (``gguf``) have llama.cpp's own.
     ``group`` is how many inputs are stored together or share a scale: 0 where the recipe chooses
     it (a row of its layers has groups), None where there are no groups. ``inputs`` is how the
     format prescribes that the layer's inputs are rounded.
     """
 
     name: str
-    coding: Coding
+    coding: str
     parts: tuple[Part, ...]
     group: int | None = None
     inputs: InputKind = "none"
@@ -124,7 +123,7 @@ class LayerFormat:
 
 
 def layer_format(
-    name: str, coding: Coding, *parts: str, group: int | None = None, inputs: InputKind = "none"
+    name: str, coding: str, *parts: str, group: int | None = None, inputs: InputKind = "none"
 ) -> LayerFormat:
     """A layer of a safetensors file, its parts as ``part`` reads them.
 

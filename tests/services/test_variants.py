@@ -64,6 +64,14 @@ def test_every_variants_engine_loads_its_recipes_checkpoint_somewhere() -> None:
         assert variant.engine.checkpoints[variant.recipe.format.name]
 
 
+def test_the_engines_that_rows_of_the_table_name_are_those_there_are() -> None:
+    named = {name for row in FORMATS.values() for name in row.engines}
+    assert named == set(ENGINES), "a row of storage_formats.py names another engine than ENGINES"
+    for name, engine in ENGINES.items():
+        rows = {row.name: row.engines[name] for row in FORMATS.values() if name in row.engines}
+        assert engine.checkpoints == rows, name
+
+
 def test_every_checkpoint_format_has_an_engine_on_any_machine() -> None:
     for checkpoint in FORMATS:
         devices = [spec.checkpoints.get(checkpoint, {}) for spec in ENGINES.values()]

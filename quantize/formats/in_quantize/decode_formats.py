@@ -20,7 +20,7 @@ from quantize.formats.in_quantize.activations import InputRounding
 from quantize.formats.in_quantize.block_scaled import decode_mxfp4, decode_mxfp8, decode_nvfp4
 from quantize.formats.in_quantize.integer_groups import unpack_awq, unpack_gptq
 from quantize.formats.in_quantize.minifloat import E4M3
-from quantize.formats.layer_format import Coding, LayerFormat
+from quantize.formats.layer_format import LayerFormat
 from quantize.formats.safetensors_types import FLOATS
 from quantize.formats.storage_formats import CACHE_SCALES
 
@@ -195,7 +195,7 @@ def _bits(scheme: ModuleScheme) -> int:
 
 Decoder = Callable[[Parts, ModuleScheme], Tensor]
 # Unquantized modules need none, and GGUF's blocks are decoded by gguf-py (gguf_weights.py).
-DECODERS: Mapping[Coding, Decoder] = {
+DECODERS: Mapping[str, Decoder] = {
     "fp8": _fp8,
     "int8": _int8,
     "nvfp4": _nvfp4,
