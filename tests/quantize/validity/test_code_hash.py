@@ -144,6 +144,12 @@ def test_the_command_line_and_the_order_of_work_are_in_no_method_s_graph() -> No
         assert not any(name.startswith(("quantize.sizing", "eval", "deploy")) for name in found)
 
 
+def test_a_new_row_of_the_tables_makes_no_finished_artifact_anew() -> None:
+    tables = {"quantize.recipes.catalogue", "quantize.formats.storage_formats", "quantize.methods"}
+    for spec in METHODS.values():
+        assert not tables & set(imported_modules(spec.make.__module__))
+
+
 def test_a_process_of_another_environment_finds_the_same_hash() -> None:
     module = "quantize.by_gptqmodel.gptqmodel_checkpoint"
     script = (
