@@ -1,10 +1,11 @@
-"""What the process that runs lm-eval is told, and what it answers: one JSON line per event."""
+"""What the process that runs lm-eval is asked, and what it tells; known on both sides of it."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from eval.schema import TaskScore
+from quantize.jobs.job_module import JobModule
 
 
 class _Message(BaseModel):
@@ -35,15 +36,24 @@ class Job(_Message):
 
 
 class Event(_Message):
-    """One line of the answer. ``kind`` says which of the other fields are set.
+    """Something that came of a pass. ``kind`` says which of the other fields are set.
 
     ``total`` and ``done`` count prompts; ``seconds`` is the time the task has taken so far.
     """
 
-    kind: Literal["progress", "task", "refused", "error", "finished"]
+    kind: Literal["progress", "task", "refused"]
     task: str = ""
     done: int = 0
     total: int = 0
     seconds: float = 0.0
     message: str = ""
     score: TaskScore | None = None
+
+
+LM_EVAL = JobModule(
+    module="eval.lm_eval_runner",
+    environment=None,
+    request=Job,
+    tells=(Event,),
+    reply=type(None),
+)

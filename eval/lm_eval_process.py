@@ -1,21 +1,18 @@
-"""Runs ``eval.lm_eval_runner`` as a process that never outlives us, and tells its progress."""
+"""Has ``eval.lm_eval_runner`` make a pass in a process of its own, and tells its progress."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from eval.lm_eval_job import Event, Job
+from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.schema import TaskScore
-from quantize.jobs.lifeline import guarded
-from quantize.root import ROOT
+from quantize.jobs.failure import RefusedError, ToolError
+from quantize.jobs.worker import Worker
 
 TELL_EVERY_S = 10.0
-COMMAND = (sys.executable, "-m", "eval.lm_eval_runner")
 
 
 class QualityError(ValueError):
@@ -28,8 +25,6 @@ class Answer:
 
     scores: dict[str, TaskScore] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    error: str | None = None
-    finished: bool = False
 
 
 def _environment(job: Job, cache: Path) -> dict[str, str]:
@@ -66,14 +61,17 @@ def finished_line(label: str, event: Event) -> str:
 
 
 def follow(
-    events: Iterable[Event],
+    events: Iterable[Event | None],
     label: str,
     tell: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
-    """Collect a pass from its events; tells a line per finished task and one every 10 s."""
+    """Collect a pass from its events; tells a line per finished task and one every 10 s.
+
+    (None among the events is a moment without any.)
+    """
     answer, last = Answer(), clock()
-    for event in events:
+    for event in filter(None, events):
         match event.kind:
             case "progress":
                 if clock() - last >= TELL_EVERY_S:
@@ -90,53 +88,21 @@ def follow(
             case "refused":
                 answer.refused[event.task] = event.message
                 tell(f"{label}: {event.task}: refused, {event.message}")
-            case "error":
-                answer.error = event.message
-            case "finished":
-                answer.finished = True
     return answer
 
 
-def run_job(
-    job: Job,
-    *,
-    log: Path,
-    cache: Path,
-    label: str,
-    tell: Callable[[str], None],
-    command: tuple[str, ...] = COMMAND,
-) -> Answer:
+def run_job(job: Job, *, log: Path, cache: Path, label: str, tell: Callable[[str], None]) -> Answer:
     """Run one pass to its end. Blocks; what lm-eval prints goes to ``log``.
 
     Raises:
         QualityError: the pass did not finish.
     """
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            guarded(command),
-            cwd=ROOT,
-            env=_environment(job, cache),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stream,
-            start_new_session=True,
-            text=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
+    log.write_bytes(b"")
+    with Worker() as worker:
+        events = worker.hear(LM_EVAL, job, log=log, variables=_environment(job, cache))
         try:
-            process.stdin.write(job.model_dump_json())
-            process.stdin.close()
-            events = (Event.model_validate_json(line) for line in process.stdout)
-            answer = follow(events, label, tell)
-            code = process.wait()
-        finally:
-            # Its guard stops the whole process group; harmless after a normal end.
-            process.terminate()
-            process.wait()
-            process.stdout.close()
-    if answer.error is not None:
-        raise QualityError(f"{label}: {answer.error} (log: {log})")
-    if not answer.finished:
-        raise QualityError(f"{label}: lm-eval ended early with exit code {code}; see {log}")
-    return answer
+            return follow(events, label, tell)
+        except RefusedError as error:
+            raise QualityError(f"{label}: {error.words} (log: {log})") from None
+        except ToolError as error:
+            raise QualityError(f"{label}: lm-eval ended early: {error}") from None

@@ -1,23 +1,21 @@
 """One pass of lm-eval over one endpoint, in a process of its own.
 
-``python -m eval.lm_eval_runner`` reads one ``Job`` as JSON from standard input, writes the samples
-to the job's file and answers with one JSON line per event on standard output; everything lm-eval
-prints goes to standard error. A process of its own keeps lm-eval's globals, logging and offline
-switches (read at import) out of ours.
+The samples go to the job's file, events to whoever asked, and what lm-eval prints to the log. A
+process of its own keeps lm-eval's globals, logging and offline switches (read at import) out of
+ours.
 """
 
-import json
-import os
-import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from eval.lm_eval_job import Event, Job
+from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.lm_eval_model import EndpointAnswerError, EndpointModel
 from eval.lm_eval_samples import UnsupportedTaskError
 from eval.lm_eval_tasks import ask, load_tasks
 from eval.samples import Sample, write_samples
+from quantize.jobs.job_server import BadRequest, serve
 
 REPORT_EVERY_S = 1.0
 
@@ -110,30 +108,23 @@ def run(job: Job, emit: Emit) -> None:
             )
         )
     write_samples(Path(job.samples), samples)
-    emit(Event(kind="finished"))
 
 
-def main() -> int:
-    """Read the job, keep standard output for events alone, and say errors in one line."""
-    job = Job.model_validate(json.load(sys.stdin))
-    events = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+def carry_out(job: Job, emit: Emit) -> None:
+    """Run the job.
 
-    def emit(event: Event) -> None:
-        events.write(event.model_dump_json() + "\n")
-        events.flush()
-
+    Raises:
+        BadRequest: a task cannot be asked, or the endpoint does not answer as it must; in one line.
+    """
     try:
         run(job, emit)
     except (UnsupportedTaskError, EndpointAnswerError) as error:
-        emit(Event(kind="error", message=str(error)))
-        return 2
+        raise BadRequest(str(error)) from None
     except OSError as error:
         # The endpoint went away, or the disk is full.
-        emit(Event(kind="error", message=f"{type(error).__name__}: {error}"))
-        raise
-    return 0
+        traceback.print_exc()
+        raise BadRequest(f"{type(error).__name__}: {error}") from None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve(LM_EVAL, carry_out)

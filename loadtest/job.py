@@ -1,19 +1,21 @@
-"""What one Locust process is told and what it tells back.
+"""What one Locust process is asked and what it tells; known on both sides of it.
 
-It is told a ``Job`` in an environment variable (Locust's own command line stays Locust's), and
-writes one line of JSON to its standard output per finished request and per finished level.
+It is asked a ``Job`` (Locust's own command line stays Locust's), and tells every finished request
+and every finished level.
 """
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.client_key import CLIENT_VARIABLE
 from loadtest.load_kinds import AtPoint, PointKey
 from loadtest.records import RequestRecord, as_row, from_row
+from quantize.jobs.job_module import JobModule
 
-JOB_VARIABLE = "ASSAY_LOAD_JOB"
 KEY_VARIABLE = CLIENT_VARIABLE
 
 # Above these a figure says as much about the client as about the server. 0.9 of a core is where
@@ -29,8 +31,7 @@ class _Message(BaseModel):
 class Job(_Message):
     """One round of one variant: all levels, ascending. Times in seconds.
 
-    ``url`` is the server's root, ``prompts`` the file of the prompt source; ``parent_pid`` is the
-    process whose end ends the load.
+    ``url`` is the server's root, ``prompts`` the file of the prompt source.
     """
 
     variant: str
@@ -44,7 +45,6 @@ class Job(_Message):
     output_tokens: int
     request_timeout_s: float
     prompts: Path
-    parent_pid: int
 
 
 class ClientHealth(_Message):
@@ -70,19 +70,29 @@ class LevelEnd(AtPoint):
     client: ClientHealth
 
 
-def encode(message: RequestRecord | LevelEnd) -> str:
-    """One line of output (without the line feed)."""
-    content = as_row(message) if isinstance(message, RequestRecord) else message.model_dump()
-    return json.dumps({type(message).__name__: content})
+@dataclass(frozen=True)
+class RequestEnd:
+    """A finished request, as a row of the records' file."""
+
+    row: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, record: RequestRecord) -> "RequestEnd":
+        """The message of a record."""
+        return cls(as_row(record))
+
+    @property
+    def record(self) -> RequestRecord:
+        """The record of the message."""
+        return from_row(self.row)
 
 
-def decode(line: str) -> RequestRecord | LevelEnd | None:
-    """The message of one line; None for what Locust or a library printed for itself."""
-    if not line.startswith('{"'):
-        return None
-    match json.loads(line):
-        case {"RequestRecord": content}:
-            return from_row(content)
-        case {"LevelEnd": content}:
-            return LevelEnd.model_validate(content)
-    return None
+LoadMessage = RequestEnd | LevelEnd
+
+LOAD: JobModule[Job, LoadMessage, None] = JobModule(
+    module="locust",
+    environment=None,
+    request=Job,
+    tells=(RequestEnd, LevelEnd),
+    reply=type(None),
+)

@@ -8,8 +8,9 @@ rounded to two digits.
 """
 
 import os
-import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -28,23 +29,27 @@ from loadtest.completion import (
     read_stream,
     request_body,
 )
-from loadtest.job import JOB_VARIABLE, KEY_VARIABLE, Job, LevelEnd, encode
+from loadtest.job import KEY_VARIABLE, LOAD, Job, LevelEnd, LoadMessage, RequestEnd
 from loadtest.levels import Level, Phase, Ticket
 from loadtest.load_point import LoadPoint
 from loadtest.prompts import PromptSource, load_prompts, prompt_number
 from loadtest.records import RequestRecord
+from quantize.jobs.job_server import Channel
 
 # A user waits this long after an error: a server that refuses is not to be flooded.
 ERROR_PAUSE_S = 0.5
 POLL_S = 0.02
 SPAWN_RATE = 100  # users per second; Locust warns above it
 
+Tell = Callable[[LoadMessage], None]
+
 
 class Round:
     """State of the one round that this process runs, shared by the conductor and all users."""
 
-    def __init__(self, job: Job, prompts: PromptSource) -> None:
+    def __init__(self, job: Job, prompts: PromptSource, tell: Tell) -> None:
         self.job = job
+        self.tell = tell
         self.prompts = prompts
         self.headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := os.environ.get(KEY_VARIABLE):
@@ -92,7 +97,7 @@ class Round:
         opened = time.monotonic()
         with HealthMonitor(gevent.sleep, gevent.spawn) as monitor:
             _wait(level, while_in={Phase.COUNTING, Phase.FINISHING})
-        tell(
+        self.tell(
             LevelEnd(
                 point=point,
                 counted_s=time.monotonic() - opened,
@@ -105,12 +110,6 @@ def _wait(level: Level, *, while_in: set[Phase]) -> None:
     while level.phase in while_in:
         gevent.sleep(POLL_S)
         level.advance(time.monotonic())
-
-
-def tell(message: RequestRecord | LevelEnd) -> None:
-    """Hand one message to the parent process."""
-    sys.stdout.write(encode(message) + "\n")
-    sys.stdout.flush()
 
 
 class CompletionUser(FastHttpUser):  # type: ignore[misc]
@@ -143,7 +142,7 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
         self.free_since = record.end_s
         level.finish(ticket, record.end_s)
         self.round.in_flight -= 1
-        tell(record)
+        self.round.tell(RequestEnd.of(record))
         if record.error:
             gevent.sleep(ERROR_PAUSE_S)
 
@@ -216,13 +215,20 @@ def _read(response: Any, reading: Reading, deadline: float) -> tuple[int, str | 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def begin(environment: Environment, **_: Any) -> None:
-    """Start the conductor, and the watch that ends this process with its parent."""
+    """Take the job and start the conductor; the job is done when Locust ends well."""
     go_first()
-    job = Job.model_validate_json(os.environ[JOB_VARIABLE])
-    environment.assay_round = Round(job, load_prompts(job.prompts))
-    gevent.spawn(_follow, job.parent_pid)
+    channel = Channel(LOAD)
+    job = channel.next()
+    assert job is not None
+    environment.assay_round = Round(job, load_prompts(job.prompts), channel.tell)
+    events.quit.add_listener(partial(_answer, channel))
     conductor = gevent.spawn(environment.assay_round.conduct, environment.runner)
     conductor.link_exception(lambda _greenlet: give_up(environment))
+
+
+def _answer(channel: Channel[Job, LoadMessage, None], exit_code: int) -> None:
+    if exit_code == 0:
+        channel.answer(None)
 
 
 @events.user_error.add_listener  # type: ignore[untyped-decorator]
@@ -230,9 +236,3 @@ def give_up(environment: Environment, **_: Any) -> None:
     """End with an error when our own code fails: Locust would log it and wait for ever."""
     environment.process_exit_code = 1
     gevent.spawn(environment.runner.quit)
-
-
-def _follow(parent_pid: int) -> None:
-    while os.getppid() == parent_pid:
-        gevent.sleep(0.2)
-    os._exit(1)

@@ -5,7 +5,6 @@ or slows down does so for all of them. A finished round is kept (``rounds/<k>.pa
 ``<k>.json``) and never measured again while its inputs are the same; ``load.json`` comes last.
 """
 
-import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -177,7 +176,6 @@ def _job(plan: Plan, variant: str, number: int, prompts: Path) -> Job:
         output_tokens=plan.load.output_tokens,
         request_timeout_s=plan.serving.request_timeout_s,
         prompts=prompts,
-        parent_pid=os.getpid(),
     )
 
 

@@ -74,6 +74,8 @@ def _last_words(log: Path, returncode: int) -> str:
 
 
 def _ending(returncode: int) -> str:
+    if not returncode:
+        return "the tool ended without an answer"
     number = -returncode if returncode < 0 else returncode - _SIGNALLED
     if number == signal.SIGKILL:
         return "the tool was killed (out of memory?)"

@@ -7,11 +7,11 @@ eval/lm_eval_runner.py, eval/lm_eval_tasks.py, eval/rolling_windows.py
 import json
 import math
 import shutil
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +20,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from deploy.plan import Plan
-from eval.lm_eval_job import Event, Job
+from eval import lm_eval_process
+from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.lm_eval_process import QualityError, follow, run_job
 from eval.lm_eval_runner import refusal
 from eval.quality import batch_size, made_from, make_job, run_quality
@@ -284,14 +285,13 @@ def job(url: str, tmp_path: Path, **changes: object) -> Job:
     )
 
 
-def run(one: Job, tmp_path: Path, **options: object) -> None:
+def run(one: Job, tmp_path: Path) -> None:
     run_job(
         one,
         log=tmp_path / "log",
         cache=tmp_path / "cache",
         label="bf16-vllm",
         tell=lambda line: None,
-        **options,  # type: ignore[arg-type]
     )
 
 
@@ -317,30 +317,33 @@ def test_a_task_whose_data_are_missing_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_pass_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
-    mark = tmp_path / "pid"
-    sleeper = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    script = (
-        "import sys; from pathlib import Path; from tests.eval.test_quality import job, run\n"
-        f"folder = Path({str(tmp_path)!r})\n"
-        "one = job('http://127.0.0.1:9', folder)\n"
-        f"run(one, folder, command=(sys.executable, '-c', {sleeper!r}))"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    pid = int(mark.read_text())
-    parent.kill()
-    parent.wait()
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not psutil.pid_exists(pid)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        script = (
+            "from pathlib import Path; from tests.eval.test_quality import job, run\n"
+            f"folder = Path({str(tmp_path)!r})\n"
+            f"run(job('http://127.0.0.1:{port}', folder), folder)"
+        )
+        parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+        asking, _ = silent.accept()
+        started = psutil.Process(parent.pid).children(recursive=True)
+        assert any("eval.lm_eval_runner" in process.cmdline() for process in started)
+        parent.kill()
+        parent.wait()
+        _, left = psutil.wait_procs(started, timeout=20)
+        asking.close()
+    assert left == []
 
 
-def test_a_pass_that_dies_says_where_its_log_is(tmp_path: Path) -> None:
-    command = (sys.executable, "-c", "import sys; sys.stdin.read(); sys.exit(3)")
-    with pytest.raises(QualityError, match=r"ended early with exit code 3; see .*log"):
-        run(job("http://127.0.0.1:9", tmp_path), tmp_path, command=command)
+def test_a_pass_that_dies_says_why_and_where_its_log_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = replace(LM_EVAL, module="eval.no_such_runner")
+    monkeypatch.setattr(lm_eval_process, "LM_EVAL", gone)
+    with pytest.raises(
+        QualityError, match=r"ended early: .* exit code 1: .*No module named .*\(log: .*log\)"
+    ):
+        run(job("http://127.0.0.1:9", tmp_path), tmp_path)
 
 
 def test_a_baseline_that_is_not_ready_stops_the_stage_before_anything_is_asked(
@@ -389,7 +392,7 @@ def test_progress_is_told_every_ten_seconds() -> None:
             seconds=20,
             score=TaskScore(metric="accuracy", value=0.25, items=25, details={}),
         ),
-        Event(kind="finished"),
+        None,
     ]
     told: list[str] = []
     answer = follow(events, "v", told.append, clock=lambda: next(times))
@@ -397,5 +400,4 @@ def test_progress_is_told_every_ten_seconds() -> None:
         "v: t: 30 of 100 prompts, 10 s (3 prompts/s)",
         "v: t: 0.2500 accuracy, 25 items in 20 s (5 prompts/s)",
     ]
-    assert answer.finished
     assert answer.scores["t"].value == 0.25

@@ -5,7 +5,6 @@ its own. Whatever is measured beyond the schedule was added by the client, the l
 null server together, so the figures are upper bounds of the client's own share.
 """
 
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,7 +81,6 @@ def _measure(folder: Path, concurrency: int) -> list[RequestRecord]:
             output_tokens=32,
             request_timeout_s=30,
             prompts=prompts,
-            parent_pid=os.getpid(),
         )
         records, _ = run_locust(
             job,
