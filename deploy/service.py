@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from quantize.jobs.lifeline import start_time
+from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT
 
 # A second service of the same checkout (the test suite's) keeps its record elsewhere.
@@ -63,11 +64,9 @@ def read_record() -> ServiceRecord | None:
 
 
 def write_record(record: ServiceRecord) -> None:
-    """Write the record by a temporary name and a rename."""
+    """Write the record, whole or not at all."""
     RUN_DIR.mkdir(parents=True, exist_ok=True)
-    temporary = RECORD.with_suffix(".partial")
-    temporary.write_text(json.dumps(asdict(record), indent=2))
-    temporary.replace(RECORD)
+    write_whole(RECORD, json.dumps(asdict(record), indent=2))
 
 
 def remove_record() -> None:

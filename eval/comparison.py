@@ -25,6 +25,7 @@ from loadtest.load_kinds import pick, points_of
 from loadtest.summary import goodput, throughput_ratio
 from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
+from quantize.jobs.whole_file import write_whole
 from services.variants import Variant
 
 COMPARISON_NAME = "comparison.json"
@@ -179,7 +180,5 @@ def build_comparison(
         failed={name: _why(found) for name, found in failures.items() if found},
         attribution=attribute(measured, plan.baseline, point, plan.objectives.confidence),
     )
-    temporary = run_dir / f"{COMPARISON_NAME}.partial"
-    temporary.write_text(result.model_dump_json(indent=2))
-    temporary.replace(run_dir / COMPARISON_NAME)
+    write_whole(run_dir / COMPARISON_NAME, result.model_dump_json(indent=2))
     return result

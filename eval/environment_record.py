@@ -14,6 +14,7 @@ import psutil
 from deploy.machine_check import weight_only_variants
 from deploy.plan import Plan
 from deploy.settings import cpu_model, engine_version
+from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT
 
 CONTROL_PACKAGES = ("ray", "locust", "lm-eval")
@@ -52,7 +53,5 @@ def write_environment(run_dir: Path, plan: Plan) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write one JSON file by a temporary name and a rename."""
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(content, indent=2))
-    temporary.replace(path)
+    """Write one JSON file, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=2))

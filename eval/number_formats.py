@@ -1,7 +1,6 @@
 """The explorer as a stage of the comparison: what the number formats keep of the plan's model."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from eval.explore.schema import FIGURES_NAME
 from quantize.artifact_paths import model_directory
 from quantize.calibration.calibration_set import calibration_plan
 from quantize.jobs.failure import ToolError
+from quantize.jobs.whole_file import write_whole
 
 
 def figures_path(plan: Plan) -> Path:
@@ -47,6 +47,4 @@ def keep_figures(plan: Plan, run_dir: Path) -> None:
     """Copy the figures of the plan's model, where there are any, beside the run's other results."""
     path = figures_path(plan)
     if path.is_file():
-        partial = run_dir / f"{FIGURES_NAME}.partial"
-        shutil.copyfile(path, partial)
-        partial.replace(run_dir / FIGURES_NAME)
+        write_whole(run_dir / FIGURES_NAME, path.read_bytes())

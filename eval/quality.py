@@ -19,6 +19,7 @@ from eval.lm_eval_process import QualityError, run_job
 from eval.schema import QualityFile
 from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.failures import forget_failures, record_failure
+from quantize.jobs.whole_file import write_whole
 from quantize.source.source_model import TOKENIZER_FILES, resolve_model
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of, what_changed
@@ -148,9 +149,7 @@ def _make_pass(
         tasks=answer.scores,
         refused_tasks=answer.refused,
     )
-    temporary = scores.with_suffix(".partial")
-    temporary.write_text(result.model_dump_json(indent=2))
-    temporary.replace(scores)
+    write_whole(scores, result.model_dump_json(indent=2))
     return result
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from quantize.jobs.whole_file import writing
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -52,11 +54,10 @@ SCHEMA = pa.schema(
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    """Write all rows to a parquet file, by a temporary name and a rename."""
+    """Write all rows to a parquet file, whole or not at all."""
     table = pa.Table.from_pylist([asdict(sample) for sample in samples], schema=SCHEMA)
-    temporary = path.with_suffix(".partial")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    with writing(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def read_samples(path: Path) -> list[Sample]:

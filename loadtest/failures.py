@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from quantize.jobs.whole_file import write_whole
+
 Stage = Literal["quantize", "deploy", "load test", "quality"]
 FAILURES_NAME = "failures.json"
 _FILE: TypeAdapter[dict[Stage, str]] = TypeAdapter(dict[Stage, str])
@@ -47,6 +49,4 @@ def _write(folder: Path, failures: Mapping[Stage, str]) -> None:
         path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(failures, indent=1))
-    temporary.replace(path)
+    write_whole(path, json.dumps(failures, indent=1))

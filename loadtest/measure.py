@@ -27,6 +27,7 @@ from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.summary import counted, output_throughput, percentiles
 from loadtest.target import Target, write_result
 from quantize.calibration.calibration_set import calibration_plan, read_texts
+from quantize.jobs.whole_file import writing
 from quantize.source.source_model import resolve_model
 from quantize.validity.made_from import key_of
 
@@ -183,18 +184,13 @@ def _run_round(job: Job, plan: Plan, target: Target, say: Say) -> None:
     """Measure one round and keep it; a round that did not come to its end leaves only its log."""
     target.round_file(job.round, "json").parent.mkdir(parents=True, exist_ok=True)
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-    html = target.directory / f"locust-round{job.round}.html"
-    partial = html.with_suffix(".partial")
-    try:
+    with writing(target.directory / f"locust-round{job.round}.html") as html:
         records, levels = run_locust(
             job,
-            html=partial,
+            html=html,
             log=target.round_file(job.round, "log"),
             on_level=lambda level, seen: say(_progress(job, level, seen)),
         )
-        partial.replace(html)
-    finally:
-        partial.unlink(missing_ok=True)
     _check(job, records)
     # Memory is read again after the load: caches and key-value pages grow with it.
     after = read_endpoint(plan.serving, job.variant)

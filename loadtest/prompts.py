@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from quantize.jobs.whole_file import writing
+
 Ids = npt.NDArray[np.int32]
 
 # vLLM shares prefixes in blocks of 16 tokens, the smallest unit of the engines we know: prompts
@@ -65,10 +67,9 @@ class PromptSource:
         return [self.bos, *mark, *text][:length]
 
     def save(self, path: Path) -> None:
-        """Write to a ``.npz`` file, by a temporary name and a rename."""
-        temporary = path.with_name(f"{path.stem}.partial.npz")
-        np.savez(temporary, bos=np.int32(self.bos), ids=self.ids, starts=self.starts)
-        temporary.replace(path)
+        """Write to a ``.npz`` file, whole or not at all."""
+        with writing(path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, bos=np.int32(self.bos), ids=self.ids, starts=self.starts)
 
 
 def load_prompts(path: Path) -> PromptSource:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from loadtest.load_kinds import read_point, with_point
 from loadtest.load_point import LoadPoint
+from quantize.jobs.whole_file import writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +100,10 @@ def from_row(row: Mapping[str, Any]) -> RequestRecord:
 
 
 def write_records(path: Path, records: Iterable[RequestRecord]) -> None:
-    """Write all rows to a parquet file, by a temporary name and a rename."""
+    """Write all rows to a parquet file, whole or not at all."""
     table = pa.Table.from_pylist([as_row(record) for record in records], schema=SCHEMA)
-    temporary = path.with_suffix(".partial")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    with writing(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def read_records(path: Path) -> list[RequestRecord]:

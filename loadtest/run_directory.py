@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from deploy.plan import Plan
+from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT
 
 RESULTS_DIR = ROOT / "results"
@@ -23,7 +24,6 @@ def open_run(plan: Plan, results: Path = RESULTS_DIR) -> Path:
     """Make the run's directory and keep the plan in it; returns the directory."""
     directory = run_directory(plan, results)
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / "plan.yaml.partial"
-    temporary.write_text(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))
-    temporary.replace(directory / "plan.yaml")
+    content = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False)
+    write_whole(directory / "plan.yaml", content)
     return directory

@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from loadtest.load_file import Endpoint, LoadFile, RoundFile
+from quantize.jobs.whole_file import write_whole
 from quantize.validity.made_from import key_of, what_changed
 
 Result = TypeVar("Result", LoadFile, RoundFile)
@@ -52,7 +53,5 @@ def _stored(model: type[Result], path: Path) -> Result | None:
 
 
 def write_result(path: Path, result: LoadFile | RoundFile) -> None:
-    """Write a result by a temporary name and a rename: the file's existence means "done"."""
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(result.model_dump_json(indent=1) + "\n")
-    temporary.replace(path)
+    """Write a result; the file's existence means "done"."""
+    write_whole(path, result.model_dump_json(indent=1) + "\n")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from deploy.grafana.layout import DASHBOARDS, Dashboard, dashboard_json
+from quantize.jobs.whole_file import write_whole
 
 FOLDER = Path(__file__).parent / "dashboards"
 
@@ -19,12 +20,10 @@ def text_of(dashboard: Dashboard) -> str:
 
 
 def main() -> None:
-    """Write every dashboard by a temporary name and a rename."""
+    """Write every dashboard."""
     for dashboard in DASHBOARDS:
         path = file_of(dashboard)
-        temporary = path.with_suffix(".partial")
-        temporary.write_text(text_of(dashboard))
-        temporary.replace(path)
+        write_whole(path, text_of(dashboard))
         print(path)
 
 

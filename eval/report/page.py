@@ -19,6 +19,7 @@ from eval.report.marks import assign_marks
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.stats import CONFIDENCE
+from quantize.jobs.whole_file import write_whole
 
 _HERE = Path(__file__).parent
 REPORT_NAME = "report.html"
@@ -41,9 +42,7 @@ def write_report(run_dir: Path) -> Path:
     """
     page = render(read_run(run_dir))
     path = run_dir / REPORT_NAME
-    temporary = run_dir / f"{REPORT_NAME}.partial"
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, page)
     return path
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT
 
 BENCH_DIR = ROOT / "results" / "bench"
@@ -101,6 +102,4 @@ def write_figures(
         **(more or {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps(content, indent=1) + "\n")

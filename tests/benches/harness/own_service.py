@@ -17,6 +17,7 @@ from deploy.plan import Plan, load_plan, plan_path
 from deploy.service import RUN_DIR, ServiceRecord, read_record, stop
 from deploy.up import up
 from quantize.jobs.lock import hold
+from quantize.jobs.whole_file import write_whole
 from services.engine.child import free_port
 
 
@@ -49,9 +50,7 @@ def own_plan(name_or_path: str, variants: Sequence[str] | None, port: int) -> Pl
     if variants is not None:
         content |= {"variants": list(variants), "baseline": variants[0]}
     RUN_DIR.mkdir(parents=True, exist_ok=True)
-    temporary = (RUN_DIR / "plan.yaml").with_suffix(".partial")
-    temporary.write_text(yaml.safe_dump(content, sort_keys=False))
-    temporary.replace(RUN_DIR / "plan.yaml")
+    write_whole(RUN_DIR / "plan.yaml", yaml.safe_dump(content, sort_keys=False))
     plan = load_plan(str(RUN_DIR / "plan.yaml"))
     forget_keys(plan.serving)
     return plan

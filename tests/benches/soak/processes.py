@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deploy.service import ServiceRecord, processes_of
+from quantize.jobs.whole_file import writing
 
 _REPLICA = re.compile(r"^ray::ServeReplica:([^:]+)")
 
@@ -137,8 +138,7 @@ _SCHEMA = pa.schema(
 
 
 def write_samples(path: Path, samples: Sequence[Sample]) -> None:
-    """Write all samples to a parquet file, by a temporary name and a rename."""
+    """Write all samples to a parquet file, whole or not at all."""
     rows = [asdict(sample) for sample in samples]
-    temporary = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)
-    temporary.replace(path)
+    with writing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)

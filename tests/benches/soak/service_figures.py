@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from quantize.jobs.whole_file import writing
 from tests.benches.harness.bench_figures import Figure
 from tests.benches.harness.bench_table import columns
 from tests.benches.soak.answers import Outcome
@@ -139,8 +140,7 @@ _SCHEMA = pa.schema(
 
 
 def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write one row per request to a parquet file, by a temporary name and a rename."""
+    """Write one row per request to a parquet file, whole or not at all."""
     rows = [asdict(outcome) for outcome in outcomes]
-    temporary = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)
-    temporary.replace(path)
+    with writing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary)
