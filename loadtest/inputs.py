@@ -14,7 +14,7 @@ from quantize.validity.made_from import parts_of
 MEASURING = ("loadtest.locustfile", "loadtest.locust_process")
 SUMMING = "loadtest.merging"
 # Where things lie and which turn it is.
-_PLACES = {"url", "round", "prompts", "parent_pid"}
+_PLACES = {"url", "round", "prompts"}
 
 
 def measured_from(
