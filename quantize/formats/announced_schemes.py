@@ -85,8 +85,12 @@ class Schemes:
                 f"quantization method {self.method!r} is not understood as it is announced (bits "
                 f"{self._description.get('bits')}; understood: {_known('quant_method')})"
             )
-        later = self._description.get("checkpoint_format") == "gptq_v2"
-        return ModuleScheme(layer=layer, inputs=layer.inputs, gptq_v2=later)
+        packing = self._description.get("checkpoint_format", "gptq")
+        if layer.coding == "gptq" and packing not in ("gptq", "gptq_v2"):
+            raise CheckpointError(
+                f"checkpoint_format {packing!r} is not understood as {layer.name}"
+            )
+        return ModuleScheme(layer=layer, inputs=layer.inputs, gptq_v2=packing == "gptq_v2")
 
     @property
     def quantizes_kv_cache(self) -> bool:

@@ -13,7 +13,10 @@ To add a format:
 3. recipes/<tool>_recipes.py: a recipe that names the row and adds what it chooses itself;
 4. services/engines/<engine>_engine.py: only where an engine needs another command line for it.
 
-tests/quantize/formats/test_storage_formats.py says what a row lacks. If people are to see the
+Two layouts of the same shapes (GPTQModel keeps 5, 6 and 7 bits in planes, ``gptq_p``) can be told
+apart by what they announce alone: it belongs in the row, and the decoded weights of a round-to-
+nearest recipe must be held against the source. tests/quantize/formats/test_storage_formats.py says
+what a row lacks. If people are to see the
 format in the explorer's pictures too, eval/explore/in_quantize/formats.py chooses what it shows.
 
 Sources: modelopt/torch/export/quant_utils.py and convert_hf_config.py (names, kinds and shapes of

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quantize.formats.announced_schemes import Schemes
+from quantize.formats.announced_schemes import CheckpointError, Schemes
 from quantize.formats.engine_support import DEVICES
 from quantize.formats.layer_format import LayerFormat, part
 from quantize.formats.storage_format import StorageFormat, announced_at
@@ -93,6 +93,12 @@ def test_what_the_recipe_chooses_is_announced_as_it_chooses() -> None:
     assert "damp_percent" not in said
     assert announced_at({"a": {"b": 1}}, "a.b") == 1
     assert announced_at({"a": 1}, "a.b") is None
+
+
+def test_integers_in_another_order_than_the_rows_are_refused() -> None:
+    said = {**description(FORMATS["gptq-int4-sym"]), "checkpoint_format": "gptq_p"}
+    with pytest.raises(CheckpointError, match="'gptq_p' is not understood as GPTQ-INT4"):
+        Schemes(said).of("model.layers.0.mlp.up_proj")
 
 
 @pytest.mark.parametrize("layer", LAYER_FORMATS.values(), ids=list(LAYER_FORMATS))
