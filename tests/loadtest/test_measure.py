@@ -1,6 +1,6 @@
 """The real Locust against a fake engine: what is recorded, kept, resumed and left running.
 
-covers: loadtest/failures.py, loadtest/load_file.py,
+covers: loadtest/failures.py, loadtest/inputs.py, loadtest/load_file.py,
 loadtest/locust_process.py, loadtest/locustfile.py, loadtest/run_directory.py
 """
 
