@@ -66,11 +66,11 @@ class BenchRun:
             yield
         except BaseException as error:
             self.cut_off = True
-            if self.figures or self.void or self.more:
+            if self.figures or self.void:
                 self.leave_out(CUT_OFF, str(error) or type(error).__name__)
             raise
         finally:
-            if self.figures or self.void or self.more:
+            if self.figures or self.void:
                 self._close()
 
     def _close(self) -> None:
