@@ -6,8 +6,8 @@ from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Plan
+from eval.explore.explorer_figures import FIGURES_NAME
 from eval.explore.run import FOLDER, ExploreOrder, explore
-from eval.explore.schema import FIGURES_NAME
 from quantize.artifact_paths import model_directory
 from quantize.calibration.calibration_set import calibration_plan
 from quantize.jobs.failure import ToolError

@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from deploy.plan import load_plan
-from eval.command_line.app import make_app
 from eval.command_line.commands import BENCHES
+from eval.command_line.typer_app import make_app
 from quantize.recipes.catalogue import find_recipe
 from quantize.root import ROOT
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eval.command_line.completion import plan_names, recipe_lists, variant_lists
+from eval.command_line.word_completion import plan_names, recipe_lists, variant_lists
 from quantize.root import ROOT
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ def installed() -> NoReturn:
 
 def _run(words: Sequence[str]) -> NoReturn:
     # Only this environment has the library.
-    from eval.command_line.app import run
+    from eval.command_line.typer_app import run
 
     run(words)
 

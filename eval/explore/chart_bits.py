@@ -8,7 +8,7 @@ from markupsafe import Markup
 from eval.drawing.numbers import minus, significant, trimmed
 from eval.drawing.svg import Scale, drawing, tag, text, text_width
 from eval.explore.chart_frame import LABEL_ROOM, ROW, WIDTH, scale_below
-from eval.explore.schema import FormatFacts
+from eval.explore.explorer_figures import FormatFacts
 
 _PARTS = (("sign", 5), ("exponent", 1), ("mantissa or integer", 0), ("scales and zero points", 2))
 _MOST_BITS = 16

@@ -8,7 +8,7 @@ from eval.drawing.axes import axis_below, axis_beside
 from eval.drawing.glyphs import glyph
 from eval.drawing.svg import Scale, drawing, padded, tag, text
 from eval.explore.chart_frame import WIDTH, legend, legend_height, mark
-from eval.explore.schema import BlockPoint
+from eval.explore.explorer_figures import BlockPoint
 
 _LEFT, _PLOT = 46.0, 210.0
 LOOKS = {

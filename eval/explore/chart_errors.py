@@ -15,7 +15,7 @@ from eval.explore.chart_frame import (
     mark,
     scale_below,
 )
-from eval.explore.schema import Figures, FormatFacts, Histogram, Snr
+from eval.explore.explorer_figures import Figures, FormatFacts, Histogram, Snr
 
 _RIDGE = 27.0
 _LIFT = 44.0

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from eval.drawing.svg import Scale, drawing, line, tag, text
 from eval.explore.chart_frame import WIDTH, scale_below
-from eval.explore.schema import Grid
+from eval.explore.explorer_figures import Grid
 
 _ROW = 34.0
 _LEFT = 60.0

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from eval.drawing.numbers import minus
 from eval.drawing.svg import drawing, fit, tag, text
 from eval.explore.chart_frame import WIDTH
-from eval.explore.schema import Cell, Sensitivity
+from eval.explore.explorer_figures import Cell, Sensitivity
 
 _LEFT, _TOP = 82.0, 20.0
 _CELL_HEIGHT = 24.0

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from eval.drawing.glyphs import glyph
 from eval.drawing.svg import Scale, drawing, line, padded, tag, text
 from eval.explore.chart_frame import WIDTH, legend, legend_height, mark, scale_below
-from eval.explore.schema import LayerSnr
+from eval.explore.explorer_figures import LayerSnr
 
 _ROW = 40.0
 _LABELS = 82.0

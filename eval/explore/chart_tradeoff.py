@@ -11,7 +11,7 @@ from eval.drawing.labels import Anchor, Box, leader, place
 from eval.drawing.svg import Scale, drawing, padded, tag, text
 from eval.explore.chart_errors import quantized
 from eval.explore.chart_frame import WIDTH, legend, legend_height, mark, scale_below
-from eval.explore.schema import Figures, FormatFacts, Snr
+from eval.explore.explorer_figures import Figures, FormatFacts, Snr
 
 # One bit more halves the step of an integer, and with it the error: 20 log10 2 dB.
 DB_PER_BIT = 20 * math.log10(2)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.explore.schema import Figures
+from eval.explore.explorer_figures import Figures
 from quantize.jobs.job_module import JobModule, Progress
 
 
@@ -21,7 +21,7 @@ class FiguresRequest:
 
 
 FIGURES = JobModule(
-    module="eval.explore.in_quantize.measure",
+    module="eval.explore.in_quantize.explorer_measurement",
     environment="quantize",
     request=FiguresRequest,
     tells=(Progress,),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.drawing.picture import png
+from eval.explore.explorer_figures import FIGURES_NAME, ExploreError, Figures, read_figures
+from eval.explore.explorer_page import PAGE_NAME, pictures, render
 from eval.explore.figures_job import FIGURES, FiguresRequest
-from eval.explore.page import PAGE_NAME, pictures, render
-from eval.explore.schema import FIGURES_NAME, ExploreError, Figures, read_figures
 from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact_paths import model_directory
 from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts

@@ -10,8 +10,8 @@ from eval.explore.chart_grids import linear_chart, logarithmic_chart
 from eval.explore.chart_heat import heat_chart
 from eval.explore.chart_layers import layers_chart
 from eval.explore.chart_tradeoff import NARROW, WIDE, tradeoff_chart
-from eval.explore.panels import Panel, Section
-from eval.explore.schema import Figures
+from eval.explore.explorer_figures import Figures
+from eval.explore.explorer_panels import Panel, Section
 
 
 def sections(figures: Figures) -> list[Section]:

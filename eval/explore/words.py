@@ -6,7 +6,7 @@ from statistics import median
 from eval.drawing.numbers import minus, significant, trimmed
 from eval.explore.chart_heat import is_certain
 from eval.explore.chart_tradeoff import DB_PER_BIT
-from eval.explore.schema import BlockPoint, Cell, Figures, Snr
+from eval.explore.explorer_figures import BlockPoint, Cell, Figures, Snr
 
 
 def bits(figures: Figures) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from eval.drawing.glyphs import Mark
 from eval.report import formats
-from eval.report.inputs import Run
+from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
 from eval.report.tiles import TONE_OF
 from eval.schema import Ranked, TaskComparison, VariantComparison

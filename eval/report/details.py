@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from eval.drawing.glyphs import Mark
 from eval.report import formats
-from eval.report.inputs import Run
+from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
 from eval.schema import TaskComparison
 from loadtest.intervals import Estimate

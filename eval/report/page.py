@@ -12,10 +12,12 @@ from markupsafe import Markup
 from eval.drawing.glyphs import icon
 from eval.drawing.shell import look, script, script_digest
 from eval.explore.sections import number_formats
-from eval.report import details, formats, method, panels
+from eval.report import details, formats
+from eval.report import method_notes as method
+from eval.report import report_panels as panels
 from eval.report.decision import decision_table
-from eval.report.inputs import Run, read_run
 from eval.report.marks import assign_marks
+from eval.report.report_inputs import Run, read_run
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.stats import CONFIDENCE

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from eval.drawing.svg import Scale, drawing, line, tag
 from eval.judging import SLO_SHARE
 from eval.report import formats
-from eval.report.inputs import Run
+from eval.report.report_inputs import Run
 from eval.schema import LoadComparison, TaskComparison, VariantComparison
 from loadtest.intervals import Estimate
 

@@ -16,8 +16,8 @@ To add a format:
 Two layouts of the same shapes (GPTQModel keeps 5, 6 and 7 bits in planes, ``gptq_p``) can be told
 apart by what they announce alone: it belongs in the row, and the decoded weights of a round-to-
 nearest recipe must be held against the source. tests/quantize/formats/test_storage_formats.py says
-what a row lacks. If people are to see the
-format in the explorer's pictures too, eval/explore/in_quantize/formats.py chooses what it shows.
+what a row lacks. If people are to see the format in the explorer's pictures too,
+eval/explore/in_quantize/explored_formats.py chooses what it shows.
 
 Sources: modelopt/torch/export/quant_utils.py and convert_hf_config.py (names, kinds and shapes of
 modelopt's tensors, ``quant_algo``); compressed_tensors/compressors; OCP Microscaling Formats 1.0

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from eval.explore.in_quantize.errors import snr_db
-from eval.explore.schema import BlockPoint
+from eval.explore.explorer_figures import BlockPoint
+from eval.explore.in_quantize.rounding_errors import snr_db
 from quantize.formats.in_quantize.minifloat import E2M1, E4M3, FP16
 
 SIZES = (8, 16, 32, 64, 128, 256, 512)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from eval.explore.schema import FormatFacts
+from eval.explore.explorer_figures import FormatFacts
 from quantize.formats.in_quantize.minifloat import MiniFloat
 
 Family = Literal["floating point", "scaled blocks", "integer groups", "GGUF"]

@@ -1,7 +1,7 @@
 """The values of the small element formats, without their scales."""
 
+from eval.explore.explorer_figures import Grid
 from eval.explore.in_quantize.explored_format import positive
-from eval.explore.schema import Grid
 from quantize.formats.in_quantize.minifloat import E2M1, E2M3, E3M2, E4M3, E5M2
 
 

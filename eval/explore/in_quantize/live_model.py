@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from eval.explore.in_quantize.stored_layers import block_of
+from eval.explore.in_quantize.sampled_layers import block_of
 
 _KEPT_ROWS = 256
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
+from eval.explore.explorer_figures import Cell, Sensitivity
 from eval.explore.in_quantize.explored_format import Format, Round
-from eval.explore.in_quantize.formats import BY_NAME
+from eval.explore.in_quantize.explored_formats import BY_NAME
 from eval.explore.in_quantize.live_model import LiveModel
-from eval.explore.schema import Cell, Sensitivity
 from quantize.jobs.job_module import Progress
 
 SEQUENCE_LENGTH = 256

@@ -2,8 +2,8 @@
 
 import torch
 
-from eval.explore.in_quantize.errors import describe
-from eval.explore.schema import DataSet
+from eval.explore.explorer_figures import DataSet
+from eval.explore.in_quantize.rounding_errors import describe
 
 ROWS, WIDTH = 256, 1024
 DEGREES_OF_FREEDOM = 3

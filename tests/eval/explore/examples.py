@@ -1,6 +1,6 @@
 """Invented figures of a model of two blocks, complete enough for every section of the page."""
 
-from eval.explore.schema import (
+from eval.explore.explorer_figures import (
     BlockPoint,
     Cell,
     DataSet,

@@ -1,6 +1,6 @@
 """The explorer's folder: made whole, reused, and never in the place of something else.
 
-covers: eval/explore/figures_job.py, eval/explore/in_quantize/measure.py
+covers: eval/explore/figures_job.py, eval/explore/in_quantize/explorer_measurement.py
 """
 
 import json
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from eval.explore.explorer_figures import ExploreError, read_figures
 from eval.explore.run import ExploreOrder, explore
-from eval.explore.schema import ExploreError, read_figures
 from quantize.calibration.calibration_set import BUNDLED_TEXT
 from quantize.source.source_model import fingerprint
 from tests.assay_command import ASSAY

@@ -1,8 +1,8 @@
 """The page says what the files say, and survives whatever is missing or hostile.
 
 covers: eval/report/bars.py, eval/report/decision.py, eval/report/details.py,
-eval/report/forest.py, eval/report/inputs.py, eval/report/method.py, eval/report/panels.py,
-eval/report/tables.py, eval/report/tiles.py
+eval/report/forest.py, eval/report/report_inputs.py, eval/report/method_notes.py,
+eval/report/report_panels.py, eval/report/tables.py, eval/report/tiles.py
 """
 
 import json
@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from deploy.plan import load_plan
-from eval.explore.schema import FIGURES_NAME
-from eval.report.inputs import ReportError
+from eval.explore.explorer_figures import FIGURES_NAME
 from eval.report.page import write_report
+from eval.report.report_inputs import ReportError
 from eval.schema import ComparisonFile, VerdictFile
 from eval.verdict import decide
 from services.engines.table import ENGINES

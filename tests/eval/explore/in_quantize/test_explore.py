@@ -1,9 +1,9 @@
 """What the explorer measures is what theory and the formats' definitions say.
 
-covers: eval/explore/in_quantize/block_sizes.py, eval/explore/in_quantize/errors.py,
-eval/explore/in_quantize/explored_format.py, eval/explore/in_quantize/formats.py,
+covers: eval/explore/in_quantize/block_sizes.py, eval/explore/in_quantize/rounding_errors.py,
+eval/explore/in_quantize/explored_format.py, eval/explore/in_quantize/explored_formats.py,
 eval/explore/in_quantize/grids.py, eval/explore/in_quantize/live_model.py,
-eval/explore/in_quantize/sensitivity.py, eval/explore/in_quantize/stored_layers.py,
+eval/explore/in_quantize/sensitivity.py, eval/explore/in_quantize/sampled_layers.py,
 eval/explore/in_quantize/synthetic.py
 """
 
@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from eval.explore.in_quantize.block_sizes import block_points
-from eval.explore.in_quantize.errors import crest, measure, snr_db
 from eval.explore.in_quantize.explored_format import Format
-from eval.explore.in_quantize.formats import BY_NAME, FORMATS
+from eval.explore.in_quantize.explored_formats import BY_NAME, FORMATS
 from eval.explore.in_quantize.grids import grids
+from eval.explore.in_quantize.rounding_errors import crest, measure, snr_db
 from eval.explore.in_quantize.sensitivity import plan_work
 from eval.explore.in_quantize.synthetic import synthetic
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from eval.drawing.glyphs import Mark
 from eval.report import formats
-from eval.report.inputs import Run
+from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
 
 _TIMES: tuple[tuple[str, str], ...] = (

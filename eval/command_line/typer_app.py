@@ -12,11 +12,11 @@ import typer
 from typer.main import get_command
 
 from deploy.command_line import STOPPED, run_command
-from eval.command_line.artifacts import capacity, explore, quantize
-from eval.command_line.bench import bench_app
+from eval.command_line.artifact_commands import capacity, explore, quantize
+from eval.command_line.bench_command import bench_app
 from eval.command_line.commands import COMMANDS, HELP, version
-from eval.command_line.measuring import compare, evaluate, loadtest, report
-from eval.command_line.service import conformance, down, prometheus, serve, status, up
+from eval.command_line.measuring_commands import compare, evaluate, loadtest, report
+from eval.command_line.service_commands import conformance, down, prometheus, serve, status, up
 
 
 def _print_version(wanted: bool) -> None:

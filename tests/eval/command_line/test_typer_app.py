@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from eval.command_line.app import ACTIONS, make_app
 from eval.command_line.commands import BENCHES, COMMANDS
+from eval.command_line.typer_app import ACTIONS, make_app
 from quantize.root import ROOT
 from tests.assay_command import ASSAY
 
@@ -38,7 +38,9 @@ def test_every_command_of_the_table_has_its_action() -> None:
 
 
 def test_help_imports_nothing_slow() -> None:
-    code = f"import sys, eval.command_line.app\nprint([m for m in {SLOW} if m in sys.modules])"
+    code = (
+        f"import sys, eval.command_line.typer_app\nprint([m for m in {SLOW} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 

@@ -5,8 +5,9 @@ covers: quantize/source/in_quantize/reference_scores.py, quantize/source/scores_
 
 import pytest
 
-from deploy import conformance, machine_check
-from deploy.conformance import ConformanceError, choose_variant, run_conformance
+from deploy import conformance_run as conformance
+from deploy import machine_check
+from deploy.conformance_run import ConformanceError, choose_variant, run_conformance
 from deploy.plan import PlanError, load_plan
 from quantize.machine import Machine
 from services.engine.conformance import Finding

@@ -6,8 +6,8 @@ from statistics import median
 
 import torch
 
+from eval.explore.explorer_figures import DataSet, Histogram, Snr
 from eval.explore.in_quantize.explored_format import Format
-from eval.explore.schema import DataSet, Histogram, Snr
 
 LOW, HIGH, BINS = -6.0, 1.0, 84
 

@@ -9,8 +9,8 @@ from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.bars import Bar, bars
 from eval.report.forest import Row, forest
-from eval.report.inputs import Run
 from eval.report.lines import Axis, Series, lines
+from eval.report.report_inputs import Run
 from eval.report.scatter import Point, scatter
 from eval.schema import LoadComparison, VariantComparison
 from loadtest.intervals import Estimate

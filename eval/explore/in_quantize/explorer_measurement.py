@@ -7,16 +7,7 @@ from collections.abc import Callable, Mapping
 import psutil
 import torch
 
-from eval.explore.figures_job import FIGURES, FiguresRequest
-from eval.explore.in_quantize.block_sizes import block_points
-from eval.explore.in_quantize.errors import crest, describe, measure, snr_db
-from eval.explore.in_quantize.formats import BY_NAME, FORMATS
-from eval.explore.in_quantize.grids import grids
-from eval.explore.in_quantize.live_model import LiveModel
-from eval.explore.in_quantize.sensitivity import SEQUENCE_LENGTH, plan_work, sensitivity
-from eval.explore.in_quantize.stored_layers import Checkpoint, StoredLayer, inspect, stored_layers
-from eval.explore.in_quantize.synthetic import synthetic
-from eval.explore.schema import (
+from eval.explore.explorer_figures import (
     BlockPoint,
     DataSet,
     Figures,
@@ -25,6 +16,15 @@ from eval.explore.schema import (
     Sensitivity,
     Snr,
 )
+from eval.explore.figures_job import FIGURES, FiguresRequest
+from eval.explore.in_quantize.block_sizes import block_points
+from eval.explore.in_quantize.explored_formats import BY_NAME, FORMATS
+from eval.explore.in_quantize.grids import grids
+from eval.explore.in_quantize.live_model import LiveModel
+from eval.explore.in_quantize.rounding_errors import crest, describe, measure, snr_db
+from eval.explore.in_quantize.sampled_layers import Checkpoint, StoredLayer, inspect, stored_layers
+from eval.explore.in_quantize.sensitivity import SEQUENCE_LENGTH, plan_work, sensitivity
+from eval.explore.in_quantize.synthetic import synthetic
 from quantize.calibration.calibration_set import CalibrationPlan
 from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
 from quantize.jobs.job_module import Progress

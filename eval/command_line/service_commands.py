@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eval.command_line.completion import engine_names
 from eval.command_line.options import (
     ModelOption,
     PlanOption,
@@ -13,6 +12,7 @@ from eval.command_line.options import (
     choose,
     say,
 )
+from eval.command_line.word_completion import engine_names
 
 if TYPE_CHECKING:
     from deploy.plan import Plan
@@ -131,6 +131,6 @@ def conformance(
     variants: VariantsOption = "",
 ) -> None:
     """Check one engine."""
-    from deploy.conformance import run_conformance
+    from deploy.conformance_run import run_conformance
 
     run_conformance(engine, choose(plan, model, variants).load())

@@ -3,7 +3,8 @@
 covers: eval/drawing/numbers.py, eval/explore/chart_bits.py, eval/explore/chart_blocks.py,
 eval/explore/chart_errors.py, eval/explore/chart_frame.py, eval/explore/chart_grids.py,
 eval/explore/chart_heat.py, eval/explore/chart_layers.py, eval/explore/chart_tradeoff.py,
-eval/explore/panels.py, eval/explore/schema.py, eval/explore/sections.py, eval/explore/words.py
+eval/explore/explorer_panels.py, eval/explore/explorer_figures.py, eval/explore/sections.py,
+eval/explore/words.py
 """
 
 import re
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.explore.page import pictures, render
-from eval.explore.schema import FIGURES_NAME, ExploreError, read_figures
+from eval.explore.explorer_figures import FIGURES_NAME, ExploreError, read_figures
+from eval.explore.explorer_page import pictures, render
 from tests.eval.explore.examples import db_of, figures
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"

@@ -6,7 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from eval.drawing.numbers import significant, trimmed
 from eval.drawing.shell import look, script, script_digest
-from eval.explore.schema import Figures
+from eval.explore.explorer_figures import Figures
 from eval.explore.sections import sections
 
 PAGE_NAME = "index.html"
