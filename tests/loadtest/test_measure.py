@@ -199,7 +199,7 @@ def test_after_a_kill_the_finished_rounds_are_kept_and_the_rest_is_measured(
     first = round_order(sorted(VARIANTS), seed=0, number=0)[0]
     kept = run_directory(plan, tmp_path) / first / "rounds" / "0.json"
     process = start(plan, tmp_path)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not kept.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     children = psutil.Process(process.pid).children(recursive=True)
@@ -219,11 +219,11 @@ def test_a_stop_leaves_nothing_running_and_nothing_half_written(
 ) -> None:
     plan = a_plan(engine.port, concurrencies=[1], duration_s=30)
     process = start(plan, tmp_path)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not engine.asked and time.monotonic() < deadline:
         time.sleep(0.02)
     children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) == 1
+    assert len(children) == 2, "the guard, and Locust under it"
     os.kill(process.pid, signal.SIGTERM)
     process.communicate(timeout=30)
     assert wait_until_gone(children) == []
