@@ -28,14 +28,21 @@ else:
     collect_ignore_glob = ["*/in_quantize/*"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
     """Where workers share the tests: a module is one worker's, and so is the one service.
 
-    Modules that take long come first, so that the quick ones fill both workers at the end.
+    Modules that take long come first, so that the quick ones fill both workers at the end. A
+    wrapper, for pytest-xdist reads the groups in a hook of its own, which no other would precede.
     """
-    if not hasattr(config, "workerinput"):  # which pytest-xdist gives to its workers
-        return
+    if hasattr(config, "workerinput"):  # which pytest-xdist gives to its workers
+        _share(items)
+    yield
+
+
+def _share(items: list[pytest.Item]) -> None:
     slow = {
         item.path for item in items for name in ("engine", "long") if item.get_closest_marker(name)
     }
