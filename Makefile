@@ -4,7 +4,7 @@
 PYTHON = python3
 CONTROL = .venvs/control/bin/python
 # Two workers; a module stays on one of them, and all that needs the one service (tests/conftest.py).
-PYTEST = $(CONTROL) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST = $(CONTROL) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # A variable decides only where it stands on make's command line, never as one of the shell's; its value reaches the command as it was typed.
 quoted = '$(subst ','\'',$(value $1))'
 given = $(if $(and $(filter command,$(origin $2)),$(value $2)),$1$(if $(findstring =,$1),$(call quoted,$2)))

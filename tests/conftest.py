@@ -6,6 +6,7 @@ import subprocess
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,28 +29,22 @@ else:
     collect_ignore_glob = ["*/in_quantize/*"]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> Generator[None, None, None]:
-    """Where workers share the tests: a module is one worker's, and so is the one service.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Where workers share the tests: a module is one worker's, and so is the one service."""
+    from tests.sharing import ByModule
 
-    Modules that take long come first, so that the quick ones fill both workers at the end. A
-    wrapper, for pytest-xdist reads the groups in a hook of its own, which no other would precede.
-    """
-    if hasattr(config, "workerinput"):  # which pytest-xdist gives to its workers
-        _share(items)
-    yield
+    return ByModule(config, log)
 
 
-def _share(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Modules that take long come first, so that the quick ones fill both workers at the end."""
+    if not hasattr(config, "workerinput"):  # which pytest-xdist gives to its workers
+        return
     slow = {
         item.path for item in items for name in ("engine", "long") if item.get_closest_marker(name)
     }
     items.sort(key=lambda item: (not _uses_service(item), item.path not in slow))
-    for item in items:
-        group = "service" if _uses_service(item) else item.path.stem.removeprefix("test_")
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _uses_service(item: pytest.Item) -> bool:

@@ -5,7 +5,6 @@ services/engines/llamacpp_engine.py, services/engines/vllm_engine.py
 """
 
 import json
-import os
 from collections.abc import Iterator
 
 import httpx
@@ -19,14 +18,6 @@ from tests.conftest import PLAN
 pytestmark = pytest.mark.engine
 VARIANTS = load_plan(str(PLAN)).variants
 PROMPT = "The capital of"
-
-
-def test_one_worker_alone_has_the_tests_of_the_service(
-    service: str, request: pytest.FixtureRequest
-) -> None:
-    assert service
-    shared = "PYTEST_XDIST_WORKER" in os.environ
-    assert request.node.nodeid.endswith("@service") == shared
 
 
 @pytest.fixture
