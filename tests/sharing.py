@@ -22,7 +22,7 @@ def scope_of(module: str) -> str:
     return SERVICE if _USES_SERVICE.search((ROOT / module).read_text()) else module
 
 
-class ByModule(LoadScopeScheduling):
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out tests by scope, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -6,7 +6,8 @@ from tests.sharing import SERVICE, scope_of
 
 
 def test_every_test_that_uses_the_service_is_of_its_scope(request: pytest.FixtureRequest) -> None:
-    using = [item for item in request.session.items if "service" in item.fixturenames]
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    using = [item for item in tests if "service" in item.fixturenames]
     modules = {item.nodeid.partition("::")[0] for item in using}
     assert {scope_of(module) for module in modules} <= {SERVICE}
 
