@@ -3,11 +3,12 @@
 Standard library only: the installer uses this before any environment exists.
 
 Whatever of ours runs in another process is started as
-``python quantize/jobs/lifeline.py OWNER_PID -- command``: a guard, in a session of its own, that
-runs the command in a process group and ends the whole group when the owner is gone, however the
-owner died. A guard is one process more, and the only way that holds all we promise: the kernel's
-own (``PR_SET_PDEATHSIG``) spares grandchildren and goes by the thread that started the child, a
-pipe that closes needs somebody alive to notice, and neither works for programs that are not ours.
+``python quantize/jobs/lifeline.py OWNER_PID [FOLDER …] -- command``: a guard, in a session of its
+own, that runs the command in a process group and ends the whole group when the owner is gone,
+however the owner died; the owner's temporary folders, which nobody else would remove, go last. A
+guard is one process more, and the only way that holds all we promise: the kernel's own
+(``PR_SET_PDEATHSIG``) spares grandchildren and goes by the thread that started the child, a pipe
+that closes needs somebody alive to notice, and neither works for programs that are not ours.
 Open files that are passed to a guard are held by it and the command until both are gone, locks
 among them. Should a guard itself be killed, the kernel does kill its command.
 
@@ -17,12 +18,13 @@ test) and must notice that end by itself, to stop the way Ctrl-C stops it.
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -79,12 +81,14 @@ def terminate_as_interrupt() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
-def guarded(command: Sequence[str]) -> list[str]:
+def guarded(command: Sequence[str], folders: Sequence[Path] = ()) -> list[str]:
     """The command line that runs ``command`` under a guard owned by this process.
 
     Start it with ``start_new_session=True``: a guard must survive what kills its owner's group.
+    ``folders`` are removed where we end without having done so.
     """
-    return [sys.executable, "-I", __file__, str(os.getpid()), "--", *command]
+    ours = [str(os.getpid()), *map(str, folders)]
+    return [sys.executable, "-I", __file__, *ours, "--", *command]
 
 
 def end(guard: subprocess.Popen[Any]) -> None:
@@ -115,31 +119,50 @@ def _die_with_guard() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def guard(owner: int, command: Sequence[str]) -> int:
+def guard(owner: int, command: Sequence[str], folders: Sequence[str] = ()) -> int:
     """Run ``command`` in a process group of its own until it ends or ``owner`` is gone.
 
-    Returns its exit code, or 128 + SIGTERM when it was stopped.
+    ``folders`` are removed where the owner is gone. Returns the command's exit code, or
+    128 + SIGTERM when it was stopped.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _signal, _frame: stopping.set())
     born = start_time(owner)
+
+    def is_owned() -> bool:
+        return born is not None and start_time(owner) == born
+
     # What the owner passed on is inheritable, and goes on to the command.
     child = subprocess.Popen(
         command, start_new_session=True, close_fds=False, preexec_fn=_die_with_guard
     )
-    while not stopping.is_set():
+    code = _until_end(child, lambda: not stopping.is_set() and is_owned())
+    _stop_group(child)
+    if not is_owned():
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+def _until_end(child: subprocess.Popen[bytes], is_wanted: Callable[[], bool]) -> int:
+    """Wait until the child ends or is wanted no more; returns the exit code of either."""
+    while True:
         try:
             code = child.wait(timeout=POLL_S)
         except subprocess.TimeoutExpired:
-            if born is None or start_time(owner) != born:
-                break
+            if not is_wanted():
+                return 128 + signal.SIGTERM
         else:
-            _stop_group(child)
             return code if code >= 0 else 128 - code
-    _stop_group(child)
-    return 128 + signal.SIGTERM
+
+
+def main() -> int:
+    """The guard's command; returns its exit code."""
+    ours, command = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+    owner, *folders = ours
+    return guard(int(owner), command, folders)
 
 
 if __name__ == "__main__":
-    sys.exit(guard(int(sys.argv[1]), sys.argv[3:]))
+    sys.exit(main())

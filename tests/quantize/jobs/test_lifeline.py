@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from quantize.jobs import lifeline
 from tests.quantize.jobs.processes import wait_until_gone
@@ -47,6 +48,33 @@ def test_killing_the_owners_whole_process_group_leaves_nothing_either() -> None:
 def test_the_commands_exit_code_is_passed_on() -> None:
     code = subprocess.run(lifeline.guarded(["sh", "-c", "exit 7"]), check=False).returncode
     assert code == 7
+
+
+def test_a_folder_is_left_to_an_owner_that_lives(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    subprocess.run(lifeline.guarded(["true"], [folder]), check=True)
+    assert folder.exists()
+
+
+def test_a_folder_goes_with_a_killed_owner_after_the_command(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    script = (
+        "import subprocess, sys; from pathlib import Path\n"
+        "from quantize.jobs.lifeline import guarded\n"
+        "command = ['sh', '-c', 'echo $PPID $$; exec sleep 300']\n"
+        "subprocess.run(guarded(command, [Path(sys.argv[1])]), start_new_session=True)\n"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        owner.kill()
+    assert wait_until_gone(pids)
+    assert not folder.exists()
 
 
 def test_a_terminated_guard_stops_its_command() -> None:
