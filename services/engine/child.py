@@ -3,6 +3,7 @@
 The child gets an ephemeral loopback port and a random key, so that a stale engine on a reused
 port can never be taken for it. It stays in its parent's process group: when a Ray worker is
 killed, Ray's process-group clean-up takes the engine along (``RAY_…_process_group_cleanup``).
+Outside Ray nothing does, and it is started under a guard (``quantize/jobs/lifeline.py``).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import os
 import secrets
 import socket
 import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,6 +39,10 @@ class EngineError(RuntimeError):
     """An engine that did not start, or is not what its artifact says."""
 
 
+class EarlyExitError(EngineError):
+    """An engine that ended before it was ready: another program may have taken its port."""
+
+
 def free_port() -> int:
     """A loopback port nobody listens on right now (a race is met by retrying the start)."""
     with socket.socket() as probe:
@@ -46,11 +52,16 @@ def free_port() -> int:
 
 @dataclass
 class EngineChild:
-    """An engine's OpenAI server as a child process of this one."""
+    """An engine's OpenAI server as a child process of this one.
+
+    ``guard`` is how its command is put under a guard, which then is the ``process``, alone in a
+    session of its own; without one that is the server itself.
+    """
 
     spec: EngineSpec
     launch: Launch
     log: EngineLog
+    guard: Callable[[Sequence[str]], list[str]] | None = None
     process: subprocess.Popen[bytes] | None = None
     _descendants: dict[int, psutil.Process] = field(default_factory=dict)
 
@@ -71,14 +82,16 @@ class EngineChild:
         mark = {"PYTHONPATH": str(ROOT), MARK: self.launch.api_key}
         variables = {**kept, **mark, **self.spec.env(self.launch)}
         self._write_files()
+        command = self.spec.argv(self.launch)
         with self.log.open() as stream:
             self.process = subprocess.Popen(
-                self.spec.argv(self.launch),
+                command if self.guard is None else self.guard(command),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
                 env=variables,
+                start_new_session=self.guard is not None,
             )
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(OOM_SCORE)
@@ -98,13 +111,14 @@ class EngineChild:
         """Wait until the engine is healthy and lists our model under our key.
 
         Raises:
-            EngineError: it exited or was not ready in time; with the end of its log.
+            EarlyExitError: it exited; with the end of its log.
+            EngineError: it was not ready in time; with the end of its log.
         """
         assert self.process is not None
         deadline = asyncio.get_running_loop().time() + timeout_s
         while asyncio.get_running_loop().time() < deadline:
             if (code := self.process.poll()) is not None:
-                raise EngineError(
+                raise EarlyExitError(
                     f"{self.spec.title} exited with code {code} while starting "
                     f"({self.log.path}){LOG_MARK}{self.log.tail()}"
                 )

@@ -6,13 +6,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+import psutil
 
 from quantize.artifact.manifest import Manifest
 from quantize.artifact_check import check_artifact
-from services.engine.child import LOG_MARK, EngineChild, EngineError
+from quantize.jobs.lifeline import guarded
+from services.engine.child import LOG_MARK, EarlyExitError, EngineChild, EngineError
 from services.engine.engine_log import EngineLog
 from services.engine.engine_settings import EngineSettings, launch_of
 from services.engine.life_cycle import MOST_FAILED_STARTS
@@ -25,7 +28,7 @@ from services.variants import Variant
 class RunningEngine:
     """A variant's engine that is ready: where it listens, what it wants and what it holds.
 
-    ``held`` is None where the engine cannot tell; ``process`` is its server's.
+    ``held`` is None where the engine cannot tell; ``process`` is its server's own, for signals.
     """
 
     variant: Variant
@@ -33,7 +36,7 @@ class RunningEngine:
     port: int
     key: str
     held: HeldWeights | None
-    process: subprocess.Popen[bytes]
+    process: psutil.Process
 
     @property
     def url(self) -> str:
@@ -60,9 +63,10 @@ def running(
 ) -> Iterator[RunningEngine]:
     """A variant's engine, ready and proven; nothing of it is left after the block.
 
-    ``check`` proves the artifact before the start. Blocks for the start, and calls ``asyncio.run``
-    for it: not for a coroutine. What the block itself raises because the engine does not answer
-    gets the end of the engine's log.
+    Nor is anything where we are killed in the block: the engine runs under a guard. ``check``
+    proves the artifact before the start. Blocks for the start, and calls ``asyncio.run`` for it:
+    not for a coroutine. What the block itself raises because the engine does not answer gets the
+    end of the engine's log.
 
     Raises:
         ArtifactError: the artifact, or what the engine holds of it, is not what its manifest says.
@@ -72,11 +76,12 @@ def running(
     with tempfile.TemporaryDirectory(prefix="assay-engine-") as folder:
         launch = launch_of(variant, settings, manifest, Path(folder) / "engine")
         log = EngineLog(Path(folder) / "engine.log")
-        child = EngineChild(spec=variant.engine, launch=launch, log=log)
+        guard = partial(guarded, folders=[Path(folder)])
+        child = EngineChild(spec=variant.engine, launch=launch, log=log, guard=guard)
         try:
             held = _start(child, settings.start_timeout_s)
             yield _running(variant, child, held)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, psutil.NoSuchProcess) as error:
             reason = f"{child.spec.title}: {error!r}"
             raise EngineError(f"{reason}{LOG_MARK}{log.tail()}") from error
         finally:
@@ -91,16 +96,26 @@ def _running(variant: Variant, child: EngineChild, held: HeldWeights | None) -> 
         port=child.launch.port,
         key=child.launch.api_key,
         held=held,
-        process=child.process,
+        process=_guarded_by(child.process),
     )
 
 
+def _guarded_by(guard: subprocess.Popen[bytes]) -> psutil.Process:
+    """What a guard runs: the engine itself, for which its signals are meant."""
+    for process in psutil.Process(guard.pid).children():
+        return process
+    raise psutil.NoSuchProcess(guard.pid, msg="the guard's command has ended")
+
+
 def _start(child: EngineChild, timeout_s: float) -> HeldWeights | None:
-    """Start it, and if that fails once more: another program may have taken its port."""
+    """Start it, and once more where it ends early: another program may have taken its port.
+
+    One that is not ready in time is not tried again: it would take as long a second time.
+    """
     for _again in range(MOST_FAILED_STARTS - 1):
         try:
             return asyncio.run(_spawn(child, timeout_s))
-        except EngineError:
+        except EarlyExitError:
             child.stop()
     return asyncio.run(_spawn(child, timeout_s))
 

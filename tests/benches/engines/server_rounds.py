@@ -6,10 +6,12 @@ idle server that polls would otherwise be charged to the others.
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+import psutil
 
 from quantize.jobs.environment import python_of
 from services.engine.engine_settings import EngineSettings
@@ -196,5 +198,5 @@ def _awake(server: RunningEngine) -> Iterator[None]:
 
 
 def _signal(server: RunningEngine, number: signal.Signals) -> None:
-    if server.process.poll() is None:
+    with suppress(psutil.NoSuchProcess):
         server.process.send_signal(number)

@@ -1,20 +1,29 @@
 """An engine outside Ray lasts as long as its block, and what goes wrong comes with its log."""
 
+import os
+import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 
 import aiohttp
+import psutil
 import pytest
 
 from quantize.artifact.manifest import ArtifactError
 from quantize.recipes.catalogue import RECIPES
+from quantize.root import ROOT
 from services.engine.child import EngineError
 from services.engine.engine_settings import EngineSettings
 from services.engine.running import RunningEngine, running
+from services.engines.spec import Launch
 from services.variants import Variant
+from tests.quantize.jobs.processes import wait_until_gone
 from tests.services.engine.test_child import spec
 from tests.services.test_variants import MANIFEST
 
@@ -27,6 +36,16 @@ SETTINGS = EngineSettings(
     kv_cache_gib=1,
     start_timeout_s=30,
 )
+
+# An owner whose engine does not hear SIGTERM: it tells its pid and its guard's.
+OWNER = """
+import signal, time
+from tests.services.engine.test_running import started
+with started() as engine:
+    engine.process.send_signal(signal.SIGSTOP)
+    print(engine.process.pid, engine.process.ppid(), flush=True)
+    time.sleep(300)
+"""
 
 
 @contextmanager
@@ -45,8 +64,58 @@ def test_an_engine_is_ready_and_proven_in_its_block_and_gone_after_it() -> None:
             urllib.request.urlopen(f"{engine.url}/v1/models")
         assert engine.held is not None
         assert engine.manifest is MANIFEST
-        assert engine.process.poll() is None
-    assert engine.process.poll() is not None
+        assert engine.process.is_running()
+    assert not engine.process.is_running()
+
+
+def test_a_signal_reaches_the_engine_itself_and_not_its_guard() -> None:
+    with started() as engine:
+        assert "tests.fake_engine" in engine.process.cmdline()
+        engine.process.send_signal(signal.SIGSTOP)
+        guard = psutil.Process(engine.process.ppid())
+        assert engine.process.status() == psutil.STATUS_STOPPED
+        assert guard.status() != psutil.STATUS_STOPPED
+        engine.process.send_signal(signal.SIGCONT)
+
+
+def test_a_killed_owner_leaves_no_stopped_engine_and_no_folder_behind(tmp_path: Path) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with owner:
+        assert owner.stdout is not None
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        there = list(tmp_path.glob("assay-engine-*"))
+        owner.kill()
+    assert len(pids) == 2
+    assert len(there) == 1
+    assert wait_until_gone(pids)
+    assert not list(tmp_path.glob("assay-engine-*"))
+
+
+@pytest.mark.parametrize(("option", "times"), [("--never-ready", 1), ("--die-after=0", 2)])
+def test_only_an_engine_that_ended_early_is_started_again(option: str, times: int) -> None:
+    starts = []
+
+    def argv(given: Launch) -> list[str]:
+        starts.append(given.port)
+        return spec(option).argv(given)
+
+    variant = Variant(
+        name="some-variant", recipe=RECIPES["bf16"], engine=replace(spec(), argv=argv)
+    )
+    patience_s = 2 if option == "--never-ready" else SETTINGS.start_timeout_s
+    settings = replace(SETTINGS, start_timeout_s=patience_s)
+    with (
+        pytest.raises(EngineError),
+        running(variant, settings, check=lambda _artifact: MANIFEST),
+    ):
+        pass
+    assert len(starts) == times
 
 
 def test_an_engine_that_dies_while_starting_is_told_with_its_log() -> None:
@@ -76,7 +145,7 @@ def test_a_failure_of_another_kind_passes_and_ends_the_engine() -> None:
 
     with pytest.raises(ValueError, match="ours"):
         fail()
-    assert seen[0].process.poll() is not None
+    assert not seen[0].process.is_running()
 
 
 def test_the_artifact_is_checked_before_anything_starts(tmp_path: Path) -> None:
