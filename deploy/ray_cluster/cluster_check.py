@@ -16,7 +16,7 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 class ClusterAddressError(ValueError):
-    """RAY_ADDRESS that cannot be used; the message says what is needed instead."""
+    """An address that cannot be used; the message says what is needed instead."""
 
 
 def gcs_address(text: str) -> tuple[str, int]:
@@ -28,7 +28,7 @@ def gcs_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if "://" in text or not host or not port.isdigit():
         raise ClusterAddressError(
-            f"RAY_ADDRESS: {text!r} is not host:port; give the address of the cluster's head as "
+            f"--ray-address: {text!r} is not host:port; give the address of the cluster's head as "
             "`ray start --head` prints it, such as 10.0.0.1:6379 (no ray:// client address: a "
             "service must be deployed from a node of the cluster)"
         )
@@ -53,7 +53,7 @@ def check_address(text: str) -> None:
     gcs_address(text)
     if not reachable(text):
         raise ClusterAddressError(
-            f"RAY_ADDRESS: nothing listens at {text}; start the cluster first "
+            f"--ray-address: nothing listens at {text}; start the cluster first "
             f"({VENVS / 'control' / 'bin' / 'ray'} start --head --port=6379 on its head, "
             "ray start --address=… on the others)"
         )

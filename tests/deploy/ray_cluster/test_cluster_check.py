@@ -57,7 +57,7 @@ def test_the_command_tells_a_wrong_address_in_one_line() -> None:
         [*command, "--ray-address", "ray://head:10001"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("assay up: RAY_ADDRESS: 'ray://head:10001' is not host:port")
+    assert done.stderr.startswith("assay up: --ray-address: 'ray://head:10001' is not host:port")
     assert "Traceback" not in done.stderr
 
 
