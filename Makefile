@@ -6,8 +6,9 @@ CONTROL = .venvs/control/bin/python
 # Two workers; a module stays on one of them, and all that needs the one service (tests/conftest.py).
 PYTEST = $(CONTROL) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # A variable decides only where it stands on make's command line, never as one of the shell's; its value reaches the command as it was typed.
+# An option that takes no value is given by 1, yes or true.
 quoted = '$(subst ','\'',$(value $1))'
-given = $(if $(and $(filter command,$(origin $2)),$(value $2)),$1$(if $(findstring =,$1),$(call quoted,$2)))
+given = $(if $(filter command,$(origin $2)),$(if $(findstring =,$1),$(if $(value $2),$1$(call quoted,$2)),$(if $(filter 1 yes true,$(value $2)),$1)))
 OPTIONS = $(call given,--plan=,PLAN) $(call given,--model=,MODEL) $(call given,--variants=,VARIANTS)
 ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
 unexport PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE PYTHON MAKEFLAGS MAKEOVERRIDES
