@@ -96,6 +96,16 @@ def test_a_plan_beside_the_user_is_found_from_any_folder(tmp_path: Path) -> None
     assert f"{tmp_path / 'mine.yaml'}:" in done.stderr
 
 
+@pytest.mark.parametrize("option", [("--model", "./m"), ("--model=./m",)])
+def test_a_benchmarks_model_beside_the_user_is_found_from_any_folder(
+    tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    (tmp_path / "m").mkdir()
+    done = run("bench", "recipes", *option, cwd=tmp_path)
+    assert done.returncode == 2
+    assert str(tmp_path / "m") in done.stderr
+
+
 def test_what_the_shell_says_decides_nothing(tmp_path: Path) -> None:
     told = run("quantize", "--help", PLAN="/no/plan", MODEL="/no/model", RAY_ADDRESS="10.0.0.1:1")
     assert told.stdout == run("quantize", "--help").stdout
