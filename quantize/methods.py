@@ -1,6 +1,6 @@
 """The METHODS table: which code carries out a recipe, with which tool."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from quantize import bf16_copy
@@ -10,8 +10,9 @@ from quantize.by_llamacpp import gguf_export
 from quantize.by_modelopt import modelopt_checkpoint
 from quantize.by_modelopt.modelopt_job import MODELOPT
 from quantize.method import MethodSpec
-from quantize.recipes.catalogue import Method
+from quantize.recipes.catalogue import Method, with_sources
 
+LIBRARIES_FROM = "quantize"
 _LIBRARIES = ("torch", "transformers")
 
 
@@ -44,3 +45,17 @@ METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
         ),
     }
 )
+
+
+def environments_of(recipes: Iterable[str]) -> list[str]:
+    """The environments whose versions of tools and libraries decide these recipes' artifacts.
+
+    Raises:
+        ValueError: there is no such recipe.
+    """
+    found = set()
+    for recipe in with_sources(list(recipes)):
+        spec = METHODS[recipe.method]
+        found |= {spec.environment} if spec.environment else set()
+        found |= {LIBRARIES_FROM} if spec.libraries else set()
+    return sorted(found)

@@ -9,7 +9,7 @@ from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256, read_texts
 from quantize.jobs.environment import installed_version
-from quantize.methods import METHODS
+from quantize.methods import LIBRARIES_FROM, METHODS
 from quantize.recipes.catalogue import Recipe, with_sources
 from quantize.source.source_model import SourceModel, check_source_model
 from quantize.validity.code_hash import code_sha256
@@ -73,7 +73,7 @@ def _item(
     """
     spec = METHODS[recipe.method]
     code = code_sha256(spec.make.__module__)
-    libraries = {name: versions.of("quantize", name) for name in spec.libraries}
+    libraries = {name: versions.of(LIBRARIES_FROM, name) for name in spec.libraries}
     tool = spec.tool or "assay"
     tool_version = (
         versions.of(spec.environment, spec.tool)

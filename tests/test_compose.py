@@ -35,9 +35,7 @@ def ours(services: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.engine
 def test_it_keeps_the_compose_specification() -> None:
     if not is_finished(ENVIRONMENTS["compose"]):
-        pytest.skip(
-            "the environment `compose` is not made (python -m deploy.setup.installer compose)"
-        )
+        pytest.skip("the environment `compose` is not made (./assay setup compose)")
     check = [str(python_of("compose")), str(ROOT / "tests" / "check_compose.py")]
     done = subprocess.run([*check, str(COMPOSE)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

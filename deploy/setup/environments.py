@@ -7,6 +7,7 @@ A finished environment is recognised by the hash of what it was made from;
 import hashlib
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from quantize.root import ROOT, VENVS
@@ -91,3 +92,16 @@ def is_finished(environment: Environment) -> bool:
     except (OSError, json.JSONDecodeError):
         return False
     return bool(marker["hash"] == environment_hash(environment))
+
+
+def unfinished(names: Iterable[str]) -> list[Environment]:
+    """Those of the named environments that set-up would make."""
+    return [ENVIRONMENTS[name] for name in names if not is_finished(ENVIRONMENTS[name])]
+
+
+def base_python() -> str:
+    """The Python that this one's environment was made from, or this one itself.
+
+    Set-up runs on it: an environment can neither remake itself nor, without pip, fetch sources.
+    """
+    return sys._base_executable

@@ -1,6 +1,7 @@
-"""``python -m deploy.setup.installer``: make the virtual environments under ``.venvs/``.
+"""``assay setup``: make the virtual environments under ``.venvs/``.
 
-Runs on the system's Python with the standard library alone. Every environment is installed by uv
+Runs on the system's Python (``eval.command_line.start`` sees to it) with the standard library
+alone. Every environment is installed by uv
 from a pinned file in ``deploy/envs/``; the slow build (llama-cpp-python compiles for minutes) runs
 beside the others. A finished environment is never rebuilt for nothing; an unfinished one is made
 anew.
@@ -27,7 +28,7 @@ from deploy.setup.environments import (
     Environment,
     SetupError,
     environment_hash,
-    is_finished,
+    unfinished,
 )
 from deploy.setup.pip_configuration import installer_environment, torch_backend
 from deploy.setup.sdist import CONVERTER, EXAMPLE_SERVER, SdistError, SdistPart, extract_part
@@ -65,6 +66,13 @@ def check_system(missing: list[Environment]) -> None:
         )
 
 
+def uv_outside() -> str | None:
+    """The machine's own uv; the one of an activated environment would go with it when remade."""
+    found = shutil.which("uv")
+    inside = found and VENVS.resolve() in Path(found).resolve().parents
+    return None if inside else found
+
+
 class Installer:
     """Installs environments with one uv and one set of index settings."""
 
@@ -73,7 +81,7 @@ class Installer:
         self.running: set[subprocess.Popen[bytes]] = set()
         self.logs = VENVS / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.uv = shutil.which("uv") or self._bootstrap_uv()
+        self.uv = uv_outside() or self._bootstrap_uv()
 
     def _bootstrap_uv(self) -> str:
         """Install the pinned uv into an environment of its own."""
@@ -186,7 +194,7 @@ def set_up(names: list[str], wheelhouse: Path | None = None) -> None:
     VENVS.mkdir(exist_ok=True)
     with locked_file(VENVS / ".lock", lambda _: None):
         started = time.monotonic()
-        missing = [ENVIRONMENTS[name] for name in names if not is_finished(ENVIRONMENTS[name])]
+        missing = unfinished(names)
         check_system(missing)
         if missing:
             print(f"set-up: {', '.join(item.name for item in missing)} (logs in {VENVS / 'logs'})")
@@ -211,9 +219,11 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     if unknown := set(arguments.names) - set(ENVIRONMENTS):
         parser.error(f"unknown: {', '.join(unknown)} (valid: {', '.join(ENVIRONMENTS)})")
+    wheelhouse = arguments.wheelhouse.resolve() if arguments.wheelhouse else None
+    if wheelhouse and not wheelhouse.is_dir():
+        parser.error(f"--wheelhouse: no folder {str(arguments.wheelhouse)!r}")
     terminate_as_interrupt()
     follow_owner()
-    wheelhouse = arguments.wheelhouse.resolve() if arguments.wheelhouse else None
     try:
         set_up(arguments.names, wheelhouse)
     except SetupError as error:
@@ -223,7 +233,3 @@ def main(words: Sequence[str] | None = None) -> int:
         print("set-up: interrupted; what is finished is kept", file=sys.stderr)
         return 130
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

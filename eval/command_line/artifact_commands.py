@@ -28,13 +28,19 @@ def quantize(
     ] = False,
 ) -> None:
     """Make artifacts; recipes that are named need no engine on this machine."""
-    from deploy.artifacts import make_artifacts
+    from deploy.artifacts import make_artifacts, recipe_names
     from deploy.machine_check import check_machine
+    from deploy.make_environments import make_environments
+    from quantize.methods import environments_of
 
     chosen = choose(plan, model, variants).load()
-    if not recipes:
+    named = names_of(recipes)
+    if not named:
         check_machine(chosen)
-    make_artifacts(chosen, names_of(recipes), dry_run=dry_run)
+    if dry_run:
+        # It needs no more than can tell a tool's version.
+        make_environments(environments_of(named or recipe_names(chosen)))
+    make_artifacts(chosen, named, dry_run=dry_run)
 
 
 def capacity(

@@ -4,9 +4,10 @@ Standard library only: ``./assay --help`` reads it before any environment exists
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deploy.setup.environments import DEFAULT
 from quantize.root import ROOT
 
 HELP = ("-h", "--help")
@@ -14,11 +15,11 @@ HELP = ("-h", "--help")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A sub-command; one that ``sets_up`` first makes the environments that are missing."""
+    """A sub-command; those of its ``environments`` that are missing are made first."""
 
     summary: str
     examples: tuple[str, ...] = ()
-    sets_up: bool = True
+    environments: Sequence[str] = tuple(DEFAULT)
 
     @property
     def help(self) -> str:
@@ -33,6 +34,7 @@ class Bench:
 
     module: str
     summary: str
+    environments: Sequence[str] = tuple(DEFAULT)
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -52,8 +54,8 @@ COMMANDS: Mapping[str, Command] = {
         summary="Serve in the foreground, until Ctrl-C or SIGTERM (for containers).",
         examples=("serve --plan container",),
     ),
-    "status": Command(summary="What runs, with health.", examples=("status",), sets_up=False),
-    "down": Command(summary="Stop what this project started.", examples=("down",), sets_up=False),
+    "status": Command(summary="What runs, with health.", examples=("status",), environments=()),
+    "down": Command(summary="Stop what this project started.", examples=("down",), environments=()),
     "quantize": Command(
         summary="Make what is missing of the plan's artifacts, or the recipes that are named.",
         examples=(
@@ -68,17 +70,21 @@ COMMANDS: Mapping[str, Command] = {
             "capacity --model /path/to/model --memory 128GiB",
             "capacity --recipes fp8,nvfp4,gguf-q4_k_m --context 8192 --concurrency 32",
         ),
+        environments=("control",),
     ),
     "explore": Command(
         summary="Figures of what every number format keeps of a model: a page and pictures.",
         examples=("explore", "explore --model /path/to/model --output formats"),
+        environments=("control", "quantize"),
     ),
-    "loadtest": Command(summary="Load-test what is served.", examples=("loadtest",), sets_up=False),
-    "eval": Command(summary="Question what is served.", examples=("eval",), sets_up=False),
+    "loadtest": Command(
+        summary="Load-test what is served.", examples=("loadtest",), environments=()
+    ),
+    "eval": Command(summary="Question what is served.", examples=("eval",), environments=()),
     "report": Command(
         summary="Comparison, verdict and report from what was measured.",
         examples=("report", "report --plan my-plan.yaml"),
-        sets_up=False,
+        environments=(),
     ),
     "conformance": Command(
         summary="Start one engine on the plan's model and hold it to what it claims.",
@@ -87,7 +93,7 @@ COMMANDS: Mapping[str, Command] = {
     "prometheus": Command(
         summary="Watch what runs with Debian's Prometheus, at http://127.0.0.1:9090.",
         examples=("prometheus",),
-        sets_up=False,
+        environments=(),
     ),
     "bench": Command(
         summary="Assay's benchmarks of itself, side by side with something else.",
@@ -130,6 +136,7 @@ BENCHES: Mapping[str, Bench] = {
     "client": Bench(
         module="tests.benches.client",
         summary="What the load generator itself adds to latency.",
+        environments=("control",),
     ),
 }
 

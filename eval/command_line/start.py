@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deploy.setup.environments import MARKER
-from eval.command_line.commands import COMMANDS, HELP, overview, version
+from deploy.setup.environments import ENVIRONMENTS, MARKER, base_python, is_finished, unfinished
+from eval.command_line.commands import BENCHES, COMMANDS, HELP, overview, version
 from quantize.jobs.environment import python_of
 from quantize.root import ROOT, VENVS
 
@@ -23,59 +23,66 @@ SCRIPT = ROOT / "assay"
 def start(words: Sequence[str]) -> NoReturn:
     """``./assay``: set up what the command needs, and run it in the control environment."""
     if Path(sys.prefix).resolve() == CONTROL.resolve():
-        _run(words)
-    if _sets_up(words):
+        _from_inside(words)
+    if names := _needed(words):
         # Imported only here: help and completion must answer at once.
         from deploy.setup import installer
 
-        code = installer.main(words[1:] if words[0] == "setup" else ())
+        code = installer.main(words[1:] if words[0] == "setup" else names)
         if code or words[0] == "setup":
             sys.exit(code)
     elif not (CONTROL / MARKER).is_file():
-        _without_environments(words)
+        _without_environments(words, "nothing is installed yet")
     _become(python_of("control"), words)
 
 
 def installed() -> NoReturn:
-    """The script ``assay`` of the control environment: only another Python can remake that one."""
-    words = sys.argv[1:]
-    if _sets_up(words):
-        _become(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"), words)
-    _run(words)
+    """The script ``assay`` of the control environment."""
+    start(sys.argv[1:])
 
 
-def _run(words: Sequence[str]) -> NoReturn:
+def _from_inside(words: Sequence[str]) -> NoReturn:
+    """On the control environment's Python: only another one can remake that environment."""
+    names = _needed(words)
+    if unfinished(names) or (names and words[0] == "setup"):
+        _become(base_python(), words)
+    if not is_finished(ENVIRONMENTS["control"]):
+        _without_environments(words, "this checkout needs other packages than are installed")
     # Only this environment has the library.
     from eval.command_line.typer_app import run
 
     run(words)
 
 
-def _become(python: Path, words: Sequence[str]) -> NoReturn:
+def _become(python: str | Path, words: Sequence[str]) -> NoReturn:
     os.execv(python, [str(python), str(SCRIPT), *words])
 
 
-def _sets_up(words: Sequence[str]) -> bool:
-    """Whether the command makes environments first: not to show help, and not for a mistake."""
-    if not words or words[0] not in COMMANDS or list(words) == ["bench"]:
-        return False
-    if words[0] == "setup":
-        return True
-    return COMMANDS[words[0]].sets_up and not set(HELP).intersection(words)
+def _needed(words: Sequence[str]) -> Sequence[str]:
+    """The environments the command makes first: none to show help, and none for a mistake."""
+    name, *rest = words or [""]
+    if name not in COMMANDS or set(HELP).intersection(rest):
+        return ()
+    if name == "bench":
+        return BENCHES[rest[0]].environments if rest and rest[0] in BENCHES else ()
+    # What it then asks of others it makes itself, when it knows which (artifact_commands.py).
+    return ("control",) if "--dry-run" in rest else COMMANDS[name].environments
 
 
-def _without_environments(words: Sequence[str]) -> NoReturn:
-    """What can be answered before set-up: help and version; all else names the remedy."""
+def _without_environments(words: Sequence[str], why: str) -> NoReturn:
+    """What can be answered without set-up: help and version; all else names the remedy."""
     name = words[0] if words else "--help"
     if name == "--version":
         print(version())
     elif name in COMMANDS and set(HELP).intersection(words):
         told = COMMANDS[name].help.replace("\b\n", "")
         print(f"{told}\n\nAfter `./assay setup` this shows its options too.")
-    elif name in HELP or name == "bench":
+    elif name in HELP or list(words) == ["bench"]:
         print(overview())
-    elif name in COMMANDS:
-        _refuse("nothing is installed yet: run `make setup` first")
+    elif name == "bench":
+        _refuse(f"no benchmark {words[1]!r} (valid: {', '.join(BENCHES)})")
+    elif name in COMMANDS or name.startswith("-"):
+        _refuse(f"{why}: run `make setup` first")
     else:
         _refuse(f"no command {name!r} (valid: {', '.join(COMMANDS)})")
     sys.exit(0)

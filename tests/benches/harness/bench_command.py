@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from deploy.command_line import run_command
-from deploy.setup.installer import set_up
+from deploy.make_environments import make_environments
 from tests.benches.harness.bench_run import BenchRun
 
 
@@ -90,8 +90,7 @@ def start(bench: Bench) -> NoReturn:
     run = run_of(bench, parser, arguments)
 
     def command() -> None:
-        if bench.environments:
-            set_up(list(bench.environments))
+        make_environments(bench.environments)
         with run.kept():
             bench.measure(run, arguments)
         sys.exit(run.exit_code)

@@ -1,5 +1,6 @@
 """``./assay`` before anything is installed: on a copy with nothing but a system's Python."""
 
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from eval.command_line.commands import COMMANDS, version
+from deploy.setup.environments import DEFAULT, MARKER
+from eval.command_line.commands import BENCHES, COMMANDS, version
+from eval.command_line.start import _needed
 from quantize.root import ROOT
 
 # All that must be there before set-up: no library, and no module that needs one.
@@ -35,11 +38,13 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def run(checkout: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    checkout: Path, *words: str, python: Path = PYTHON, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run the copy's ``assay`` from another folder, and from no environment of ours."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     return subprocess.run(
-        [str(PYTHON), str(checkout / "assay"), *words],
+        [str(python), str(checkout / "assay"), *words],
         cwd="/",
         env=clean | variables,
         capture_output=True,
@@ -78,7 +83,7 @@ def test_the_version_is_that_of_the_project(checkout: Path) -> None:
     assert run(checkout, "--version").stdout == f"{version()}\n"
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].sets_up])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].environments])
 def test_a_command_for_what_runs_names_the_remedy(checkout: Path, name: str) -> None:
     done = run(checkout, name)
     assert done.returncode == 2
@@ -89,6 +94,68 @@ def test_an_unknown_command_is_told_with_the_valid_ones(checkout: Path) -> None:
     done = run(checkout, "deploy")
     assert done.returncode == 2
     assert done.stderr == f"assay: no command 'deploy' (valid: {', '.join(COMMANDS)})\n"
+
+
+def test_an_unknown_benchmark_is_told_before_anything_is_installed(checkout: Path) -> None:
+    done = run(checkout, "bench", "speed", PATH="/nowhere")
+    assert done.returncode == 2
+    assert done.stderr == f"assay: no benchmark 'speed' (valid: {', '.join(BENCHES)})\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (("capacity", "--model", "m"), ("control",)),
+        (("quantize", "--dry-run"), ("control",)),
+        (("explore",), ("control", "quantize")),
+        (("compare",), tuple(DEFAULT)),
+        (("bench", "client"), ("control",)),
+        (("bench", "speed"), ()),
+        (("status",), ()),
+        (("compare", "--help"), ()),
+        ((), ()),
+    ],
+)
+def test_a_command_names_the_environments_that_it_needs(
+    words: tuple[str, ...], needed: tuple[str, ...]
+) -> None:
+    assert tuple(_needed(words)) == needed
+
+
+@pytest.fixture
+def inside(checkout: Path) -> Path:
+    """The Python of the copy's control environment, made from other pins than today's."""
+    control = checkout / ".venvs" / "control"
+    subprocess.run([str(PYTHON), "-m", "venv", "--without-pip", str(control)], check=True)
+    (control / MARKER).write_text(json.dumps({"hash": "of yesterday"}))
+    return control / "bin" / "python"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("setup", "nonsense"), "assay setup: error: unknown: nonsense"),
+        (("setup", "--wheelhouse", "/nowhere"), "--wheelhouse: no folder '/nowhere'"),
+        (("setup",), "set-up: no C/C++ compiler found"),
+        (("compare",), "set-up: no C/C++ compiler found"),
+    ],
+)
+def test_set_up_from_inside_the_environment_runs_on_the_python_outside(
+    checkout: Path, inside: Path, words: tuple[str, ...], message: str
+) -> None:
+    done = run(checkout, *words, python=inside, PATH="/nowhere")
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_an_environment_of_older_pins_is_told_with_the_remedy(checkout: Path, inside: Path) -> None:
+    for python in (PYTHON, inside):
+        done = run(checkout, "status", python=python)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "assay: this checkout needs other packages than are installed: run `make setup` first\n"
+        )
+        assert run(checkout, "status", "--help", python=python).returncode == 0
 
 
 @pytest.mark.parametrize("words", [("setup",), ("compare", "--plan", "cpu-demo")])
@@ -106,11 +173,25 @@ def test_an_older_python_is_told_what_is_needed(checkout: Path) -> None:
     asked, _, rest = script.partition("\nfrom eval")
     assert rest
     older = f"import sys\nsys.version_info, sys.version = (3, 9, 2), '3.9.2 (main)'\n{asked}"
-    done = subprocess.run([str(PYTHON), "-c", older], capture_output=True, text=True, check=False)
+    (checkout / "older").write_text(older)
+    command = [str(PYTHON), str(checkout / "older"), "down"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
         "assay: Python 3.9.2 runs this; 3.11 to 3.13 is needed: python3.11 ./assay …\n"
     )
+
+
+def test_an_older_python_leaves_it_to_the_environment_that_another_made(checkout: Path) -> None:
+    asked, _, _ = (checkout / "assay").read_text().partition("\nfrom eval")
+    (checkout / "older").write_text(f"import sys\nsys.version_info = (3, 9, 2)\n{asked}")
+    control = checkout / ".venvs" / "control" / "bin" / "python"
+    control.parent.mkdir(parents=True)
+    control.write_text('#!/bin/sh\necho "$@"\n')
+    control.chmod(0o755)
+    command = [str(PYTHON), str(checkout / "older"), "down"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{checkout / 'older'} down\n", done.stderr
 
 
 def test_the_environments_script_is_made_by_set_up() -> None:
