@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from quantize.root import ROOT, VENVS
 
@@ -104,4 +105,4 @@ def base_python() -> str:
 
     Set-up runs on it: an environment can neither remake itself nor, without pip, fetch sources.
     """
-    return sys._base_executable
+    return str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
