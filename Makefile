@@ -41,8 +41,8 @@ prometheus:      ## watch what runs with Debian's Prometheus, at http://127.0.0.
 	@$(ASSAY) prometheus $(OPTIONS)
 setup:           ## make the environments under .venvs/
 	@$(ASSAY) setup $(call given,--wheelhouse=,WHEELHOUSE)
-test: setup      ## the whole test suite, with real engines
-	@$(PYTEST)
+test: setup      ## the whole test suite: what starts no engine by two workers, then real engines one after the other
+	@$(PYTEST) -m "not engine"; fast=$$?; $(CONTROL) -m pytest -m engine && exit $$fast
 test-fast: setup ## the tests that start no engine
 	@$(PYTEST) -m "not engine"
 check: setup     ## format, lint, types, fast tests

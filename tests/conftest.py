@@ -6,7 +6,6 @@ import subprocess
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,26 +28,11 @@ else:
     collect_ignore_glob = ["*/in_quantize/*"]
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Where workers share the tests: a module is one worker's, and so is the one service."""
-    from tests.sharing import ByModule
-
-    return ByModule(config, log)
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Modules that take long come first, so that the quick ones fill both workers at the end."""
-    if not hasattr(config, "workerinput"):  # which pytest-xdist gives to its workers
-        return
-    slow = {
-        item.path for item in items for name in ("engine", "long") if item.get_closest_marker(name)
-    }
-    items.sort(key=lambda item: (not _uses_service(item), item.path not in slow))
-
-
-def _uses_service(item: pytest.Item) -> bool:
-    return "service" in getattr(item, "fixturenames", ())
+    """Where workers share the tests, modules that take long come first: the quick ones fill up."""
+    if hasattr(config, "workerinput"):  # which pytest-xdist gives to its workers
+        slow = {item.path for item in items if item.get_closest_marker("long")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(wrapper=True)
