@@ -55,9 +55,14 @@ def earlier_key(
 
 def describe_anew(
     artifact: Path, manifest: Manifest, made_from: Mapping[str, str], inputs_sha256: str
-) -> Manifest:
-    """Write a manifest of that time again with what today's holds; returns it."""
+) -> None:
+    """Write a manifest of that time again with what today's holds.
+
+    To be called with the artifact's lock held.
+
+    Raises:
+        OSError: it cannot be written; the old one stays.
+    """
     told = {"schema_version": 2, "made_from": dict(made_from), "inputs_sha256": inputs_sha256}
     renewed = manifest.model_copy(update=told)
     write_whole(artifact / MANIFEST_NAME, renewed.model_dump_json(indent=2) + "\n")
-    return renewed

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from quantize.adoption import describe_anew
@@ -42,9 +43,11 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
         for item in items:
             manifest = reusable(item)
             if manifest is None or _wants_proof(order, item):
-                manifest = _make_locked(order, item, worker, say)
+                _make_locked(order, item, worker, say)
             else:
-                _reuse(item, manifest, say)
+                say(_line(item, manifest, "reused"))
+                if not _is_of_today(item, manifest):
+                    _adopt(item, say)
     return [item.directory for item in items]
 
 
@@ -57,16 +60,18 @@ def _proof(order: Order, item: Item) -> Path | None:
     return None if order.proofs is None else order.proofs / f"{item.recipe.name}.safetensors"
 
 
-def _make_locked(order: Order, item: Item, worker: Worker, say: Callable[[str], None]) -> Manifest:
+def _waiting(item: Item, say: Callable[[str], None]) -> Callable[[], None]:
+    return lambda: say(f"{item.recipe.name:<16} waiting: another process is making it")
+
+
+def _make_locked(order: Order, item: Item, worker: Worker, say: Callable[[str], None]) -> None:
     name = item.recipe.name
-
-    def waiting() -> None:
-        say(f"{name:<16} waiting: another process is making it")
-
-    with locked(item.directory, waiting) as lock_fd:
+    with locked(item.directory, _waiting(item, say)) as lock_fd:
         manifest = reusable(item)
         if manifest is not None and not _wants_proof(order, item):
-            return _reuse(item, manifest, say)
+            say(_line(item, manifest, "reused"))
+            _describe_as_today(item, manifest)
+            return
         outdated = outdated_by(item) if manifest is None else None
         logs = model_directory(order.artifacts, order.model) / "logs"
         logs.mkdir(exist_ok=True)
@@ -91,14 +96,27 @@ def _make_locked(order: Order, item: Item, worker: Worker, say: Callable[[str], 
             manifest = _make(order, item, job)
     line = _line(item, manifest, f"made in {manifest.seconds:.1f} s")
     say(f"{line}  (made anew: {outdated})" if outdated else line)
-    return manifest
 
 
-def _reuse(item: Item, manifest: Manifest, say: Callable[[str], None]) -> Manifest:
-    say(_line(item, manifest, "reused"))
-    if manifest.inputs_sha256 == item.inputs_sha256:
-        return manifest
-    return describe_anew(item.directory, manifest, item.made_from, item.inputs_sha256)
+def _is_of_today(item: Item, manifest: Manifest) -> bool:
+    return manifest.inputs_sha256 == item.inputs_sha256
+
+
+def _adopt(item: Item, say: Callable[[str], None]) -> None:
+    """Describe an earlier version's artifact anew; in a folder not to be written it stays as is.
+
+    It is valid either way. Another process that uses it at the same time does the same.
+    """
+    with suppress(OSError), locked(item.directory, _waiting(item, say)):
+        manifest = reusable(item)
+        if manifest is not None:
+            _describe_as_today(item, manifest)
+
+
+def _describe_as_today(item: Item, manifest: Manifest) -> None:
+    """To be called with the artifact's lock held."""
+    if not _is_of_today(item, manifest):
+        describe_anew(item.directory, manifest, item.made_from, item.inputs_sha256)
 
 
 def _make(order: Order, item: Item, job: Job) -> Manifest:

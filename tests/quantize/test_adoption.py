@@ -1,6 +1,8 @@
 """What the version of numbered methods made is taken over once, and then held to its code."""
 
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from quantize import order as order_module
 from quantize.artifact.manifest import MANIFEST_NAME, read_manifest
 from quantize.calibration.calibration_set import calibration_plan
+from quantize.jobs.workbench import locked
 from quantize.order import Item, Order, plan_items, reusable
 from quantize.recipes.catalogue import RECIPES
 from quantize.source.source_model import REFERENCE, fingerprint
@@ -55,6 +58,44 @@ def test_an_artifact_of_that_version_is_reused_and_described_anew(
     assert "reused" in lines[0]
     assert read_manifest(artifact) == new
     assert (artifact / "model.safetensors").stat().st_mtime_ns == weights.st_mtime_ns
+
+
+def test_commands_that_adopt_one_artifact_at_once_take_turns(
+    tmp_path: Path, tiny: Path, calibration_text: Path
+) -> None:
+    (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
+    new = read_manifest(artifact)
+    aged(artifact, _item(tiny, tmp_path, calibration_text).earlier_key)
+    old = (artifact / MANIFEST_NAME).read_bytes()
+    with ThreadPoolExecutor(4) as pool:
+        with locked(artifact, lambda: None):
+            made = [pool.submit(make, tiny, tmp_path, calibration_text, "bf16") for _ in range(4)]
+            assert not wait(made, timeout=1).done
+            assert (artifact / MANIFEST_NAME).read_bytes() == old
+        for each in made:
+            _, lines = each.result(timeout=30)
+            assert "reused" in lines[0]
+            assert "waiting" in lines[1]
+    assert read_manifest(artifact) == new
+
+
+def test_an_old_artifact_where_nothing_can_be_written_is_used_as_it_is(
+    tmp_path: Path, tiny: Path, calibration_text: Path
+) -> None:
+    (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
+    aged(artifact, _item(tiny, tmp_path, calibration_text).earlier_key)
+    old = (artifact / MANIFEST_NAME).read_bytes()
+    # Nobody can take the lock, root neither, whom a folder's mode does not stop.
+    shutil.rmtree(artifact.parent / ".locks")
+    (artifact.parent / ".locks").write_bytes(b"")
+    artifact.parent.chmod(0o555)
+    try:
+        made, lines = make(tiny, tmp_path, calibration_text, "bf16")
+    finally:
+        artifact.parent.chmod(0o755)
+    assert made == [artifact]
+    assert ["reused" in line for line in lines] == [True]
+    assert (artifact / MANIFEST_NAME).read_bytes() == old
 
 
 def test_an_adopted_artifact_is_made_anew_when_its_code_changes_and_says_so(
