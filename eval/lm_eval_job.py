@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from eval.schema import TaskScore
+from eval.task_score import TaskScore
 from quantize.jobs.job_module import JobModule
 
 

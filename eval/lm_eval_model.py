@@ -21,8 +21,8 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
+from deploy.client_key import CLIENT_VARIABLE
 from eval.rolling_windows import rolling_likelihoods
-from loadtest.job import KEY_VARIABLE
 
 Progress = Callable[[int, int], None]
 """Called with the prompts answered so far and the prompts of the task."""
@@ -52,7 +52,7 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
         progress: Progress,
     ) -> None:
         # lm-eval would send OPENAI_API_KEY, which is a key of somebody else's service.
-        header = {"Authorization": f"Bearer {os.environ.get(KEY_VARIABLE, '')}"}
+        header = {"Authorization": f"Bearer {os.environ.get(CLIENT_VARIABLE, '')}"}
         super().__init__(
             base_url=base_url,
             model=served_name,

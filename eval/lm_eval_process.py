@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from eval.lm_eval_job import LM_EVAL, Event, Job
-from eval.schema import TaskScore
+from eval.task_score import TaskScore
 from quantize.jobs.failure import RefusedError, ToolError
 from quantize.jobs.worker import Worker
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eval.samples import Sample
-from eval.schema import TaskScore
+from eval.task_score import TaskScore
 
 Row = Mapping[str, Any]
 CountTokens = Callable[[str, str], int]

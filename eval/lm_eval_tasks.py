@@ -8,7 +8,7 @@ from lm_eval.tasks import TaskManager
 
 from eval.lm_eval_samples import UnsupportedTaskError, to_samples, to_score
 from eval.samples import Sample
-from eval.schema import TaskScore
+from eval.task_score import TaskScore
 
 
 class CountingModel(Protocol):

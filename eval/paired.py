@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from deploy.plan_sections import Objectives
 from eval.margins import decide_non_inferiority
 from eval.samples import Sample, pair
-from eval.schema import Flips, TaskComparison, TaskScore
+from eval.schema import Flips, TaskComparison
+from eval.task_score import TaskScore
 from loadtest.intervals import Estimate
 from loadtest.stats import (
     bootstrap_ratio,

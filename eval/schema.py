@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from eval.reasons import Reason
+from eval.task_score import TaskScore
 from loadtest.intervals import Estimate
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
@@ -12,18 +13,6 @@ from loadtest.load_point import LoadPoint
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskScore(_File):
-    """One task's score. ``metric``: ``accuracy`` (0 to 1) or ``nll_per_token`` (nats).
-
-    ``details`` keeps lm-eval's own figures by its own names (``acc_norm``, ``word_perplexity``).
-    """
-
-    metric: Literal["accuracy", "nll_per_token"]
-    value: float
-    items: int
-    details: dict[str, float]
 
 
 class QualityFile(_File):

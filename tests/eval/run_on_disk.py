@@ -7,7 +7,8 @@ from pathlib import Path
 from deploy.plan_load import ClosedLoopLoad
 from eval.measured import Measured
 from eval.samples import Sample, by_task, write_samples
-from eval.schema import QualityFile, TaskScore
+from eval.schema import QualityFile
+from eval.task_score import TaskScore
 from loadtest.closed_loop import ClosedLoop
 from loadtest.job import ClientHealth
 from loadtest.load_file import Endpoint, LevelSummary, LoadFile

@@ -17,7 +17,8 @@ from eval.comparison import COMPARISON_NAME, build_comparison
 from eval.measured import ComparisonError
 from eval.paired import compare_task, difference, noise_floor
 from eval.samples import pair
-from eval.schema import ComparisonFile, TaskScore
+from eval.schema import ComparisonFile
+from eval.task_score import TaskScore
 from loadtest.closed_loop import ClosedLoop
 from tests.eval.run_on_disk import BASE, answers, documents, flipped, measured_of
 

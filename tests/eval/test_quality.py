@@ -26,7 +26,8 @@ from eval.lm_eval_process import QualityError, follow, run_job
 from eval.lm_eval_runner import refusal
 from eval.quality import batch_size, made_from, make_job, run_quality
 from eval.samples import by_task, read_samples
-from eval.schema import QualityFile, TaskScore
+from eval.schema import QualityFile
+from eval.task_score import TaskScore
 from loadtest.endpoint import EndpointError, read_health
 from quantize.root import ROOT
 from quantize.source.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
