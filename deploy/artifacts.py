@@ -1,4 +1,4 @@
-"""Have the plan's artifacts made, in the environment that can."""
+"""Have the plan's artifacts made, by a command that runs each tool in its own environment."""
 
 import os
 import signal
@@ -133,7 +133,7 @@ def quantize_command(plan: Plan, recipes: Sequence[str]) -> list[str]:
         "--threads": str(plan.serving.threads or len(os.sched_getaffinity(0))),
     }
     words = [word for option in options.items() for word in option]
-    return [str(python_of("quantize")), "-m", "quantize", "make", *words]
+    return [str(python_of("control")), "-m", "quantize", "make", *words]
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import deploy.artifacts as module
-from deploy.artifacts import StageError, make_what_can_be, recipe_names
+from deploy.artifacts import StageError, make_what_can_be, quantize_command, recipe_names
 from deploy.plan import Plan, load_plan
+from quantize.jobs.environment import python_of
 
 # Stands in for the quantize command: fails on the recipes named in a file, and notes its calls.
 COMMAND = """
@@ -33,6 +34,11 @@ def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
 
 def calls(folder: Path) -> list[str]:
     return (folder / "calls").read_text().splitlines()
+
+
+def test_the_command_runs_in_control_as_everything_outside_an_environments_folder() -> None:
+    command = quantize_command(load_plan("cpu-demo"), ["bf16"])
+    assert command[:4] == [str(python_of("control")), "-m", "quantize", "make"]
 
 
 def test_where_nothing_fails_one_command_makes_all(plan: Plan, tmp_path: Path) -> None:
