@@ -1,8 +1,8 @@
 """The RECIPES table: every way Assay turns a source model into weights that an engine serves.
 
 A recipe is data: it names a row of the table of storage formats (formats/storage_formats.py) and
-the method that makes it. The file named by ``method`` (``gptq.py``, ``awq.py``, ``gguf_export.py``
-...) knows how to carry it out; names, directories, dashboards and documents derive from this table.
+the method that makes it. The row of that ``method`` in the table of methods (``methods.py``) knows
+what carries it out; names, directories, dashboards and documents derive from this table.
 """
 
 import re

@@ -20,7 +20,6 @@ from quantize.formats.in_quantize.gguf_search import (
     sum_in_order,
 )
 
-_SUPER_BLOCK = 256
 _BLOCKS_AT_ONCE = 1 << 14  # bounds the working memory, at some hundred bytes per number
 _NEGLIGIBLE = 1e-15
 

@@ -2,7 +2,7 @@
 
 The benchmark owns the host process (``quantize.jobs.lifeline``), so nothing stays however it ends.
 It stands beside any other service of the checkout when ``ASSAY_RUN_DIR`` names a directory of its
-own, which is what the Makefile does.
+own, as ``assay bench`` does (``eval/command_line/bench_command.py``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
