@@ -38,7 +38,10 @@ _SOURCE = "bf16"
 
 
 def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
-    """Make, score, hold against theory; a recipe that fails in between is void."""
+    """Make, score, hold against theory; a recipe that fails in between is void.
+
+    Without the unquantized one nothing is scored: the others are compared with it.
+    """
     model = fingerprint(arguments.model)
     recipes = [_SOURCE, *(name for name in arguments.recipes if name != _SOURCE)]
     order = Order(
@@ -50,6 +53,8 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
     )
     run.more |= {"items": arguments.limit, "model": model.name}
     made = make_what_can_be(order, run)
+    if _SOURCE not in made:
+        return run.leave_out("all scores", f"there is no {_SOURCE}, which they are compared with")
     folders = {name: artifact_directory(ARTIFACTS_DIR, model, name) for name in made}
     with tempfile.TemporaryDirectory(prefix="assay-recipes-") as scratch:
         request = _request(Path(scratch), folders, arguments)
