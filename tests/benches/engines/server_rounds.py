@@ -17,7 +17,7 @@ from quantize.jobs.environment import python_of
 from services.engine.engine_settings import EngineSettings
 from services.engine.running import RunningEngine, running
 from services.variants import Variant
-from tests.benches.harness.closed_loop import ClientError, closed_loop, post
+from tests.benches.harness.raw_client import ClientError, closed_loop, post
 from tests.benches.harness.received import AnswerError, count_tokens, tokens_per_second
 
 _START_TIMEOUT_S = 300.0

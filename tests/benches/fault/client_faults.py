@@ -14,7 +14,7 @@ from tests.benches.fault.recovery import begun, ready
 from tests.benches.fault.serving_faults import WORKING, idle_after
 from tests.benches.fault.stage import FaultError, Stage
 from tests.benches.harness.bench_figures import Figure, at_most
-from tests.benches.harness.closed_loop import post
+from tests.benches.harness.raw_client import post
 
 ROUNDS = 10
 CLIENTS = 1000

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from tests.benches.fault.outcomes import Ending, Outcome, stream_ending, whole_ending
-from tests.benches.harness.closed_loop import ClientError, RawClient, post
+from tests.benches.harness.raw_client import ClientError, RawClient, post
 from tests.benches.harness.received import Received
 
 # Longer than any answer takes on two busy cores: who waits that long waits for nothing.

@@ -20,7 +20,7 @@ from tests.benches.fuzz.mutations import CHAT, COMPLETIONS, mutate, valid_bodies
 from tests.benches.fuzz.openapi import document
 from tests.benches.fuzz.sockets import ANSWER_TIMEOUT_S, send_case
 from tests.benches.fuzz.wire import Draw
-from tests.benches.harness.closed_loop import ClientError, RawClient, request
+from tests.benches.harness.raw_client import ClientError, RawClient, request
 
 CONCURRENCY = 6
 # A stuck schemathesis must not hold the benchmark for ever.

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loadtest.client_health import go_first
 from loadtest.completion import DONE
-from tests.benches.harness.closed_loop import ClientError, ask_all, post
+from tests.benches.harness.raw_client import ClientError, ask_all, post
 from tests.benches.harness.received import Received
 
 _LONGEST_REASON = 400

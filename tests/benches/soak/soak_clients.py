@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from tests.benches.harness.closed_loop import ClientError, RawClient, request
+from tests.benches.harness.raw_client import ClientError, RawClient, request
 from tests.benches.harness.received import Received
 from tests.benches.soak.answers import Judgement, Outcome, fault_of, output_tokens
 from tests.benches.soak.mix import Mix, PlannedRequest
