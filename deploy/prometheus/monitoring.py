@@ -17,6 +17,7 @@ import yaml
 
 from deploy.client_key import CLIENT_VARIABLE, bearer
 from deploy.service import DeployError
+from quantize.jobs.lifeline import end, guarded
 from services.metrics.discovery import TARGETS_PATH
 
 FOLDER = Path(__file__).parent
@@ -114,5 +115,9 @@ def watch(watched: Watched) -> None:
         configured = write_configuration(folder, configuration(watched), watched)
         arguments = command(configured, folder / "data", LISTEN)
         print(f"Prometheus at http://{LISTEN}, watching {watched.url}; Ctrl-C ends it", flush=True)
-        code = subprocess.run(arguments, check=False).returncode
+        guard = subprocess.Popen(guarded(arguments, [folder]), start_new_session=True)
+        try:
+            code = guard.wait()
+        finally:
+            end(guard)
         raise DeployError(f"Prometheus ended with code {code}")

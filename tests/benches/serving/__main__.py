@@ -10,11 +10,13 @@ import argparse
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.artifacts import make_artifacts
 from deploy.plan import DEFAULT_PLAN, Plan
 from deploy.service import RUN_DIR
+from quantize.jobs.lifeline import end
 from quantize.jobs.lock import hold
 from services.engine.child import free_port
 from services.variants import VARIANTS
@@ -82,12 +84,10 @@ def profile(run: BenchRun, service: BenchService, level: Level) -> None:
 
 
 def _end(sampling: subprocess.Popen[bytes]) -> None:
-    """Let a sampler write what it has; one that does not end by itself is killed."""
-    try:
+    """Let a sampler write what it has; one that does not end by itself is stopped."""
+    with suppress(subprocess.TimeoutExpired):
         sampling.wait(timeout=60)
-    except subprocess.TimeoutExpired:
-        sampling.kill()
-        sampling.wait()
+    end(sampling)
 
 
 def bench_plan(name_or_path: str, engines: Sequence[str]) -> Plan:

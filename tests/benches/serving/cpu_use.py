@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from quantize.jobs.lifeline import guarded
+
 SAMPLE_S = 5
 SHOWN = 15
 
@@ -44,21 +46,13 @@ def sampler(pid: int, raw: Path) -> subprocess.Popen[bytes] | None:
     if found is None:
         return None
     options = ["--pid", str(pid), "--duration", str(SAMPLE_S), "--format", "raw"]
+    how = ["--rate", "100", "--gil", "--nonblocking"]
     return subprocess.Popen(
-        [
-            found,
-            "record",
-            *options,
-            "--output",
-            str(raw),
-            "--rate",
-            "100",
-            "--gil",
-            "--nonblocking",
-        ],
+        guarded([found, "record", *options, "--output", str(raw), *how]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 

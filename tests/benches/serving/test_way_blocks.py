@@ -13,7 +13,9 @@ from tests.benches.harness.null_server import null_server
 from tests.benches.serving import way_blocks
 from tests.benches.serving.measured_service import BenchService, Child
 from tests.benches.serving.null_variant import NAME
-from tests.benches.serving.way_blocks import Level, conclude, measure_level
+from tests.benches.serving.way_blocks import Level, block_of, conclude, measure_level
+from tests.benches.serving.way_figures import DIRECT
+from tests.quantize.jobs.processes import killed_leaves_nothing
 
 
 def a_service(port: int, direct_port: int, folder: Path) -> BenchService:
@@ -56,3 +58,29 @@ def test_a_window_in_which_no_request_was_finished_is_void_and_the_others_are_ke
         "no request was sent within the window and finished"
     }
     assert run.exit_code == VOID
+
+
+def test_a_killed_benchmark_takes_its_client_along(tmp_path: Path) -> None:
+    with null_server(ttft_s=300) as port:
+        service = a_service(port, port, tmp_path)
+        block = block_of(service, Level(engine=NAME, concurrency=1), DIRECT, 0)
+        script = (
+            "from tests.benches.serving.way_blocks import Block, run_client\n"
+            f"run_client(Block.model_validate_json({block.model_dump_json()!r}))\n"
+        )
+        assert killed_leaves_nothing(script, 2)
+
+
+def test_a_killed_benchmark_takes_its_sampler_along(tmp_path: Path) -> None:
+    # Where py-spy is installed it is itself that runs.
+    stand_in = tmp_path / "py-spy"
+    stand_in.write_text("#!/bin/sh\nexec sleep 300\n")
+    stand_in.chmod(0o755)
+    script = (
+        "import os, time; from pathlib import Path\n"
+        "from tests.benches.serving import cpu_use\n"
+        "cpu_use.SAMPLE_S = 300\n"
+        f"cpu_use.sampler(os.getpid(), Path({str(tmp_path / 'raw')!r}))\n"
+        "time.sleep(300)\n"
+    )
+    assert killed_leaves_nothing(script, 2, PATH=f"{tmp_path}:{os.environ['PATH']}")

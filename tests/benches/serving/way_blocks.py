@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from quantize.jobs.lifeline import end, guarded
 from quantize.root import ROOT
 from tests.benches.harness.bench_figures import Figure
 from tests.benches.harness.bench_run import BenchRun
@@ -114,21 +115,25 @@ def run_client(block: Block) -> Outcome:
         BlockError: it failed, or a request did, or none was finished in the window.
     """
     timeout_s = block.duration_s + PATIENCE_S
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.benches.serving.block_load"],
-            input=block.model_dump_json(),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            check=False,
-            timeout=timeout_s,
-        )
-    except subprocess.TimeoutExpired:
-        raise BlockError(f"not answered within {timeout_s:.0f} s") from None
-    if done.returncode:
-        raise BlockError(f"the client failed: {done.stderr[-500:]}")
-    outcome = Outcome.model_validate_json(done.stdout)
+    client = subprocess.Popen(
+        guarded([sys.executable, "-m", "tests.benches.serving.block_load"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    with client:
+        try:
+            answer, said = client.communicate(block.model_dump_json(), timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise BlockError(f"not answered within {timeout_s:.0f} s") from None
+        finally:
+            end(client)
+    if client.returncode:
+        raise BlockError(f"the client failed: {said[-500:]}")
+    outcome = Outcome.model_validate_json(answer)
     if outcome.errors:
         raise BlockError(outcome.errors[0])
     if not outcome.ttft_s:

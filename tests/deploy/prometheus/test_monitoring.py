@@ -19,9 +19,11 @@ from deploy.prometheus.monitoring import (
     write_configuration,
 )
 from deploy.service import DeployError
+from services.engine.child import free_port
 from services.metrics.series import SERIES
 from tests.assay_command import ASSAY
 from tests.deploy.prometheus.prometheus_tools import needs_prometheus, promtool
+from tests.quantize.jobs.processes import killed_leaves_nothing
 
 ALERTS = FOLDER / "alerts.yml"
 ALERT_TESTS = FOLDER / "alerts_test.yml"
@@ -83,6 +85,17 @@ def test_a_machine_without_prometheus_is_told_where_to_get_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DeployError, match="apt-get install prometheus"):
         command(tmp_path / "prometheus.yml", tmp_path, "127.0.0.1:9090")
+
+
+@needs_prometheus
+def test_a_killed_command_leaves_no_prometheus_and_no_folder_behind(tmp_path: Path) -> None:
+    script = (
+        "from deploy.prometheus import monitoring\n"
+        f"monitoring.LISTEN = '127.0.0.1:{free_port()}'\n"
+        "monitoring.watch(monitoring.Watched(url='http://127.0.0.1:9', key=''))\n"
+    )
+    assert killed_leaves_nothing(script, 2, TMPDIR=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_there_is_nothing_to_watch_where_nothing_runs(tmp_path: Path) -> None:
