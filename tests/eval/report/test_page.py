@@ -119,7 +119,7 @@ def test_the_tables_carry_exactly_the_numbers_of_the_files(tmp_path: Path) -> No
     report(tmp_path, *CASES["seven"])
     values = Reader((tmp_path / "report.html").read_text()).values()
     for variant in json.loads((tmp_path / "comparison.json").read_text())["variants"]:
-        load = next(x for x in variant["load"] if x["concurrency"] == 16)
+        load = next(x for x in variant["load"] if x["point"] == "closed_loop:16")
         expected = [variant["weight_bytes"], variant["memory_bytes"], variant["bits_per_weight"]]
         expected += [load["output_tok_per_s"]["value"], load["requests"]]
         expected += [load["ttft_s"]["p50"]["value"], load["tpot_s"]["p50"]["value"]]
