@@ -1,6 +1,6 @@
 """The rows that lm-eval writes become items that pair by number and prompt.
 
-covers: eval/lm_eval_samples.py
+covers: eval/lm_eval_samples.py, eval/task_score.py
 """
 
 from dataclasses import replace
