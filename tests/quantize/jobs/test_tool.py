@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,9 @@ def python(code: str, log: Path) -> Usage:
 def test_time_and_peak_memory_are_those_of_the_tool(tmp_path: Path) -> None:
     usage = python("import time; x = bytearray(200_000_000); time.sleep(0.3)", tmp_path / "log")
     assert usage.seconds >= 0.3
-    assert 200e6 < usage.peak_memory_bytes < 400e6
+    # A child's peak begins at the size of the process that it was forked from: this one.
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert 200e6 < usage.peak_memory_bytes < max(400e6, 1.1 * grown)
 
 
 def test_output_goes_to_the_log_and_progress_reads_its_end(tmp_path: Path) -> None:
