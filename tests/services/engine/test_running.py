@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,9 @@ def test_a_signal_reaches_the_engine_itself_and_not_its_guard() -> None:
         assert "tests.fake_engine" in engine.process.cmdline()
         engine.process.send_signal(signal.SIGSTOP)
         guard = psutil.Process(engine.process.ppid())
+        deadline = time.monotonic() + 20
+        while engine.process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert engine.process.status() == psutil.STATUS_STOPPED
         assert guard.status() != psutil.STATUS_STOPPED
         engine.process.send_signal(signal.SIGCONT)
