@@ -3,7 +3,7 @@
 # (deploy-all); ENGINE=vllm (conformance); FAULTS=a,b, MINUTES=60, PROFILE=1 (bench-…); WHEELHOUSE=folder (setup); PYTHON=python3.11
 PYTHON = python3
 CONTROL = .venvs/control/bin/python
-# Two workers; a module stays on one of them, and all that needs the one service (tests/conftest.py).
+# Two workers, and a module stays on one of them: for tests that start no engine.
 PYTEST = $(CONTROL) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # A variable decides only where it stands on make's command line, never as one of the shell's; its value reaches the command as it was typed.
 # An option that takes no value is given by 1, yes or true.
