@@ -5,6 +5,7 @@ missing stays in the comparison without those figures; only the baseline's must 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, source_model
@@ -16,9 +17,11 @@ from eval.paired import compare_task, noise_floor
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
+    NoSignal,
     TaskComparison,
     VariantComparison,
 )
+from eval.task_signal import without_signal
 from loadtest.failures import Stage, read_failures
 from loadtest.load_file import LevelSummary
 from loadtest.load_kinds import pick, points_of
@@ -48,8 +51,26 @@ def noise_floors(
     return {task: floor for task, floor in floors.items() if floor is not None}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What the baseline's own answers say of each task: its noise, and whether it has signal."""
+
+    floors: Mapping[str, float]
+    silent: Mapping[str, NoSignal]
+
+
+def find_ground(run_dir: Path, baseline: str, first: Measured, objectives: Objectives) -> Ground:
+    """Read the baseline's two passes."""
+    assert first.quality is not None
+    margins = {"accuracy": objectives.accuracy_margin, "nll_per_token": objectives.nll_margin}
+    return Ground(
+        floors=noise_floors(run_dir, baseline, first, objectives.confidence),
+        silent=without_signal(first.samples, first.quality.tasks, margins, objectives.confidence),
+    )
+
+
 def compare_quality(
-    mine: Measured, baseline: Measured, objectives: Objectives, floors: Mapping[str, float]
+    mine: Measured, baseline: Measured, objectives: Objectives, ground: Ground
 ) -> tuple[dict[str, TaskComparison], dict[str, str]]:
     """All tasks of one variant, and why the others are not compared."""
     if mine.quality is None:
@@ -62,7 +83,12 @@ def compare_quality(
             refused[task] = "the baseline has no answers to compare with"
             continue
         compared[task] = compare_task(
-            mine.samples[task], theirs, score, objectives, floors.get(task)
+            mine.samples[task],
+            theirs,
+            score,
+            objectives,
+            ground.floors.get(task),
+            ground.silent.get(task),
         )
     return compared, refused
 
@@ -96,10 +122,10 @@ def compare_variant(
     mine: Measured,
     baseline: Measured,
     objectives: Objectives,
-    floors: Mapping[str, float],
+    ground: Ground,
 ) -> VariantComparison:
     """Everything the verdict may use of one variant."""
-    quality, refused = compare_quality(mine, baseline, objectives, floors)
+    quality, refused = compare_quality(mine, baseline, objectives, ground)
     levels = mine.load.levels if mine.load is not None else []
     return VariantComparison(
         variant=variant.name,
@@ -165,9 +191,9 @@ def build_comparison(
                 f"the baseline {plan.baseline} has no figures of `make {stage}`"
                 + (f": {why}" if why else "; run it")
             )
-    floors = noise_floors(run_dir, plan.baseline, baseline, plan.objectives.confidence)
+    ground = find_ground(run_dir, plan.baseline, baseline, plan.objectives)
     compared = [
-        compare_variant(variant, measured[variant.name], baseline, plan.objectives, floors)
+        compare_variant(variant, measured[variant.name], baseline, plan.objectives, ground)
         for variant in variants
     ]
     point = pick(points_of(plan.load), plan.objectives.load)

@@ -71,6 +71,12 @@ def _judge_quality(
     variant: VariantComparison, tasks: Sequence[str], comparison: ComparisonFile, confidence: float
 ) -> Judged:
     failed, undecided = [], []
+    silent = {
+        task
+        for other in comparison.variants
+        for task, found in other.quality.items()
+        if found.no_signal is not None
+    }
     for task in tasks:
         result = variant.quality.get(task)
         if result is None:
@@ -80,6 +86,8 @@ def _judge_quality(
             failed.append(_on(task, words.worse_task(result, comparison.baseline)))
         elif result.verdict == "undecided":
             undecided.append(_on(task, words.undecided_task(result, confidence)))
+    if tasks and silent.issuperset(tasks):
+        undecided.append(Reason(objective="quality", words=words.NOTHING_PROVES))
     return failed, undecided
 
 

@@ -81,14 +81,15 @@ def answered_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
     """An item with a right answer: chosen by log-likelihood or generated."""
     score = float(row[accuracy_metric(task, row)])
     likelihoods = isinstance(row["resps"][0][0], list | tuple)
-    nll, tokens, size = None, None, None
+    nll, tokens, size, choices = None, None, None, None
     answer: str | None = str(row["filtered_resps"][0])
     target: str | None = str(row["target"])
     if likelihoods:
         logs, arguments = _choice(row)
         index = _target_index(row["target"], [text for _, text in arguments])
         best = max(range(len(logs)), key=logs.__getitem__)
-        answer = arguments[best][1].strip() if len(logs) > 1 else None
+        choices = len(logs) if len(logs) > 1 else None
+        answer = arguments[best][1].strip() if choices else None
         if index is not None:
             context, text = arguments[index]
             nll, tokens, size = -logs[index], count_tokens(context, text), len(text.encode())
@@ -104,6 +105,7 @@ def answered_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
         bytes=size,
         answer=answer,
         target=target,
+        choices=choices,
     )
 
 

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from deploy.plan_sections import Objectives
-from eval.margins import decide_non_inferiority
+from eval.margins import Decision, decide_non_inferiority
 from eval.samples import Sample, pair
-from eval.schema import Flips, TaskComparison
+from eval.schema import Flips, NoSignal, TaskComparison
 from eval.task_score import TaskScore
 from loadtest.intervals import Estimate
 from loadtest.stats import (
@@ -115,8 +116,11 @@ def compare_task(
     score: TaskScore,
     objectives: Objectives,
     noise: float | None,
+    silent: NoSignal | None = None,
 ) -> TaskComparison:
     """Compare one task; ``baseline`` is None for the baseline itself.
+
+    ``silent`` is why the task has no signal, None where it has one.
 
     Raises:
         ValueError: the two were asked different questions.
@@ -134,15 +138,22 @@ def compare_task(
         noise_floor=noise,
         flips=None if found is None else found.flips,
         margin=margin,
-        verdict=(
-            "equal_or_better"
-            if found is None
-            else decide_non_inferiority(
-                as_loss(found.change, score.metric), margin, noise_floor=noise or 0.0
-            )
-        ),
+        verdict=_verdict(found, score.metric, margin, noise or 0.0, silent),
         significant=(
             found is not None and _is_significant(found, noise or 0.0, objectives.confidence)
         ),
         truncated_prompts=int(score.details.get("truncated_prompts", 0)),
+        no_signal=silent,
     )
+
+
+def _verdict(
+    found: Difference | None, metric: str, margin: float, noise: float, silent: NoSignal | None
+) -> Decision | Literal["no_signal"]:
+    """The decision, where the task can prove it; a loss shows even where all was right."""
+    decision: Decision = "equal_or_better"
+    if found is not None:
+        decision = decide_non_inferiority(as_loss(found.change, metric), margin, noise_floor=noise)
+    if silent is None or (silent.kind == "at_ceiling" and decision == "worse"):
+        return decision
+    return "no_signal"

@@ -23,6 +23,7 @@ class Sample:
     as a yes or no, None where the score is a fraction. ``nll`` is the negative log-likelihood in
     nats, summed over ``tokens`` scored tokens that spell ``bytes`` bytes of UTF-8: of the whole
     document in a perplexity task, of the right answer in a choice, None for generated answers.
+    ``choices`` is among how many answers one was to be chosen, None where none were offered.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Sample:
     bytes: int | None
     answer: str | None
     target: str | None
+    choices: int | None = None
 
 
 SCHEMA = pa.schema(
@@ -49,6 +51,7 @@ SCHEMA = pa.schema(
         pa.field("bytes", pa.int64()),
         pa.field("answer", pa.string()),
         pa.field("target", pa.string()),
+        pa.field("choices", pa.int64()),
     ]
 )
 

@@ -42,6 +42,20 @@ class Flips(_File):
     p_value: float
 
 
+class NoSignal(_File):
+    """Why a task proves nothing: the baseline guesses, answers none or all right, or all that it
+    could lose is within the margin.
+
+    ``chance`` is what a model that knows nothing scores, ``baseline`` what the baseline does, in
+    the task's metric; ``p_value`` of the exact binomial test of one against the other.
+    """
+
+    kind: Literal["at_chance", "at_zero", "at_ceiling", "within_margin"]
+    chance: float
+    baseline: float
+    p_value: float | None = None
+
+
 class TaskComparison(_File):
     """One task of one variant against the baseline, paired item by item.
 
@@ -49,7 +63,9 @@ class TaskComparison(_File):
     positive is a loss), ``noise_floor`` what asking the same weights again can change of it
     (absolute, ``eval.paired.noise_floor``). ``truncated_prompts`` did not fit the context and were
     cut. ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
-    ``worse`` (inferior beyond it), or ``undecided`` (the interval spans the margin).
+    ``worse`` (inferior beyond it), ``undecided`` (the interval spans the margin), or ``no_signal``
+    (the baseline's answers prove nothing: ``no_signal`` says why). From right answers alone only
+    a loss can be seen: there ``worse`` stands.
     """
 
     metric: Literal["accuracy", "nll_per_token"]
@@ -59,9 +75,10 @@ class TaskComparison(_File):
     noise_floor: float | None
     flips: Flips | None
     margin: float
-    verdict: Literal["equal_or_better", "worse", "undecided"]
+    verdict: Literal["equal_or_better", "worse", "undecided", "no_signal"]
     significant: bool
     truncated_prompts: int = 0
+    no_signal: NoSignal | None = None
 
 
 class LoadComparison(AtPoint):

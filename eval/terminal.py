@@ -21,16 +21,17 @@ def _milliseconds(level: LoadComparison | None, name: str) -> str:
 
 
 def _task_cell(variant: VariantComparison, task: str) -> str:
-    """The score, and its change against the baseline; ``!`` is worse, ``?`` not proven."""
+    """The score, and its change against the baseline; ``!`` is worse, ``?`` not proven,
+    ``#`` without signal."""
     result = variant.quality.get(task)
     if result is None:
         return UNKNOWN
     accuracy = result.metric == "accuracy"
     score = f"{100 * result.score.value:.1f}" if accuracy else f"{result.score.value:.3f}"
+    sign = {"worse": "!", "undecided": "?", "no_signal": "#", "equal_or_better": ""}[result.verdict]
     if result.difference is None:
-        return score
+        return score + sign
     change = result.difference.value
-    sign = {"worse": "!", "undecided": "?", "equal_or_better": ""}[result.verdict]
     return f"{score} ({100 * change:+.1f}){sign}" if accuracy else f"{score} ({change:+.3f}){sign}"
 
 
@@ -92,6 +93,8 @@ def _notes(comparison: ComparisonFile, text: str) -> list[str]:
     notes = []
     if "?" in text:
         notes.append("? not proven within the margin")
+    if "#" in text:
+        notes.append("# no signal: proves nothing")
     if "!" in text:
         notes.append("! worse beyond the margin")
     if any(variant.saturated_client for variant in comparison.variants):

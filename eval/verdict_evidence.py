@@ -10,6 +10,7 @@ from eval.verdict_words import (
     interval_words,
     loss_of,
     margin_words,
+    no_signal_words,
     slo_words,
     times,
 )
@@ -35,7 +36,7 @@ def _speed_reason(view: View, variant: VariantComparison, level: LoadComparison)
 
 def _task_reason(task: str, result: TaskComparison) -> str | None:
     loss = loss_of(result)
-    if loss is None:
+    if loss is None or result.no_signal is not None:
         return None
     word = "loss" if loss.value > 0 else "gain"
     turned = loss if loss.value > 0 else -loss
@@ -105,7 +106,11 @@ def caveats(view: View, open_: Sequence[tuple[str, Sequence[Reason]]]) -> list[s
     found = [f"{name} failed: {why}" for name, why in view.comparison.failed.items()]
     found += [f"{name} is undecided: {'; '.join(sentences(reasons))}." for name, reasons in open_]
     for task, result in view.baseline.quality.items():
-        if result.noise_floor is None:
+        if result.no_signal is not None:
+            found.append(
+                f"{task}: {no_signal_words(result)}; it proves nothing and is not counted."
+            )
+        elif result.noise_floor is None:
             found.append(f"{task}: the baseline was asked once, so its noise is unknown.")
         elif result.noise_floor > result.margin:
             found.append(

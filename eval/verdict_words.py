@@ -83,6 +83,33 @@ def undecided_task(result: TaskComparison, confidence: float) -> str:
     return f"{known}; about {about:,} items would tell, {result.items:,} were asked"
 
 
+NOTHING_PROVES = (
+    "no task has signal, so nothing is proven of it; ask what the baseline can answer "
+    "(quality.tasks)"
+)
+
+
+def no_signal_words(result: TaskComparison) -> str:
+    """Why a task proves nothing of any variant."""
+    why = result.no_signal
+    assert why is not None
+    score, chance = (_score(result.metric, value) for value in (why.baseline, why.chance))
+    guess = "guessing" if result.metric == "accuracy" else "a model that knows nothing"
+    p_value = "" if why.p_value is None else f", p = {why.p_value:.2g}"
+    words = {
+        "at_zero": f"the baseline answers none of {result.items:,} items right",
+        "at_ceiling": f"the baseline answers all of {result.items:,} items right",
+        "at_chance": f"the baseline's {score} cannot be told from {guess} ({chance}{p_value})",
+        "within_margin": f"the baseline's {score} is so near to {guess} ({chance}) that losing "
+        f"all of it would pass the {margin_words(result)}",
+    }
+    return f"no signal: {words[why.kind]}"
+
+
+def _score(metric: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if metric == "accuracy" else f"{value:.2f} nats per token"
+
+
 def _round(count: int) -> int:
     """Two significant digits, upwards: an estimate is not to look exact."""
     step = int(10 ** max(0, len(str(count)) - 2))
@@ -134,7 +161,9 @@ def times(value: float) -> str:
 
 def _quality_phrase(variant: VariantComparison) -> str:
     """The worst loss, in the unit of accuracy where there is one."""
-    results = [r for r in variant.quality.values() if r.difference is not None]
+    results = [
+        r for r in variant.quality.values() if r.difference is not None and r.no_signal is None
+    ]
     shown = [r for r in results if r.metric == "accuracy"] or results
     losses = [(loss.value / r.margin if r.margin else loss.value, loss.value, r)
               for r in shown if (loss := loss_of(r)) is not None]  # fmt: skip

@@ -8,7 +8,12 @@ from eval.report.tiles import TONE_OF
 from eval.schema import Ranked, TaskComparison, VariantComparison
 from loadtest.intervals import Estimate
 
-_WORDS = {"equal_or_better": "within the margin", "worse": "worse", "undecided": "undecided"}
+_WORDS = {
+    "equal_or_better": "within the margin",
+    "worse": "worse",
+    "undecided": "undecided",
+    "no_signal": "no signal",
+}
 
 
 def decision_table(run: Run, marks: dict[str, Mark]) -> Table:
@@ -131,6 +136,8 @@ def _task(result: TaskComparison) -> Cell:
         return formats.difference(result.metric, value)
 
     change = f"{write(result.difference.value)} {formats.interval(result.difference, write)}"
+    if result.verdict == "no_signal":
+        change = _WORDS["no_signal"]
     return Cell(
         text=score,
         value=result.score.value,

@@ -47,6 +47,12 @@ _COMPARISONS: tuple[tuple[str, str], ...] = (
         "Beyond: the whole interval lies below it. Else the data do not decide.",
     ),
     (
+        "No signal",
+        "On this task the baseline cannot be told from guessing (exact binomial test; of texts: "
+        "from a model that knows nothing), answers none or all right, or has no more to lose than "
+        "the margin. Equal answers then prove nothing, and the verdict does not count them.",
+    ),
+    (
         "Noise floor",
         "What asking the same weights again can change: from the items' differences between two "
         "passes of the baseline, the larger of what the passes came apart and of how far noise of "
@@ -177,7 +183,7 @@ def samples_table(run: Run, marks: dict[str, Mark]) -> Table:
 
 def problems(run: Run) -> list[str]:
     """Everything that went wrong or is missing, one line each."""
-    said = []
+    said = [words for task in run.tasks if (words := run.silence(task))]
     for name in run.order:
         variant, raw = run.find(name), run.raw[name]
         if name in run.comparison.failed:

@@ -21,7 +21,7 @@ from eval.schema import (
     VariantComparison,
     VerdictFile,
 )
-from eval.verdict_words import is_emulated
+from eval.verdict_words import is_emulated, no_signal_words
 from loadtest.load_kinds import pick, points_of
 from loadtest.load_point import LoadPoint
 from loadtest.records import read_records
@@ -151,6 +151,11 @@ class Run:
         """What two passes of the baseline differ by on that task."""
         floors = [r.noise_floor for _, r in self.results(task) if r.noise_floor is not None]
         return max(floors, default=None)
+
+    def silence(self, task: str) -> str:
+        """Why the task proves nothing; empty where it has signal."""
+        silent = [r for _, r in self.results(task) if r.no_signal is not None]
+        return f"{task}: {no_signal_words(silent[0])}." if silent else ""
 
     def results(self, task: str) -> list[tuple[VariantComparison, TaskComparison]]:
         """Every variant that answered that task, best first."""

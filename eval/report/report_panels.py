@@ -61,7 +61,8 @@ def quality_against_speed(run: Run, marks: Mapping[str, Mark]) -> list[Panel]:
             if points
             else None
         )
-        panels.append(Panel(title=task, picture=picture, note=_absent(absent)))
+        note = " ".join(filter(None, [run.silence(task), _absent(absent)]))
+        panels.append(Panel(title=task, picture=picture, note=note))
     return panels
 
 
@@ -198,5 +199,5 @@ def quality_in_detail(run: Run, marks: Mapping[str, Mark]) -> list[Panel]:
             margin=run.margin(task),
             noise_floor=run.noise_floor(task),
         )
-        panels.append(Panel(title=task, picture=picture))
+        panels.append(Panel(title=task, picture=picture, note=run.silence(task)))
     return panels

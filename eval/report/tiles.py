@@ -13,7 +13,7 @@ from loadtest.intervals import Estimate
 
 WIDTH = 220.0
 HEIGHT = 30.0
-TONE_OF = {"equal_or_better": "good", "worse": "bad", "undecided": "unsure"}
+TONE_OF = {"equal_or_better": "good", "worse": "bad", "undecided": "unsure", "no_signal": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +113,14 @@ def _quality(run: Run, subject: VariantComparison) -> Tile:
     compared = {
         task: (result, result.difference)
         for task, result in subject.quality.items()
-        if result.difference is not None and result.metric == "accuracy"
+        if result.difference is not None
+        and result.metric == "accuracy"
+        and result.no_signal is None
     }
     if not compared:
-        return Tile(title="Accuracy", value="–", lines=(_unmeasured("no task compared"),))
+        return Tile(
+            title="Accuracy", value="–", lines=(_unmeasured("no task with signal compared"),)
+        )
     task = min(compared, key=lambda name: _slack(*compared[name]))
     result, change = compared[task]
     words = {"equal_or_better": "within the margin", "worse": "beyond the margin"}

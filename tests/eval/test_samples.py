@@ -86,7 +86,8 @@ def test_items_with_other_prompts_are_never_compared() -> None:
 
 def test_a_choice_keeps_the_likelihood_of_the_right_answer() -> None:
     [got] = to_samples("t", "multiple_choice", [row()], words)
-    assert got == sample(3, nll=1.0, tokens=2, bytes=10, answer="dark blue", target="dark blue")
+    kept = {"answer": "dark blue", "target": "dark blue", "choices": 2}
+    assert got == sample(3, nll=1.0, tokens=2, bytes=10, **kept)
 
 
 def test_a_wrong_choice_keeps_what_was_chosen_and_what_was_right() -> None:
