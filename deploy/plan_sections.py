@@ -24,11 +24,20 @@ class Calibration(Section):
 
 
 class Quality(Section):
-    """The lm-eval tasks, asked through the endpoints; ``limit`` caps the items per task."""
+    """The lm-eval tasks, asked through the endpoints; ``limit`` caps the items per task.
+
+    ``include_path`` is a folder of one's own tasks (``lm_eval --include_path``; data files by
+    absolute paths). ``num_fewshot`` puts as many examples before every question, whatever a task
+    says itself; ``apply_chat_template`` puts each question into the model's own chat template,
+    examples as earlier turns. Neither touches tasks that score whole texts.
+    """
 
     tasks: tuple[str, ...] = Field(
         default=("assay_text", "assay_choice", "assay_words"), min_length=1
     )
+    include_path: str | None = None
+    num_fewshot: int | None = Field(default=None, ge=0)
+    apply_chat_template: bool = False
     limit: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=8, ge=1)
 

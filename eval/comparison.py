@@ -75,7 +75,8 @@ def compare_quality(
     """All tasks of one variant, and why the others are not compared."""
     if mine.quality is None:
         return {}, {}
-    refused = dict(mine.quality.refused_tasks)
+    failed = {task: f"it failed: {why}" for task, why in mine.quality.failed_tasks.items()}
+    refused = {**mine.quality.refused_tasks, **failed}
     compared: dict[str, TaskComparison] = {}
     for task, score in mine.quality.tasks.items():
         theirs = None if mine is baseline else baseline.samples.get(task)

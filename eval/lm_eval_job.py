@@ -15,6 +15,9 @@ class _Message(BaseModel):
 class Job(_Message):
     """Everything that one pass needs; ``limit`` caps the items per task.
 
+    ``num_fewshot`` and ``apply_chat_template`` are the plan's. The answers to other tasks that lie
+    at ``samples`` are kept with ``keep``. Without ``ask`` tasks are only loaded and checked.
+
     A request is sent up to ``tries`` times. lm-eval waits 1, 1, 2, 4 and 8 s between six: enough
     for a full queue (429) to drain.
     """
@@ -23,9 +26,11 @@ class Job(_Message):
     url: str
     tokenizer: str
     tasks: tuple[str, ...]
-    tasks_dir: str
+    tasks_dirs: tuple[str, ...]
     bundled_only: bool
     limit: int | None
+    num_fewshot: int | None = None
+    apply_chat_template: bool = False
     concurrency: int
     batch_size: int
     context_length: int
@@ -33,15 +38,19 @@ class Job(_Message):
     tries: int = 6
     capabilities: tuple[str, ...]
     samples: str
+    keep: bool = False
+    ask: bool = True
 
 
 class Event(_Message):
     """Something that came of a pass. ``kind`` says which of the other fields are set.
 
-    ``total`` and ``done`` count prompts; ``seconds`` is the time the task has taken so far.
+    A task is ``refused`` that cannot be asked or scored, whoever tries again; it has ``failed``
+    where another try may do better. ``total`` and ``done`` count prompts; ``seconds`` is the time
+    the task has taken so far.
     """
 
-    kind: Literal["progress", "task", "refused"]
+    kind: Literal["progress", "task", "refused", "failed"]
     task: str = ""
     done: int = 0
     total: int = 0

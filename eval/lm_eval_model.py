@@ -23,13 +23,22 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from deploy.client_key import CLIENT_VARIABLE
 from eval.rolling_windows import rolling_likelihoods
+from eval.task_refusals import answer_tokens, without_neutral
 
 Progress = Callable[[int, int], None]
 """Called with the prompts answered so far and the prompts of the task."""
 
 
+# With more of its prompts cut than this a task asks something else than it says.
+_MOST_CUT = 0.5
+
+
 class EndpointAnswerError(ValueError):
     """The endpoint answered something that cannot be scored."""
+
+
+class ContextTooShortError(ValueError):
+    """Most prompts of a task do not fit what the endpoint serves."""
 
 
 class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
@@ -69,6 +78,8 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
         ids = self.tokenizer("a").input_ids
         self.add_bos_token = bool(ids) and ids[0] == self.tokenizer.bos_token_id
         self._report = progress
+        self.vocabulary = len(self.tokenizer)
+        self.default_answer = int(self._max_gen_toks)
         self.begin_task()
 
     def begin_task(self) -> None:
@@ -80,6 +91,14 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
         ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         return ids
 
+    def tok_encode(self, string: Any, *args: Any, **kwargs: Any) -> Any:
+        """Token ids of a text, or of several; a chat template's own BOS is not doubled."""
+        found = super().tok_encode(string, *args, **kwargs)
+        twice = [self.tokenizer.bos_token_id] * 2
+        if isinstance(string, str):
+            return found[1:] if found[:2] == twice else found
+        return [ids[1:] if ids[:2] == twice else ids for ids in found]
+
     def count_tokens(self, context: str, continuation: str) -> int:
         """How many tokens of ``continuation`` are scored after ``context``."""
         if not context:
@@ -89,7 +108,7 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
     def _create_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._create_payload(*args, **kwargs)
         payload.pop("seed", None)
-        return payload
+        return without_neutral(payload)
 
     def _loglikelihood_tokens(self, requests: Any, **kwargs: Any) -> list[tuple[float, bool]]:
         self.total += len(requests)
@@ -97,6 +116,7 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
             len(context) + len(continuation) > self.max_length
             for _, context, continuation in requests
         )
+        self._check_fit()
         scored: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, **kwargs)
         return scored
 
@@ -113,19 +133,22 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
         )
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
-        """The generated answers; refuses lengths that leave no room for a prompt."""
+        """The generated answers."""
         self.total += len(requests)
         for request in requests:
             context, options = request.args
-            room = self.max_length - int(options.get("max_gen_toks", self._max_gen_toks))
-            if room < 1:
-                raise EndpointAnswerError(
-                    f"a task generates up to {self.max_length + 1 - room} tokens, but "
-                    f"serving.context_length is {self.max_length + 1}; raise it in the plan"
-                )
+            room = self.max_length - answer_tokens(options, self._max_gen_toks)
             self.truncated += len(self.tok_encode(context)) > room
+        self._check_fit()
         answers: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
         return answers
+
+    def _check_fit(self) -> None:
+        if self.truncated > _MOST_CUT * self.total:
+            raise ContextTooShortError(
+                f"{self.truncated:,} of {self.total:,} prompts do not fit serving.context_length "
+                f"({self.max_length + 1}); raise it in the plan"
+            )
 
     @staticmethod
     def parse_logprobs(

@@ -21,10 +21,11 @@ class QualityError(ValueError):
 
 @dataclass(kw_only=True)
 class Answer:
-    """What a pass brought: scores by task, and why a task was refused."""
+    """What a pass brought: scores by task, why a task was refused, and why one failed."""
 
     scores: dict[str, TaskScore] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def _environment(job: Job, cache: Path) -> dict[str, str]:
@@ -62,15 +63,16 @@ def finished_line(label: str, event: Event) -> str:
 
 def follow(
     events: Iterable[Event | None],
+    answer: Answer,
     label: str,
     tell: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
-) -> Answer:
+) -> None:
     """Collect a pass from its events; tells a line per finished task and one every 10 s.
 
-    (None among the events is a moment without any.)
+    (None among the events is a moment without any.) What came before an error is in ``answer``.
     """
-    answer, last = Answer(), clock()
+    last = clock()
     for event in filter(None, events):
         match event.kind:
             case "progress":
@@ -88,21 +90,33 @@ def follow(
             case "refused":
                 answer.refused[event.task] = event.message
                 tell(f"{label}: {event.task}: refused, {event.message}")
-    return answer
+            case "failed":
+                answer.failed[event.task] = event.message
+                tell(f"{label}: {event.task}: FAILED, {event.message}")
 
 
 def run_job(job: Job, *, log: Path, cache: Path, label: str, tell: Callable[[str], None]) -> Answer:
     """Run one pass to its end. Blocks; what lm-eval prints goes to ``log``.
 
+    Where some tasks finished before the process broke off, the others have failed.
+
     Raises:
-        QualityError: the pass did not finish.
+        QualityError: no task finished and not all were refused, or the job itself was.
     """
     log.write_bytes(b"")
+    answer = Answer()
     with Worker() as worker:
         events = worker.hear(LM_EVAL, job, log=log, variables=_environment(job, cache))
         try:
-            return follow(events, label, tell)
+            follow(events, answer, label, tell)
         except RefusedError as error:
             raise QualityError(f"{label}: {error.words} (log: {log})") from None
         except ToolError as error:
-            raise QualityError(f"{label}: lm-eval ended early: {error}") from None
+            words = f"lm-eval ended early: {error}"
+            told = {*answer.scores, *answer.refused}
+            answer.failed |= dict.fromkeys([t for t in job.tasks if t not in told], words)
+            tell(f"{label}: FAILED, {words}")
+    if job.ask and answer.failed and not answer.scores:
+        task, words = next(iter(answer.failed.items()))
+        raise QualityError(f"{label}: {task}: {words} (log: {log})")
+    return answer

@@ -7,36 +7,23 @@ ours.
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
+from aiohttp import ClientError
+
 from eval.lm_eval_job import LM_EVAL, Event, Job
-from eval.lm_eval_model import EndpointAnswerError, EndpointModel
+from eval.lm_eval_model import ContextTooShortError, EndpointAnswerError, EndpointModel
 from eval.lm_eval_samples import UnsupportedTaskError
-from eval.lm_eval_tasks import ask, load_tasks
-from eval.samples import Sample, write_samples
+from eval.lm_eval_tasks import Loaded, ask, load_tasks, traits_of
+from eval.samples import Sample, read_samples, write_samples
+from eval.task_refusals import incapable, unscorable
+from eval.task_score import TaskScore
 from quantize.jobs.job_server import BadRequest, serve
 
 REPORT_EVERY_S = 1.0
 
-NEEDS: Mapping[str, frozenset[str]] = {
-    "multiple_choice": frozenset({"echo_logprobs", "token_ids"}),
-    "loglikelihood": frozenset({"echo_logprobs", "token_ids"}),
-    "loglikelihood_rolling": frozenset({"echo_logprobs", "token_ids"}),
-    "generate_until": frozenset({"token_ids", "stop"}),
-}
-"""What an endpoint must be able to do for each of lm-eval's request types."""
-
-
 Emit = Callable[[Event], None]
-
-
-def refusal(output_type: str, capabilities: frozenset[str]) -> str | None:
-    """Why a task cannot be asked of an endpoint; None when it can."""
-    if output_type not in NEEDS:
-        return f"requests of type {output_type} cannot be sent to a completions endpoint"
-    missing = sorted(NEEDS[output_type] - capabilities)
-    return f"the endpoint cannot do {', '.join(missing)}" if missing else None
 
 
 class Reporter:
@@ -69,14 +56,12 @@ class Reporter:
             )
 
 
-def run(job: Job, emit: Emit) -> None:
-    """All tasks of a job, one after the other; samples are written once, at the end.
+def make_model(job: Job, reporter: Reporter) -> EndpointModel:
+    """The endpoint to ask.
 
     Raises:
-        UnsupportedTaskError: a task is unknown or has no score that we can compare.
+        BadRequest: questions are to go through a chat template, and the model has none.
     """
-    reporter = Reporter(emit)
-    manager, tasks = load_tasks(job.tasks, job.tasks_dir, bundled_only=job.bundled_only)
     model = EndpointModel(
         base_url=job.url,
         served_name=job.variant,
@@ -88,42 +73,117 @@ def run(job: Job, emit: Emit) -> None:
         tries=job.tries,
         progress=reporter.progress,
     )
-    samples: list[Sample] = []
-    for name, task in tasks.items():
-        reason = refusal(task.OUTPUT_TYPE, frozenset(job.capabilities))
-        if reason is not None:
-            emit(Event(kind="refused", task=name, message=reason))
-            continue
-        reporter.begin(name)
-        rows, score = ask(model, name, task, manager, job.limit)
-        samples.extend(rows)
-        emit(
-            Event(
-                kind="task",
-                task=name,
-                done=model.done,
-                total=model.total,
-                score=score,
-                seconds=reporter.seconds(),
-            )
+    if job.apply_chat_template and not model.tokenizer.chat_template:
+        raise BadRequest("quality.apply_chat_template: the model has no chat template")
+    return model
+
+
+def askable(job: Job, loaded: Loaded, default_answer: int, emit: Emit) -> list[str]:
+    """The tasks that can be asked and scored; the others are refused by name, before any is."""
+    found = []
+    for name, task in loaded.tasks.items():
+        traits = traits_of(task)
+        reason = unscorable(
+            traits,
+            context_length=job.context_length,
+            default_answer=default_answer,
+            num_fewshot=job.num_fewshot,
         )
-    write_samples(Path(job.samples), samples)
+        reason = reason or incapable(traits.output_type, frozenset(job.capabilities))
+        if reason is None:
+            found.append(name)
+        else:
+            emit(Event(kind="refused", task=name, message=reason))
+    for name, reason in loaded.missing.items():
+        emit(Event(kind="failed", task=name, message=reason))
+    return found
+
+
+def run(job: Job, emit: Emit) -> None:
+    """All tasks of a job, one after the other; samples are written after each.
+
+    A task that cannot be scored is refused alone, and one that fails leaves the others.
+
+    Raises:
+        UnsupportedTaskError: a task is unknown, or a check finds none that can be asked.
+        BadRequest: the model has no chat template.
+    """
+    reporter = Reporter(emit)
+    loaded = load_tasks(job.tasks, job.tasks_dirs, bundled_only=job.bundled_only)
+    model = make_model(job, reporter)
+    names = askable(job, loaded, model.default_answer, emit)
+    if not job.ask:
+        if not names:
+            raise UnsupportedTaskError("quality.tasks: none can be asked")
+        return
+    samples = read_samples(Path(job.samples)) if job.keep else []
+    samples = [sample for sample in samples if sample.task not in loaded.tasks]
+    # Where nothing can be asked, that is a finished pass too.
+    if not names:
+        write_samples(Path(job.samples), samples)
+    for name in names:
+        reporter.begin(name)
+        found = try_task(job, loaded, name, model, emit)
+        if found is None:
+            continue
+        rows, score = found
+        samples += rows
+        write_samples(Path(job.samples), samples)
+        emit(_finished(name, model, score, reporter))
+
+
+def try_task(
+    job: Job, loaded: Loaded, name: str, model: EndpointModel, emit: Emit
+) -> tuple[list[Sample], TaskScore] | None:
+    """Ask one task; one that cannot be scored, or fails, is told and brings nothing."""
+    try:
+        return ask(
+            model,
+            name,
+            loaded.tasks[name],
+            loaded.manager,
+            limit=job.limit,
+            num_fewshot=job.num_fewshot,
+            apply_chat_template=job.apply_chat_template,
+        )
+    except (UnsupportedTaskError, ContextTooShortError) as error:
+        emit(Event(kind="refused", task=name, message=str(error)))
+    except (EndpointAnswerError, OSError, ClientError) as error:
+        # The endpoint answered wrongly or not at all, or the disk is full.
+        traceback.print_exc()
+        told = str(error) if isinstance(error, EndpointAnswerError) else _named(error)
+        emit(Event(kind="failed", task=name, message=told))
+    return None
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _finished(name: str, model: EndpointModel, score: TaskScore, reporter: Reporter) -> Event:
+    return Event(
+        kind="task",
+        task=name,
+        done=model.done,
+        total=model.total,
+        score=score,
+        seconds=reporter.seconds(),
+    )
 
 
 def carry_out(job: Job, emit: Emit) -> None:
     """Run the job.
 
     Raises:
-        BadRequest: a task cannot be asked, or the endpoint does not answer as it must; in one line.
+        BadRequest: a task is unknown, or the disk is full; in one line.
     """
     try:
         run(job, emit)
-    except (UnsupportedTaskError, EndpointAnswerError) as error:
+    except UnsupportedTaskError as error:
         raise BadRequest(str(error)) from None
     except OSError as error:
-        # The endpoint went away, or the disk is full.
         traceback.print_exc()
-        raise BadRequest(f"{type(error).__name__}: {error}") from None
+        raise BadRequest(_named(error)) from None
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Tasks by name, and one task asked of one model; imported only where lm-eval is to run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 
-from eval.lm_eval_samples import UnsupportedTaskError, to_samples, to_score
+from eval.lm_eval_samples import ROLLING, UnsupportedTaskError, to_samples, to_score
 from eval.samples import Sample
+from eval.task_refusals import TaskTraits
 from eval.task_score import TaskScore
 
 
@@ -19,6 +21,11 @@ class CountingModel(Protocol):
         """Prompts of the current task that did not fit."""
         ...
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        ...
+
     def begin_task(self) -> None:
         """Forget the counts of the task before."""
         ...
@@ -28,43 +35,79 @@ class CountingModel(Protocol):
         ...
 
 
-def load_tasks(
-    names: Sequence[str], tasks_dir: str, *, bundled_only: bool
-) -> tuple[TaskManager, dict[str, Any]]:
-    """lm-eval's index, and its task objects by name, groups flattened; their data is read here.
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """lm-eval's index, its task objects by name, and why the data of others cannot be had."""
+
+    manager: TaskManager
+    tasks: Mapping[str, Any]
+    missing: Mapping[str, str]
+
+
+def load_tasks(names: Sequence[str], tasks_dirs: Sequence[str], *, bundled_only: bool) -> Loaded:
+    """The tasks with their data, groups flattened.
 
     Raises:
-        UnsupportedTaskError: no such task, or its data cannot be had.
+        UnsupportedTaskError: no such task.
     """
     # lm-eval's own 14,000 tasks take seconds to index: not for the bundled ones alone.
-    manager = TaskManager(include_path=tasks_dir, include_defaults=not bundled_only)
+    manager = TaskManager(include_path=list(tasks_dirs), include_defaults=not bundled_only)
     unknown = [name for name in names if name not in manager.task_index]
     if unknown:
         raise UnsupportedTaskError(f"quality.tasks: lm-eval knows no task {', '.join(unknown)}")
-    try:
-        loaded: dict[str, Any] = manager.load(list(names))["tasks"]
-    except OSError as error:
-        # The hub's errors are OSErrors too.
-        raise UnsupportedTaskError(f"quality.tasks: the data cannot be had: {error}") from error
-    return manager, loaded
+    tasks: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            tasks |= manager.load([name])["tasks"]
+        except OSError as error:
+            # The hub's errors are OSErrors too.
+            missing[name] = f"its data cannot be had: {error}"
+    return Loaded(manager=manager, tasks=tasks, missing=missing)
+
+
+def traits_of(task: Any) -> TaskTraits:
+    """What decides whether a task of lm-eval can be asked and scored."""
+    own = task.config
+    return TaskTraits(
+        output_type=task.OUTPUT_TYPE,
+        metrics=tuple(task.aggregation()),
+        generation=own.generation_kwargs or {},
+        examples=bool(own.fewshot_split or own.training_split or own.validation_split),
+    )
 
 
 def ask(
-    model: CountingModel, name: str, task: Any, manager: TaskManager, limit: int | None
+    model: CountingModel,
+    name: str,
+    task: Any,
+    manager: TaskManager,
+    *,
+    limit: int | None,
+    num_fewshot: int | None = None,
+    apply_chat_template: bool = False,
 ) -> tuple[list[Sample], TaskScore]:
     """Ask one task and score it; ``limit`` caps its items."""
     model.begin_task()
+    if num_fewshot is not None and task.OUTPUT_TYPE != ROLLING:
+        # Set here because lm-eval passes over the wish where a task says 0 itself.
+        task.set_config(key="num_fewshot", value=num_fewshot)
     # Without its manager lm-eval would index its own 14,000 tasks again, for every task.
     result = simple_evaluate(
         model=model,
         tasks=[task],
         task_manager=manager,
         limit=limit,
+        apply_chat_template=apply_chat_template,
         bootstrap_iters=0,
         log_samples=True,
     )
     samples = to_samples(
         name, task.OUTPUT_TYPE, result["samples"][name], count_tokens=model.count_tokens
     )
-    figures = {**result["results"][name], "truncated_prompts": model.truncated}
+    figures = {
+        **result["results"][name],
+        "truncated_prompts": model.truncated,
+        "vocabulary": model.vocabulary,
+    }
     return samples, to_score(samples, figures)

@@ -16,7 +16,7 @@ from eval.comparison import build_comparison
 from eval.environment_record import write_environment, write_json
 from eval.judging import compared_point
 from eval.number_formats import explore_formats, figures_path, keep_figures
-from eval.quality import run_quality
+from eval.quality import check_tasks, run_quality
 from eval.report.page import write_report
 from eval.schema import VerdictFile
 from eval.terminal import render_terminal
@@ -100,6 +100,8 @@ def compare(plan: Plan, options: Options, say: Say) -> None:
 def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     write_environment(run_dir, plan)
     forget_failures(run_dir, plan.variants)
+    # Now, and not after everything has been made, served and loaded.
+    check_tasks(plan, run_dir, tell=say)
     stages = Stages(run_dir, say)
     with stages.time("quantize", lambda: sorted(ARTIFACTS_DIR.glob("*/*/manifest.json"))):
         plan_made = _without(plan, make_what_can_be(plan), "quantize", run_dir)

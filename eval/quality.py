@@ -4,11 +4,8 @@ Every variant gets the same token ids; the baseline is asked twice, because what
 same weights differ by cannot be blamed on a number format.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,56 +13,16 @@ from pydantic import ValidationError
 from deploy.plan import Plan
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
+from eval.quality_job import TASKS_DIR, made_from, make_job
 from eval.schema import QualityFile
+from eval.task_refusals import NEEDS
 from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.failures import forget_failures, record_failure
 from quantize.jobs.whole_file import write_whole
-from quantize.source.source_model import TOKENIZER_FILES, resolve_model
-from quantize.validity.code_hash import code_sha256
-from quantize.validity.made_from import key_of, parts_of, what_changed
-
-TASKS_DIR = Path(__file__).parent / "tasks"
-# What asks and scores; it is told a ``Job``.
-RUNNER = "eval.lm_eval_runner"
-_PLACES = {"url", "tokenizer", "tasks_dir", "samples"}
-_TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".py"}
+from quantize.source.source_model import resolve_model
+from quantize.validity.made_from import key_of, what_changed
 
 Tell = Callable[[str], None]
-
-
-def bundled_tasks(tasks_dir: Path) -> frozenset[str]:
-    """The tasks that need no network: ``<task>.yaml`` in our own folder."""
-    return frozenset(path.stem for path in tasks_dir.rglob("*.yaml"))
-
-
-def _hash_files(folder: Path, names: list[str]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        path = folder / name
-        if path.is_file():
-            digest.update(f"{name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def tasks_sha256(tasks: tuple[str, ...], tasks_dir: Path) -> str:
-    """Hash of what decides the questions: our task files and data, or lm-eval's version."""
-    paths = [path for path in tasks_dir.rglob("*") if path.suffix in _TASK_FILES]
-    ours = _hash_files(tasks_dir, [str(path.relative_to(tasks_dir)) for path in paths])
-    return hashlib.sha256(json.dumps([tasks, ours, version("lm-eval")]).encode()).hexdigest()
-
-
-def made_from(
-    job: Job, health: ReadyHealth, tokenizer: Path, tasks_dir: Path = TASKS_DIR
-) -> dict[str, str]:
-    """Everything that decides a variant's answers and their scores."""
-    return parts_of(
-        asked=job.model_dump(mode="json", exclude=_PLACES),
-        tokenizer=_hash_files(tokenizer, list(TOKENIZER_FILES)),
-        tasks=tasks_sha256(job.tasks, tasks_dir),
-        artifact=health.artifact_sha256,
-        engine=health.engine_version,
-        code=code_sha256(RUNNER),
-    )
 
 
 def pass_paths(run_dir: Path, variant: str, repeat: bool) -> tuple[Path, Path]:
@@ -86,51 +43,28 @@ def stored_pass(run_dir: Path, variant: str, repeat: bool) -> QualityFile | None
         return None
 
 
-def batch_size(plan: Plan) -> int:
-    """Prompts per request: all requests together hold twice what the engine runs at once.
-
-    So the engine's batch is full while the next prompts already wait in its queue.
-    """
-    return max(1, -(-2 * plan.serving.max_sequences // plan.quality.concurrency))
-
-
-def make_job(
-    plan: Plan, health: ReadyHealth, url: str, tokenizer: Path, samples: Path, tasks_dir: Path
-) -> Job:
-    """What the process of one pass is told."""
-    return Job(
-        variant=health.variant,
-        url=f"{url}/{health.variant}/v1/completions",
-        tokenizer=str(tokenizer),
-        tasks=plan.quality.tasks,
-        tasks_dir=str(tasks_dir),
-        bundled_only=set(plan.quality.tasks) <= bundled_tasks(tasks_dir),
-        limit=plan.quality.limit,
-        concurrency=plan.quality.concurrency,
-        batch_size=batch_size(plan),
-        context_length=plan.serving.context_length,
-        request_timeout_s=plan.serving.request_timeout_s,
-        capabilities=tuple(sorted(health.capabilities)),
-        samples=str(samples),
-    )
-
-
 def _make_pass(
     run_dir: Path,
     job: Job,
     health: ReadyHealth,
     inputs: Mapping[str, str],
     repeat: bool,
+    earlier: QualityFile | None,
     tell: Tell,
 ) -> QualityFile:
     """Ask all tasks of one endpoint once; ``quality.json`` is written last.
 
+    ``earlier`` is the same pass, of which some tasks failed: only those are asked.
+
     Raises:
-        QualityError: the pass did not finish.
+        QualityError: no task finished.
     """
     scores, _ = pass_paths(run_dir, job.variant, repeat)
     scores.parent.mkdir(parents=True, exist_ok=True)
-    scores.unlink(missing_ok=True)
+    if earlier is None:
+        scores.unlink(missing_ok=True)
+    else:
+        job = job.model_copy(update={"tasks": tuple(earlier.failed_tasks), "keep": True})
     started = time.monotonic()
     answer = run_job(
         job,
@@ -145,12 +79,39 @@ def _make_pass(
         made_from=dict(inputs),
         artifact_sha256=health.artifact_sha256,
         engine_version=health.engine_version,
-        seconds=time.monotonic() - started,
-        tasks=answer.scores,
-        refused_tasks=answer.refused,
+        seconds=time.monotonic() - started + (earlier.seconds if earlier else 0.0),
+        tasks={**(earlier.tasks if earlier else {}), **answer.scores},
+        refused_tasks={**(earlier.refused_tasks if earlier else {}), **answer.refused},
+        failed_tasks=answer.failed,
     )
     write_whole(scores, result.model_dump_json(indent=2))
     return result
+
+
+def check_tasks(plan: Plan, run_dir: Path, *, tasks_dir: Path = TASKS_DIR, tell: Tell) -> None:
+    """Load the plan's tasks and say which cannot be asked of any variant; asks nothing.
+
+    Raises:
+        QualityError: a task is unknown, or none can be asked.
+    """
+    everything = frozenset().union(*NEEDS.values())
+    run_dir.mkdir(parents=True, exist_ok=True)
+    job = make_job(
+        plan,
+        plan.baseline,
+        everything,
+        plan.serving.url,
+        resolve_model(plan.model),
+        run_dir / "no-samples",
+        tasks_dir,
+    )
+    run_job(
+        job.model_copy(update={"ask": False}),
+        log=run_dir / "tasks.log",
+        cache=run_dir / ".datasets",
+        label="quality.tasks",
+        tell=tell,
+    )
 
 
 def run_quality(
@@ -180,23 +141,35 @@ def run_quality(
     for name, repeat in order:
         label = f"{name} (repeat)" if repeat else name
         _, samples = pass_paths(run_dir, name, repeat)
-        job = make_job(plan, healths[name], address, tokenizer, samples, tasks_dir)
-        inputs = made_from(job, healths[name], tokenizer, tasks_dir)
-        result = stored_pass(run_dir, name, repeat)
-        if result is not None and result.inputs_sha256 == key_of(inputs):
+        job = make_job(
+            plan, name, healths[name].capabilities, address, tokenizer, samples, tasks_dir
+        )
+        inputs = made_from(job, healths[name], tokenizer)
+        stored = stored_pass(run_dir, name, repeat)
+        same = stored is not None and stored.inputs_sha256 == key_of(inputs)
+        if stored is not None and same and not stored.failed_tasks:
             tell(f"{label}: quality is up to date")
-        else:
-            if result is not None:
-                tell(f"{label}: asked again: {what_changed(result.made_from, inputs)}")
-            try:
-                result = _make_pass(run_dir, job, healths[name], inputs, repeat, tell)
-            except QualityError as error:
-                if name == plan.baseline:
-                    raise
-                _fail(run_dir, name, str(error), tell)
-                continue
+            results.setdefault(name, stored)
+            continue
+        if stored is not None:
+            tell(f"{label}: asked again: {_why_again(stored, inputs)}")
+        try:
+            result = _make_pass(
+                run_dir, job, healths[name], inputs, repeat, stored if same else None, tell
+            )
+        except QualityError as error:
+            if name == plan.baseline:
+                raise
+            _fail(run_dir, name, str(error), tell)
+            continue
         results.setdefault(name, result)
     return results
+
+
+def _why_again(stored: QualityFile, inputs: Mapping[str, str]) -> str:
+    if stored.inputs_sha256 == key_of(inputs):
+        return f"{', '.join(stored.failed_tasks)} failed"
+    return what_changed(stored.made_from, inputs)
 
 
 def _healths(plan: Plan, run_dir: Path, url: str, tell: Tell) -> dict[str, ReadyHealth]:

@@ -18,7 +18,8 @@ class _File(BaseModel):
 class QualityFile(_File):
     """``<variant>/quality.json``: one pass over all tasks through the endpoint.
 
-    ``refused_tasks`` maps a task that the endpoint cannot answer to the reason.
+    ``refused_tasks`` maps a task that cannot be scored, or not of this endpoint, to the reason;
+    ``failed_tasks`` one that another try may finish.
     ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with;
     ``inputs_sha256`` is the key of ``made_from``, which schema 2 had not.
     """
@@ -32,6 +33,7 @@ class QualityFile(_File):
     seconds: float
     tasks: dict[str, TaskScore]
     refused_tasks: dict[str, str] = {}
+    failed_tasks: dict[str, str] = {}
 
 
 class Flips(_File):

@@ -55,6 +55,7 @@ def stages(
     monkeypatch.setattr(module, "make_what_can_be", fake.make)
     monkeypatch.setattr(module, "up", fake.up)
     monkeypatch.setattr(module, "run_load_test", fake.load)
+    monkeypatch.setattr(module, "check_tasks", lambda *_, **__: None)
     monkeypatch.setattr(module, "run_quality", fake.ask)
     monkeypatch.setattr(module, "explore_formats", lambda *_: None)
     monkeypatch.setattr(module, "figures_path", lambda _: tmp_path / "none")

@@ -1,7 +1,7 @@
 """The questions as lm-eval asks them of an endpoint: token ids in, likelihoods and answers out.
 
 covers: eval/lm_eval_job.py, eval/lm_eval_model.py, eval/lm_eval_process.py,
-eval/lm_eval_runner.py, eval/lm_eval_tasks.py, eval/rolling_windows.py
+eval/lm_eval_runner.py, eval/lm_eval_tasks.py, eval/quality_job.py, eval/rolling_windows.py
 """
 
 import json
@@ -22,9 +22,16 @@ from transformers import AutoTokenizer
 from deploy.plan import Plan
 from eval import lm_eval_process
 from eval.lm_eval_job import LM_EVAL, Event, Job
-from eval.lm_eval_process import QualityError, follow, run_job
-from eval.lm_eval_runner import refusal
-from eval.quality import batch_size, made_from, make_job, run_quality
+from eval.lm_eval_process import Answer, QualityError, follow, run_job
+from eval.quality import check_tasks, run_quality
+from eval.quality_job import (
+    TASKS_DIR,
+    batch_size,
+    made_from,
+    make_job,
+    task_folders,
+    tasks_sha256,
+)
 from eval.samples import by_task, read_samples
 from eval.schema import QualityFile
 from eval.task_score import TaskScore
@@ -243,8 +250,16 @@ def test_another_artifact_or_engine_or_task_file_makes_a_stored_pass_stale(
 
     def inputs(where: Path = tmp_path, **changes: str) -> dict[str, str]:
         changed = health.model_copy(update=changes)
-        job = make_job(finished.plan, changed, "url", REFERENCE_WEIGHTS, where / "samples", tasks)
-        return made_from(job, changed, REFERENCE_WEIGHTS, tasks)
+        one = make_job(
+            finished.plan,
+            changed.variant,
+            changed.capabilities,
+            "url",
+            REFERENCE_WEIGHTS,
+            where / "samples",
+            tasks,
+        )
+        return made_from(one, changed, REFERENCE_WEIGHTS)
 
     first = inputs()
     assert inputs(Path("elsewhere")) == first
@@ -272,7 +287,7 @@ def job(url: str, tmp_path: Path, **changes: object) -> Job:
             "url": f"{url}/bf16-vllm/v1/completions",
             "tokenizer": str(REFERENCE_WEIGHTS),
             "tasks": ("tiny_choice",),
-            "tasks_dir": str(make_tasks(tmp_path / "tasks")),
+            "tasks_dirs": (str(make_tasks(tmp_path / "tasks")),),
             "bundled_only": True,
             "limit": 2,
             "concurrency": 2,
@@ -286,13 +301,13 @@ def job(url: str, tmp_path: Path, **changes: object) -> Job:
     )
 
 
-def run(one: Job, tmp_path: Path) -> None:
-    run_job(
+def run(one: Job, tmp_path: Path, told: list[str] | None = None) -> Answer:
+    return run_job(
         one,
         log=tmp_path / "log",
         cache=tmp_path / "cache",
         label="bf16-vllm",
-        tell=lambda line: None,
+        tell=(told if told is not None else []).append,
     )
 
 
@@ -313,7 +328,7 @@ def test_an_unknown_task_is_named(tmp_path: Path) -> None:
 def test_a_task_whose_data_are_missing_is_a_clear_error(tmp_path: Path) -> None:
     one = job("http://127.0.0.1:9", tmp_path)
     (tmp_path / "tasks" / "tiny_choice.jsonl").unlink()
-    with pytest.raises(QualityError, match=r"the data cannot be had: .*tiny_choice\.jsonl"):
+    with pytest.raises(QualityError, match=r"its data cannot be had: .*tiny_choice\.jsonl"):
         run(one, tmp_path)
 
 
@@ -363,23 +378,6 @@ def test_an_endpoint_that_is_not_there_names_the_remedy() -> None:
         read_health("http://127.0.0.1:9", "bf16-vllm")
 
 
-@pytest.mark.parametrize(
-    ("output_type", "capabilities", "reason"),
-    [
-        ("generate_until", {"token_ids", "stop"}, None),
-        ("generate_until", {"token_ids"}, "the endpoint cannot do stop"),
-        ("multiple_choice", set(), "the endpoint cannot do echo_logprobs, token_ids"),
-        ("loglikelihood_rolling", {"token_ids", "echo_logprobs"}, None),
-        ("images", {"token_ids"}, "requests of type images cannot be sent"),
-    ],
-)
-def test_a_refusal_names_what_is_missing(
-    output_type: str, capabilities: set[str], reason: str | None
-) -> None:
-    found = refusal(output_type, frozenset(capabilities))
-    assert found == reason or (found is not None and reason is not None and reason in found)
-
-
 def test_progress_is_told_every_ten_seconds() -> None:
     times = iter([0.0, 4.0, 11.0, 11.0, 12.0, 12.0])
     events = [
@@ -396,9 +394,155 @@ def test_progress_is_told_every_ten_seconds() -> None:
         None,
     ]
     told: list[str] = []
-    answer = follow(events, "v", told.append, clock=lambda: next(times))
+    answer = Answer()
+    follow(events, answer, "v", told.append, clock=lambda: next(times))
     assert told == [
         "v: t: 30 of 100 prompts, 10 s (3 prompts/s)",
         "v: t: 0.2500 accuracy, 25 items in 20 s (5 prompts/s)",
     ]
     assert answer.scores["t"].value == 0.25
+
+
+def test_a_task_that_cannot_be_scored_is_refused_alone_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    can = ("echo_logprobs", "stop", "token_ids")
+    one = job("http://127.0.0.1:9", tmp_path, ask=False, capabilities=can)
+    told: list[str] = []
+    folder = tmp_path / "tasks"
+    text = (folder / "tiny_words.yaml").read_text()
+    for name, old, new in (
+        ("long", "max_gen_toks: 8", "max_gen_toks: 4096"),
+        ("beams", "max_gen_toks: 8", "num_beams: 4"),
+        ("perplexity", "output_type: generate_until", "output_type: loglikelihood"),
+    ):
+        changed = text.replace("task: tiny_words", f"task: {name}").replace(old, new)
+        if name == "perplexity":
+            metric = "exact_match, aggregation: mean"
+            changed = changed.replace(metric, "perplexity, aggregation: perplexity")
+        (folder / f"{name}.yaml").write_text(changed)
+    names = ("long", "beams", "perplexity", "tiny_words")
+    answer = run(one.model_copy(update={"tasks": names}), tmp_path, told)
+    assert list(answer.refused) == ["long", "beams", "perplexity"]
+    assert "up to 4096 tokens" in answer.refused["long"]
+    assert told[0].startswith("bf16-vllm: long: refused, it generates up to")
+    assert not (tmp_path / "samples.parquet").exists()
+    with pytest.raises(QualityError, match="none can be asked"):
+        run(one.model_copy(update={"tasks": names[:3]}), tmp_path)
+
+
+def test_what_finished_is_kept_when_another_fails_and_only_that_is_asked_again(
+    tmp_path: Path,
+) -> None:
+    tasks = make_tasks(tmp_path / "tasks")
+    plan = make_plan("bf16-vllm", tasks=("tiny_text", "tiny_words"))
+    gone = tasks / "tiny_text.jsonl"
+    text = gone.read_text()
+    gone.unlink()
+    told: list[str] = []
+
+    def ask() -> QualityFile:
+        found = run_quality(plan, tmp_path / "run", url=fake.url, tasks_dir=tasks, tell=told.append)
+        return found["bf16-vllm"]
+
+    with running_engine({"bf16-vllm": Behaviour()}) as fake:
+        first = ask()
+        assert list(first.tasks) == ["tiny_words"]
+        assert "its data cannot be had" in first.failed_tasks["tiny_text"]
+        asked = fake.prompts("bf16-vllm")
+        gone.write_text(text)
+        # The data belong to what a pass is made from: as they were, they were not there.
+        for name in ("quality.json", "quality-repeat.json"):
+            path = tmp_path / "run" / "bf16-vllm" / name
+            made = path.read_text()
+            stored = QualityFile.model_validate_json(made)
+            health = read_health(fake.url, "bf16-vllm")
+            samples = tmp_path / "run" / "bf16-vllm" / "samples.parquet"
+            one = make_job(
+                plan, "bf16-vllm", health.capabilities, fake.url, REFERENCE_WEIGHTS, samples, tasks
+            )
+            inputs = made_from(one, health, REFERENCE_WEIGHTS)
+            changed = {"made_from": inputs, "inputs_sha256": key_of(inputs)}
+            path.write_text(stored.model_copy(update=changed).model_dump_json())
+        second = ask()
+    assert second.failed_tasks == {}
+    assert second.tasks["tiny_words"] == first.tasks["tiny_words"]
+    # Two texts, by either pass of the baseline.
+    assert fake.prompts("bf16-vllm") - asked == 2 * 2
+    kept = by_task(read_samples(tmp_path / "run" / "bf16-vllm" / "samples.parquet"))
+    assert {name: len(rows) for name, rows in kept.items()} == {"tiny_words": 6, "tiny_text": 2}
+    assert "bf16-vllm: asked again: tiny_text failed" in told
+
+
+def test_examples_come_before_a_question_and_never_its_own_answer(tmp_path: Path) -> None:
+    one = job("http://unused", tmp_path, tasks=("tiny_words",), limit=None, num_fewshot=2)
+    path = tmp_path / "tasks" / "tiny_words.yaml"
+    with running_engine({"bf16-vllm": Behaviour()}) as fake:
+        one = one.model_copy(
+            update={
+                "url": f"{fake.url}/bf16-vllm/v1/completions",
+                "capabilities": ("token_ids", "stop"),
+            }
+        )
+        assert "fewshot_split" in run(one, tmp_path).refused["tiny_words"]
+        path.write_text(path.read_text() + "fewshot_split: test\nnum_fewshot: 0\n")
+        run(one, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(REFERENCE_WEIGHTS)
+    prompts = [tokenizer.decode(p) for request in fake.requests for p in request["prompt"]]
+    assert len(prompts) == len(QUESTIONS)
+    for prompt in prompts:
+        *examples, asked = prompt.split("\n\n")
+        assert len(examples) == 2
+        assert not any(asked in example for example in examples)
+
+
+def test_a_chat_template_puts_one_bos_before_its_question(tmp_path: Path) -> None:
+    with running_engine({"bf16-vllm": Behaviour()}) as fake:
+        one = job(
+            fake.url,
+            tmp_path,
+            tasks=("tiny_words",),
+            capabilities=("token_ids", "stop"),
+            apply_chat_template=True,
+        )
+        run(one, tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(REFERENCE_WEIGHTS)
+    expected = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True
+        )["input_ids"]
+        for question in QUESTIONS[:2]
+    ]
+    assert sorted(p for request in fake.requests for p in request["prompt"]) == sorted(expected)
+
+
+def test_a_model_without_a_chat_template_is_refused_when_one_is_asked_for(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in TOKENIZER_FILES:
+        if (REFERENCE_WEIGHTS / name).is_file() and name != "chat_template.jinja":
+            shutil.copy(REFERENCE_WEIGHTS / name, model)
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    settings.pop("chat_template", None)
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    one = job("http://127.0.0.1:9", tmp_path, tokenizer=str(model), apply_chat_template=True)
+    with pytest.raises(QualityError, match="apply_chat_template: the model has no chat template"):
+        run(one, tmp_path)
+
+
+def test_a_plans_own_folder_of_tasks_is_read_and_its_files_decide_the_questions(
+    tmp_path: Path,
+) -> None:
+    own = make_tasks(tmp_path / "own")
+    plan = make_plan("bf16-vllm", tasks=("tiny_words",))
+    quality = plan.quality.model_copy(update={"include_path": str(own)})
+    plan = plan.model_copy(update={"quality": quality})
+    told: list[str] = []
+    check_tasks(plan, tmp_path / "run", tell=told.append)
+    assert told == []
+    misspelt = quality.model_copy(update={"tasks": ("tiny_wrods",)})
+    with pytest.raises(QualityError, match="no task tiny_wrods"):
+        check_tasks(plan.model_copy(update={"quality": misspelt}), tmp_path / "run", tell=print)
+    before = tasks_sha256(("tiny_words",), task_folders(plan, TASKS_DIR))
+    (own / "tiny_words.jsonl").write_text("")
+    assert tasks_sha256(("tiny_words",), task_folders(plan, TASKS_DIR)) != before

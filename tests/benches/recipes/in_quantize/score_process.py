@@ -20,7 +20,7 @@ from eval.samples import write_samples
 from quantize.emulation.in_quantize.decoded_artifact import decoded_weights
 from quantize.emulation.in_quantize.emulation import load_any
 from quantize.jobs.job_module import Progress
-from quantize.jobs.job_server import serve
+from quantize.jobs.job_server import BadRequest, serve
 from tests.benches.recipes.files import RECIPE_SCORES, Item, Request, Score
 from tests.benches.recipes.in_quantize.weight_noise import (
     is_rescaled,
@@ -38,6 +38,11 @@ class InProcessModel(HFLM):  # type: ignore[misc]
 
     def begin_task(self) -> None:
         """Nothing is counted here; prompts of the bundled tasks fit."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return len(self.tokenizer)
 
     def count_tokens(self, context: str, continuation: str) -> int:
         """How many tokens of ``continuation`` are scored after ``context``."""
@@ -67,10 +72,12 @@ def _score(item: Item, request: Request, tokenizer: Any, reference: Any) -> Scor
         batch_size=_BATCH_SEQUENCES,
         max_length=request.context_length,
     )
-    manager, tasks = load_tasks(request.tasks, str(request.tasks_dir), bundled_only=True)
+    bundled = load_tasks(request.tasks, [str(request.tasks_dir)], bundled_only=True)
+    if bundled.missing:
+        raise BadRequest(str(dict(bundled.missing)))
     samples, values = [], {}
-    for name, task in tasks.items():
-        rows, score = ask(model, name, task, manager, request.limit)
+    for name, task in bundled.tasks.items():
+        rows, score = ask(model, name, task, bundled.manager, limit=request.limit)
         samples.extend(rows)
         values[name] = score.value
     write_samples(item.samples, samples)
