@@ -12,6 +12,7 @@ from deploy.plan import Plan
 from quantize.artifact_paths import artifact_directory
 from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import guarded
+from quantize.model_source import prepared
 from quantize.recipes.catalogue import with_sources
 from quantize.root import ROOT
 from quantize.source.source_model import SourceModel, fingerprint
@@ -49,6 +50,15 @@ def source_model(plan: Plan) -> SourceModel:
         ValueError: there is no such model, or it cannot be used.
     """
     return fingerprint(plan.model)
+
+
+def source_folder(plan: Plan) -> Path:
+    """The normalised folder of the plan's model, made where it is not there: what tools read.
+
+    Raises:
+        ValueError: there is no such model, or it cannot be used.
+    """
+    return prepared(source_model(plan), ARTIFACTS_DIR).folder
 
 
 def make_artifacts(plan: Plan, recipes: Sequence[str] = (), *, dry_run: bool = False) -> None:

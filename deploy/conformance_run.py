@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
-from deploy.artifacts import artifact_of, make_artifacts, source_model
+from deploy.artifacts import artifact_of, make_artifacts, source_folder, source_model
 from deploy.machine_check import check_machine
 from deploy.plan import Plan, PlanError
 from quantize.artifact.end_tokens import end_tokens
@@ -74,7 +74,7 @@ def _check(plan: Plan, variant: Variant) -> list[Finding]:
     model, limits = source_model(plan), plan.limits_of(variant.name)
     references = None
     if variant.recipe.bits == _UNQUANTIZED_BITS and variant.kv_cache is None:
-        references = reference_scores(model.folder)
+        references = reference_scores(source_folder(plan))
     settings = EngineSettings(
         artifact=str(artifact_of(model, variant.recipe.name)),
         python=str(python_of(variant.engine.environment)),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from deploy.artifacts import source_folder
 from deploy.plan import Plan
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
@@ -19,7 +20,6 @@ from eval.task_refusals import NEEDS
 from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.failures import forget_failures, record_failure
 from quantize.jobs.whole_file import write_whole
-from quantize.source.source_model import resolve_model
 from quantize.validity.made_from import key_of, what_changed
 
 Tell = Callable[[str], None]
@@ -101,7 +101,7 @@ def check_tasks(plan: Plan, run_dir: Path, *, tasks_dir: Path = TASKS_DIR, tell:
         plan.baseline,
         everything,
         plan.serving.url,
-        resolve_model(plan.model),
+        source_folder(plan),
         run_dir / "no-samples",
         tasks_dir,
     )
@@ -132,7 +132,7 @@ def run_quality(
         QualityError: a task cannot be loaded, or a pass of the baseline failed; names the log.
     """
     address = url or plan.serving.url
-    tokenizer = resolve_model(plan.model)
+    tokenizer = source_folder(plan)
     healths = _healths(plan, run_dir, address, tell)
     others = [name for name in healths if name != plan.baseline]
     # The two passes of the baseline enclose the others: a drift of the machine counts as noise.

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.plan import Plan
 from eval.lm_eval_job import Job
 from loadtest.endpoint import ReadyHealth
-from quantize.source.source_model import TOKENIZER_FILES
+from quantize.source.reading import TOKENIZER_FILES
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import parts_of
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from deploy.artifacts import source_folder
 from deploy.plan import Plan
 from loadtest.endpoint import EndpointError, read_endpoint
 from loadtest.failures import forget_failures, record_failure
@@ -28,7 +29,6 @@ from loadtest.summary import counted, output_throughput, percentiles
 from loadtest.target import Target, write_result
 from quantize.calibration.calibration_set import calibration_plan, read_texts
 from quantize.jobs.whole_file import writing
-from quantize.source.source_model import resolve_model
 from quantize.validity.made_from import key_of
 
 PROMPTS_NAME = "prompts.npz"
@@ -44,7 +44,7 @@ def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
     """
     text = plan.calibration
     texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
-    prompts = make_prompts(resolve_model(plan.model), texts, seed=plan.load.seed)
+    prompts = make_prompts(source_folder(plan), texts, seed=plan.load.seed)
     return load_test(plan, prompts, say=say)
 
 

@@ -16,6 +16,7 @@ from quantize.artifact.weight_measures import (
     measure_gguf,
     measure_safetensors,
 )
+from quantize.formats.gguf_types import GGUF_TYPES, stored_type
 from quantize.formats.layer_format import WHOLE_ROW
 from quantize.formats.storage_format import announced_at
 from quantize.recipes.catalogue import find_recipe
@@ -74,7 +75,7 @@ def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> 
             f"{artifact} is no {recipe.name}: {len(wrong)} of {len(measures.linear_layers)} linear "
             f"layers are stored otherwise, first {wrong[0].name} as {_stored_as(wrong[0])}"
         )
-    low, high = recipe.effective_bits
+    low, high = _bits_allowed(recipe, measures)
     if not low - _TOLERANCE <= measures.bits_per_weight <= high + _TOLERANCE:
         raise ArtifactError(
             f"{artifact} is no {recipe.name}: {measures.bits_per_weight:.2f} bits per weight, "
@@ -89,7 +90,23 @@ def _is_of(recipe: Recipe, layer: LinearLayer) -> bool:
         whole_rows = recipe.group_size == WHOLE_ROW
         if not (layer.groups == 1 if whole_rows else layer.group_size == recipe.group_size):
             return False
-    return set(layer.kinds) <= recipe.layer_kinds
+    return set(layer.kinds) <= _kinds_allowed(recipe, layer)
+
+
+def _kinds_allowed(recipe: Recipe, layer: LinearLayer) -> set[str]:
+    """The recipe's own, as rows of this width can be stored."""
+    kinds = set(recipe.layer_kinds)
+    if recipe.weight_format != "gguf" or layer.width is None:
+        return kinds
+    return {stored_type(kind, layer.width) for kind in kinds}
+
+
+def _bits_allowed(recipe: Recipe, measures: WeightMeasures) -> tuple[float, float]:
+    """The recipe's own, or up to what the widest type costs that llama.cpp fell back to."""
+    low, high = recipe.effective_bits
+    kinds = {kind for layer in measures.linear_layers for kind in layer.kinds}
+    fallen = [GGUF_TYPES[kind].bits_per_weight for kind in kinds - recipe.layer_kinds]
+    return low, max([high, *fallen])
 
 
 def _stored_as(layer: LinearLayer) -> str:

@@ -23,3 +23,8 @@ def model_directory(artifacts: Path, model: SourceModel) -> Path:
 def artifact_directory(artifacts: Path, model: SourceModel, recipe_name: str) -> Path:
     """The directory that holds one finished artifact and nothing else."""
     return model_directory(artifacts, model) / recipe_name
+
+
+def source_directory(artifacts: Path, model: SourceModel) -> Path:
+    """The normalised folder of the model that its artifacts are made from."""
+    return model_directory(artifacts, model) / "source"

@@ -16,14 +16,14 @@ import numpy.typing as npt
 from quantize.artifact.safetensors_header import INDEX_NAME, read_safetensors, weight_files
 from quantize.artifact.stored_tensor import StoredTensor
 from quantize.method import Job, Outcome
-from quantize.source.source_model import TOKENIZER_FILES, read_config
+from quantize.source.reading import TOKENIZER_FILES
 
 _BLOCK_BYTES = 1 << 24
 
 
 def make(job: Job) -> Outcome:
     """Copy or convert the source model into ``job.output``."""
-    source = job.model.folder
+    source = job.folder
     files = weight_files(source)
     for number, path in enumerate(files, start=1):
         job.progress(f"file {number}/{len(files)}")
@@ -45,7 +45,7 @@ def copy_companions(source: Path, output: Path) -> None:
 
 def write_config(source: Path, output: Path, quantization: dict[str, Any] | None) -> None:
     """Write the source's ``config.json`` for weights in bfloat16, quantized or not."""
-    config = read_config(source)
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     # transformers 4 writes torch_dtype, transformers 5 dtype; keep the source's own word.
     key = "dtype" if "dtype" in config else "torch_dtype"
     config[key] = "bfloat16"

@@ -16,13 +16,24 @@ from quantize.artifact.manifest import (
 )
 from quantize.artifact_check import check_measures, measure_weights
 from quantize.artifact_paths import model_directory
+from quantize.fitness import context_limit
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.workbench import locked, making
 from quantize.jobs.worker import Worker
 from quantize.method import Job, Outcome
 from quantize.methods import METHODS
-from quantize.order import Item, Order, check_order, outdated_by, plan_items, reusable
+from quantize.model_source import prepared
+from quantize.order import (
+    Item,
+    Order,
+    check_order,
+    missing_items,
+    outdated_by,
+    plan_items,
+    reusable,
+)
 from quantize.sizing.estimate import check_room, estimate
+from quantize.source.normalised_folder import PreparedSource
 
 
 def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
@@ -36,14 +47,18 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
         OSError: a directory cannot be written, or the disk is full; nothing unfinished is left.
     """
     items = plan_items(order)
-    missing = check_order(order, items)
+    source = prepared(order.model, order.artifacts)
+    missing = missing_items(items)
     if missing:
-        check_room(estimate(order, missing), order.artifacts)
+        for note in source.record.notes:
+            say(f"{'the model':<16} {note}")
+        check_order(order, missing, source)
+        check_room(estimate(order, missing, source), order.artifacts)
     with Worker() as worker:
         for item in items:
             manifest = reusable(item)
             if manifest is None or _wants_proof(order, item):
-                _make_locked(order, item, worker, say)
+                _make_locked(order, item, source, worker, say)
             else:
                 say(_line(item, manifest, "reused"))
                 if not _is_of_today(item, manifest):
@@ -64,7 +79,9 @@ def _waiting(item: Item, say: Callable[[str], None]) -> Callable[[], None]:
     return lambda: say(f"{item.recipe.name:<16} waiting: another process is making it")
 
 
-def _make_locked(order: Order, item: Item, worker: Worker, say: Callable[[str], None]) -> None:
+def _make_locked(
+    order: Order, item: Item, source: PreparedSource, worker: Worker, say: Callable[[str], None]
+) -> None:
     name = item.recipe.name
     with locked(item.directory, _waiting(item, say)) as lock_fd:
         manifest = reusable(item)
@@ -81,6 +98,7 @@ def _make_locked(order: Order, item: Item, worker: Worker, say: Callable[[str], 
         with making(item.directory) as bench, ProgressLine(name) as progress:
             job = Job(
                 model=order.model,
+                folder=source.folder,
                 recipe=item.recipe,
                 source=item.source,
                 calibration=order.calibration,
@@ -93,7 +111,7 @@ def _make_locked(order: Order, item: Item, worker: Worker, say: Callable[[str], 
                 proof=_proof(order, item),
                 progress=progress,
             )
-            manifest = _make(order, item, job)
+            manifest = _make(order, item, source, job)
     line = _line(item, manifest, f"made in {manifest.seconds:.1f} s")
     say(f"{line}  (made anew: {outdated})" if outdated else line)
 
@@ -119,19 +137,26 @@ def _describe_as_today(item: Item, manifest: Manifest) -> None:
         describe_anew(item.directory, manifest, item.made_from, item.inputs_sha256)
 
 
-def _make(order: Order, item: Item, job: Job) -> Manifest:
+def _make(order: Order, item: Item, source: PreparedSource, job: Job) -> Manifest:
     started = time.monotonic()
     if item.source is not None:
         # Sizes were looked at when it was reused; what is built upon is read to the last byte.
         verify_files(item.source, read_manifest(item.source))
     outcome = METHODS[item.recipe.method].make(job)
     job.progress("hashing")
-    manifest = _describe(order, item, job.output, outcome, time.monotonic() - started)
+    manifest = _describe(order, item, source, job.output, outcome, time.monotonic() - started)
     (job.output / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 
-def _describe(order: Order, item: Item, output: Path, outcome: Outcome, seconds: float) -> Manifest:
+def _describe(
+    order: Order,
+    item: Item,
+    source: PreparedSource,
+    output: Path,
+    outcome: Outcome,
+    seconds: float,
+) -> Manifest:
     """Measure what was made, hold it against the recipe, and write it down."""
     measures = measure_weights(output, item.recipe)
     check_measures(output, item.recipe, measures)
@@ -153,6 +178,11 @@ def _describe(order: Order, item: Item, output: Path, outcome: Outcome, seconds:
         quantized_weight_bytes=measures.linear_bytes,
         bits_per_weight=round(measures.bits_per_weight, 4),
         tensor_types=dict(measures.tensor_types),
+        fallbacks=dict(outcome.fallbacks),
+        tokenizer=outcome.tokenizer,
+        context_limit=context_limit(item.recipe, source.reading.shape),
+        sampling_defaults=source.record.sampling,
+        notes=source.record.notes,
         seconds=round(seconds, 3),
         peak_memory_bytes=outcome.peak_memory_bytes,
         files=tuple(

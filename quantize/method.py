@@ -1,9 +1,11 @@
 """What every method of making weights is given, and what it gives back."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from quantize.artifact.manifest import TokenizerDifferences
 from quantize.calibration.calibration_set import CalibrationPlan
 from quantize.jobs.environment import tool_variables
 from quantize.jobs.job_module import JobModule, Progress, Reply, Request
@@ -20,6 +22,7 @@ class RecipeError(RuntimeError):
 class Job:
     """One recipe of one model.
 
+    ``folder`` is the model as every tool is to read it (source/normalised_folder.py).
     ``output`` receives the artifact's files, ``scratch`` anything else; ``source`` is the artifact
     the recipe reads, where it reads one. ``worker`` holds a tool's process from job to job.
     ``proof`` is a file that a tool with a model in memory writes its logits to (proof_logits.py),
@@ -27,6 +30,7 @@ class Job:
     """
 
     model: SourceModel
+    folder: Path
     recipe: Recipe
     source: Path | None
     calibration: CalibrationPlan
@@ -67,10 +71,16 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """``calibration_sha256``: hash of the token ids used; ``peak_memory_bytes`` of any process."""
+    """``calibration_sha256``: hash of the token ids used; ``peak_memory_bytes`` of any process.
+
+    ``fallbacks`` are tensors stored as another type than the recipe's, because of their width;
+    ``tokenizer`` how the artifact's own tokenizer reads text, where it has one of another kind.
+    """
 
     calibration_sha256: str | None
     peak_memory_bytes: int
+    fallbacks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tokenizer: TokenizerDifferences | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,12 @@ from quantize.adoption import earlier_key
 from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256, read_texts
+from quantize.fitness import require_all
 from quantize.jobs.environment import installed_version
 from quantize.methods import LIBRARIES_FROM, METHODS
 from quantize.recipes.catalogue import Recipe, with_sources
-from quantize.source.source_model import SourceModel, check_source_model
+from quantize.source.normalised_folder import PreparedSource, prepare_source
+from quantize.source.source_model import SourceModel, check_finite
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of, what_changed
 
@@ -72,7 +74,7 @@ def _item(
     belongs to the model.
     """
     spec = METHODS[recipe.method]
-    code = code_sha256(spec.make.__module__)
+    code = code_sha256(spec.make.__module__, prepare_source.__module__)
     libraries = {name: versions.of(LIBRARIES_FROM, name) for name in spec.libraries}
     tool = spec.tool or "assay"
     tool_version = (
@@ -150,14 +152,17 @@ def _whole(artifact: Path) -> Manifest | None:
     return manifest if sizes == [entry.size_bytes for entry in manifest.files] else None
 
 
-def check_order(order: Order, items: list[Item]) -> list[Item]:
-    """Check everything that can be checked before work starts; returns what is missing.
+def missing_items(items: list[Item]) -> list[Item]:
+    """The items whose artifacts are not there, or not made from today's inputs."""
+    return [item for item in items if reusable(item) is None]
+
+
+def check_order(order: Order, missing: list[Item], source: PreparedSource) -> None:
+    """Check everything that can be checked before what is missing is made.
 
     Raises:
         ValueError: the model, the calibration text or a recipe's name is at fault.
     """
-    missing = [item for item in items if reusable(item) is None]
-    if missing:
-        check_source_model(order.model.folder, [item.recipe for item in missing])
-        read_texts(order.calibration.path)
-    return missing
+    require_all([item.recipe for item in missing], source)
+    check_finite(source.reading)
+    read_texts(order.calibration.path)

@@ -15,8 +15,8 @@ from quantize.jobs.environment import installed_version, tool_variables
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.workbench import locked, making
 from quantize.jobs.worker import run_job
-from quantize.recipes.catalogue import find_recipe
-from quantize.source.source_model import SourceModel, check_source_model
+from quantize.model_source import prepared
+from quantize.source.source_model import SourceModel, check_finite
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of, what_changed
 
@@ -54,6 +54,7 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
     """
     directory = order.directory
     _refuse_foreign(directory)
+    source = prepared(order.model, order.artifacts)
     made_from = _made_from(order)
     with locked(directory, lambda: say(f"{FOLDER:<16} waiting: another process is at it")) as lock:
         stored = _stored(directory)
@@ -63,14 +64,14 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
             say(f"{FOLDER:<16} reused           {directory / PAGE_NAME}")
             return directory / PAGE_NAME
         if figures is None:
-            check_source_model(order.model.folder, [find_recipe("bf16")])
+            check_finite(source.reading)
             read_texts(order.calibration)
         log = directory.parent / f"{directory.name}.log"
         log.write_bytes(b"")
         with making(directory) as bench, ProgressLine(FOLDER) as progress:
             if figures is None:
                 progress("starting")
-                figures = _measure(order, made_from, log, lock, progress)
+                figures = _measure(order, source.folder, made_from, log, lock, progress)
                 content = figures.model_dump_json(indent=1) + "\n"
                 (bench.output / FIGURES_NAME).write_text(content, encoding="utf-8")
                 what = f"made in {figures.seconds:.1f} s"
@@ -126,6 +127,7 @@ def _is_drawn(directory: Path, figures: Figures) -> bool:
 
 def _measure(
     order: ExploreOrder,
+    folder: Path,
     made_from: Mapping[str, str],
     log: Path,
     lock_fd: int,
@@ -133,7 +135,7 @@ def _measure(
 ) -> Figures:
     own = order.calibration == BUNDLED_TEXT
     request = FiguresRequest(
-        model=order.model.folder.resolve(),
+        model=folder.resolve(),
         name=order.model.name,
         made_from=made_from,
         calibration=order.calibration.resolve(),

@@ -14,15 +14,8 @@ def end_tokens(artifact: Path) -> tuple[int, ...]:
     """The end-of-sequence ids; empty where the files name none.
 
     ``generation_config.json`` overrides ``config.json``, as transformers reads them; a GGUF file
-    carries its own.
+    carries one of its own, which counts where neither is beside it.
     """
-    for path in sorted(artifact.glob("*.gguf")):
-        try:
-            found = read_gguf(path).metadata.get(_GGUF_KEY)
-        except (OSError, WeightFileError):
-            continue
-        if isinstance(found, int):
-            return (found,)
     for name in ("generation_config.json", "config.json"):
         try:
             content: Any = json.loads((artifact / name).read_text())
@@ -32,4 +25,11 @@ def end_tokens(artifact: Path) -> tuple[int, ...]:
         ids = value if isinstance(value, list) else [value]
         if ids and all(isinstance(token, int) for token in ids):
             return tuple(ids)
+    for path in sorted(artifact.glob("*.gguf")):
+        try:
+            found = read_gguf(path).metadata.get(_GGUF_KEY)
+        except (OSError, WeightFileError):
+            continue
+        if isinstance(found, int):
+            return (found,)
     return ()

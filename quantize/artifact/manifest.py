@@ -7,7 +7,7 @@ exists, the artifact is complete.
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +29,24 @@ class FileEntry(BaseModel):
     sha256: str
 
 
+class TokenizerDifferences(BaseModel):
+    """How many of so many texts a tokenizer of the artifact reads otherwise than the model's own.
+
+    ``examples`` are beginnings of such texts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    texts: int = Field(ge=1)
+    different: int = Field(ge=0)
+    examples: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """The part of the texts that differ, 0 to 1."""
+        return self.different / self.texts
+
+
 class Manifest(BaseModel):
     """The content of ``manifest.json``.
 
@@ -37,6 +55,11 @@ class Manifest(BaseModel):
     ``quantized_parameters`` count only the layers the recipe quantizes (packed values and their
     scales and zero points); ``bits_per_weight`` = 8 * quantized_weight_bytes /
     quantized_parameters, so it is effective: scales and zero points count.
+
+    ``fallbacks`` are tensors that are stored as another type than the recipe's, because of their
+    width. ``context_limit`` is the longest text that the artifact's engine computes as the model
+    does (None: the model's own length). ``sampling_defaults`` are the model's wishes for requests
+    that say nothing, which no variant obeys. ``notes`` say how the source was read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +81,11 @@ class Manifest(BaseModel):
     quantized_weight_bytes: int
     bits_per_weight: float
     tensor_types: dict[str, int]
+    fallbacks: dict[str, str] = {}
+    tokenizer: TokenizerDifferences | None = None
+    context_limit: int | None = None
+    sampling_defaults: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
     seconds: float
     peak_memory_bytes: int
     files: tuple[FileEntry, ...]

@@ -26,14 +26,16 @@ _ROUTER = re.compile(r"\.(mlp|block_sparse_moe)\.gate\.weight$")
 class LinearLayer:
     """One linear layer as stored: decoded parameters, bytes with scales, and its types.
 
-    ``group_size`` is how many inputs share a scale, ``groups`` how many such groups a row has
-    (None where the format leaves no choice).
+    ``width`` is how many values a row has, where its type alone decides how it is stored (None:
+    it has scales in tensors of their own). ``group_size`` is how many inputs share a scale,
+    ``groups`` how many such groups a row has (None where the format leaves no choice).
     """
 
     name: str
     parameters: int
     size_bytes: int
     kinds: tuple[str, ...]
+    width: int | None = None
     group_size: int | None = None
     groups: int | None = None
 
@@ -139,6 +141,7 @@ def _plain_layer(tensor: StoredTensor) -> LinearLayer:
         parameters=tensor.elements,
         size_bytes=tensor.size_bytes,
         kinds=(tensor.kind,),
+        width=tensor.shape[-1],
     )
 
 

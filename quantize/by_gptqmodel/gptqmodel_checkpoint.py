@@ -31,11 +31,11 @@ def make(job: Job) -> Outcome:
     for path in saved.iterdir():
         if path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json"):
             shutil.move(path, job.output / path.name)
-    copy_companions(job.model.folder, job.output)
+    copy_companions(job.folder, job.output)
     described = config.get("quantization_config")
     if not isinstance(described, dict):
         raise RecipeError(f"GPTQModel saved no quantization_config (log: {job.log})")
-    write_config(job.model.folder, job.output, portable_description(described))
+    write_config(job.folder, job.output, portable_description(described))
     return Outcome(
         calibration_sha256=done.reply.calibration_sha256,
         peak_memory_bytes=done.usage.peak_memory_bytes,
@@ -44,7 +44,7 @@ def make(job: Job) -> Outcome:
 
 def _request(job: Job) -> GptqModelRequest:
     return GptqModelRequest(
-        model=job.model.folder.resolve(),
+        model=job.folder.resolve(),
         calibration=job.calibration.resolved(),
         method=job.recipe.method,
         parameters=job.recipe.parameters,

@@ -4,67 +4,63 @@ Recipes with ``imatrix`` give the quantizer an importance matrix of the calibrat
 """
 
 import re
-from collections.abc import Sequence
+import shutil
 from pathlib import Path
 
-from quantize.artifact.gguf_header import GGUF_NAME, read_gguf
+from quantize.artifact.gguf_header import GGUF_NAME
+from quantize.artifact.manifest import read_manifest
+from quantize.by_llamacpp.gguf_tokenizer import hold_tokenizer
 from quantize.by_llamacpp.imatrix import find_or_make_imatrix
 from quantize.by_llamacpp.llama_converter import CONVERTER, GGUF_PY
-from quantize.by_llamacpp.llamacpp_jobs import (
-    GGUF_QUANTIZE,
-    GGUF_TOKENIZE,
-    HF_TOKENIZE,
-    GgufQuantizeRequest,
-    GgufTextsRequest,
-    ReadText,
-    TextsRequest,
-)
-from quantize.calibration.calibration_set import read_texts
+from quantize.by_llamacpp.llamacpp_jobs import GGUF_QUANTIZE, GgufQuantized, GgufQuantizeRequest
 from quantize.jobs.environment import environment_python, tool_variables
 from quantize.jobs.failure import ToolError, Usage
+from quantize.jobs.log_tail import log_text
 from quantize.jobs.tool import run_tool
+from quantize.jobs.worker import Done
 from quantize.method import Job, Outcome, RecipeError
-from quantize.source.source_model import TOKENIZER_FILES
 
-CHAT_TEMPLATE_KEY = "tokenizer.chat_template"
-
-_MAX_DOCUMENTS = 1000
+# What engines read beside a GGUF file, which names one end token alone.
+_BESIDE = "generation_config.json"
 _WRITTEN = re.compile(r"Writing:\s+(\d+)%")
-# Where tokenizers differ: spaces, line ends, digits, case folding, accents composed and not,
-# scripts, emoji with joiners, right-to-left marks, bytes outside the vocabulary. No text begins
-# with a space: there transformers and SentencePiece themselves disagree for many a good model.
-_PROBES = (
-    "a",
-    "trailing ",
-    "two  spaces,   three, and\ttabs",
-    "line\nline\n\nline\r\nline",
-    "0 12 345 6789 3.14159 1,000,000 2^10",
-    "Straße ÀÉÎÕÜ e\u0301 ﬁ ½ №",
-    "Привет мир, Γειά σου, שלום, مرحبا, नमस्ते",
-    "你好世界 こんにちは 안녕하세요",
-    "😀 👩‍👩‍👧‍👦 🏳️‍🌈 \u200f\u00a0\u2009",
-    "if (x != y) { return f\"{x}\"; } // <tag attr='v'>",
-    "don't DON'T it's I'll they've",
-    "\U0001d4d0\u0000\u0007\ufffd",
+# What the converter says when it gives up, and what that means.
+_ABORTS = (
+    (
+        re.compile(r"BPE pre-tokenizer was not recognized"),
+        "it does not know this tokenizer's pre-tokenizer; the GGUF formats need one that it knows",
+    ),
+    (
+        re.compile(r"max\(tokenizer\.vocab\.values\(\)\) < vocab_size"),
+        "the tokenizer gives ids beyond vocab_size; give the tokenizer that belongs to the weights",
+    ),
+    (
+        re.compile(r"Can not map tensor '([^']+)'"),
+        "llama.cpp has no such tensor in this architecture: {0}; leave the GGUF formats out",
+    ),
 )
 
 
 def make(job: Job) -> Outcome:
     """Write ``model.gguf`` into ``job.output`` and prove that it reads text as the source does."""
     target = job.output / GGUF_NAME
+    shutil.copyfile(job.folder / _BESIDE, job.output / _BESIDE)
     if job.source is None:
         usage = _convert(job, target)
-        peak_bytes = max(usage.peak_memory_bytes, _check_tokenizer(job, target))
-        return Outcome(calibration_sha256=None, peak_memory_bytes=peak_bytes)
+        tokenizer, peak_bytes = hold_tokenizer(job, target)
+        return Outcome(
+            calibration_sha256=None,
+            peak_memory_bytes=max(usage.peak_memory_bytes, peak_bytes),
+            tokenizer=tokenizer,
+        )
     source = job.source / GGUF_NAME
-    if not job.recipe.parameters.get("imatrix"):
-        peak_bytes = _quantize(job, source, target).peak_memory_bytes
-        return Outcome(calibration_sha256=None, peak_memory_bytes=peak_bytes)
-    imatrix = find_or_make_imatrix(job, source)
-    usage = _quantize(job, source, target, imatrix.path)
+    imatrix = find_or_make_imatrix(job, source) if job.recipe.parameters.get("imatrix") else None
+    done = _quantize(job, source, target, imatrix.path if imatrix else None)
+    peaks = [done.usage.peak_memory_bytes, imatrix.peak_memory_bytes if imatrix else 0]
     return Outcome(
-        calibration_sha256=imatrix.calibration_sha256,
-        peak_memory_bytes=max(usage.peak_memory_bytes, imatrix.peak_memory_bytes),
+        calibration_sha256=imatrix.calibration_sha256 if imatrix else None,
+        peak_memory_bytes=max(peaks),
+        fallbacks=done.reply.fallbacks,
+        tokenizer=read_manifest(job.source).tokenizer,
     )
 
 
@@ -72,15 +68,32 @@ def _convert(job: Job, target: Path) -> Usage:
     script = CONVERTER / "convert_hf_to_gguf.py"
     if not script.is_file():
         raise ToolError(f"llama.cpp's converter is missing ({script}); run `make setup`")
+    try:
+        return _run_converter(job, script, target)
+    except ToolError as error:
+        log = log_text(job.log)
+        for pattern, cause in _ABORTS:
+            if found := pattern.search(log):
+                raise RecipeError(
+                    f"llama.cpp's converter gave up: {cause.format(*found.groups())} "
+                    f"(log: {job.log})"
+                ) from None
+        raise error
+
+
+def _run_converter(job: Job, script: Path, target: Path) -> Usage:
     return run_tool(
         [
             environment_python("quantize"),
             script,
-            job.model.folder.resolve(),
+            job.folder.resolve(),
             "--outtype",
             str(job.recipe.parameters["file_type"]).lower(),
             "--outfile",
             target.resolve(),
+            # Else it would be that of the folder, which is the same for all models.
+            "--model-name",
+            Path(job.model.name).name,
         ],
         log=job.log,
         variables=tool_variables(job.threads, {"PYTHONPATH": str(GGUF_PY)}),
@@ -95,7 +108,7 @@ def _written(tail: str) -> str:
     return f"{found[-1]}% written" if found else ""
 
 
-def _quantize(job: Job, source: Path, target: Path, imatrix: Path | None = None) -> Usage:
+def _quantize(job: Job, source: Path, target: Path, imatrix: Path | None) -> Done[GgufQuantized]:
     request = GgufQuantizeRequest(
         source=source.resolve(),
         target=target.resolve(),
@@ -103,48 +116,4 @@ def _quantize(job: Job, source: Path, target: Path, imatrix: Path | None = None)
         threads=job.threads,
         imatrix=None if imatrix is None else imatrix.resolve(),
     )
-    return job.ask(GGUF_QUANTIZE, request).usage
-
-
-def _check_tokenizer(job: Job, gguf: Path) -> int:
-    """Hold the GGUF's tokenizer and chat template against the source's; returns peak bytes."""
-    job.progress("comparing token ids")
-    texts = (*_PROBES, *read_texts(job.calibration.path)[:_MAX_DOCUMENTS])
-    request = TextsRequest(model=job.model.folder.resolve(), texts=texts)
-    source = job.ask(HF_TOKENIZE, request)
-    items = source.reply.items
-    read = job.ask(GGUF_TOKENIZE, GgufTextsRequest(model=gguf.resolve(), items=items))
-    compare_tokens(items, read.reply.ids)
-    _check_chat_template(job.model.folder, gguf)
-    return max(source.usage.peak_memory_bytes, read.usage.peak_memory_bytes)
-
-
-def compare_tokens(source: Sequence[ReadText], gguf: Sequence[list[int]]) -> None:
-    """Hold token ids of the same texts against each other.
-
-    Raises:
-        RecipeError: quoting the first text that the two tokenizers read differently.
-    """
-    assert len(source) == len(gguf)
-    unequal = [item for item, ids in zip(source, gguf, strict=True) if item.ids != ids]
-    if unequal:
-        raise RecipeError(
-            f"the GGUF reads text differently from the model's own tokenizer: {len(unequal)} of "
-            f"{len(source)} texts give other token ids, first {unequal[0].text[:80]!r}"
-        )
-
-
-def _check_chat_template(source: Path, gguf: Path) -> None:
-    """A chat template that the source has must be in the GGUF's metadata.
-
-    Raises:
-        RecipeError: it is not, so chats would be framed in another way than on other engines.
-    """
-    files = [source / name for name in TOKENIZER_FILES if (source / name).is_file()]
-    has_template = any(
-        path.suffix == ".jinja"
-        or (path.name == "tokenizer_config.json" and "chat_template" in path.read_text())
-        for path in files
-    )
-    if has_template and CHAT_TEMPLATE_KEY not in read_gguf(gguf).metadata:
-        raise RecipeError(f"the converter left the model's chat template out of {gguf.name}")
+    return job.ask(GGUF_QUANTIZE, request)

@@ -119,7 +119,7 @@ def _written(record: _Record, directory: Path) -> _Record:
 def _make(job: Job, gguf: Path, output: Path, made_from: dict[str, str], lock_fd: int) -> _Record:
     imatrix = output.resolve() / IMATRIX_NAME
     request = ImatrixRequest(
-        model=job.model.folder.resolve(),
+        model=job.folder.resolve(),
         architecture=str(read_gguf(gguf).metadata["general.architecture"]),
         calibration=job.calibration.resolved(),
         threads=job.threads,

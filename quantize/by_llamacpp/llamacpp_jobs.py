@@ -1,5 +1,6 @@
 """What the steps of the ``gguf-*`` recipes are asked and answer; known on both sides of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,13 @@ class GgufQuantizeRequest:
     file_type: str
     threads: int
     imatrix: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GgufQuantized:
+    """The tensors that llama.cpp stored as another type because of their width, each with it."""
+
+    fallbacks: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +59,13 @@ class ReadText:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadTexts:
-    """What the model's tokenizer made of the texts, and of a chat where it has a template."""
+    """What the model's tokenizer made of the texts, and of a chat where its template takes one.
+
+    ``has_template`` says whether there is a default chat template at all.
+    """
 
     items: list[ReadText]
+    has_template: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +88,7 @@ GGUF_QUANTIZE = JobModule(
     environment="llamacpp",
     request=GgufQuantizeRequest,
     tells=(Progress,),
-    reply=type(None),
+    reply=GgufQuantized,
 )
 IMATRIX_COLLECT = JobModule(
     module="quantize.by_llamacpp.in_quantize.imatrix_collect",

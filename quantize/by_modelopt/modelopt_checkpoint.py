@@ -25,8 +25,8 @@ def make(job: Job) -> Outcome:
             shutil.move(path, job.output / path.name)
             # The library that writes them lets nobody else read them.
             (job.output / path.name).chmod(0o644)
-    copy_companions(job.model.folder, job.output)
-    write_config(job.model.folder, job.output, dict(done.reply.described))
+    copy_companions(job.folder, job.output)
+    write_config(job.folder, job.output, dict(done.reply.described))
     return Outcome(
         calibration_sha256=done.reply.calibration_sha256,
         peak_memory_bytes=done.usage.peak_memory_bytes,
@@ -34,10 +34,9 @@ def make(job: Job) -> Outcome:
 
 
 def _request(job: Job) -> ModelOptRequest:
-    folder = job.model.folder.resolve()
     return ModelOptRequest(
-        model=folder,
-        reference=folder == REFERENCE_WEIGHTS.resolve(),
+        model=job.folder.resolve(),
+        reference=job.model.original.resolve() == REFERENCE_WEIGHTS.resolve(),
         calibration=job.calibration.resolved(),
         compressed=_compressed(job.recipe.format),
         parameters=job.recipe.parameters,

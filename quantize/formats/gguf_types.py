@@ -1,11 +1,15 @@
 """The storage types of GGUF files: how many weights lie together in how many bytes.
 
+A row that is no multiple of a type's block is stored as another type, with smaller blocks
+(``tensor_type_fallback`` in llama.cpp's ``src/llama-quant.cpp``).
+
 Source of the numbers and block sizes: gguf-py/gguf/constants.py (GGMLQuantizationType,
 GGML_QUANT_SIZES) of llama.cpp; a test holds this table against it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,21 @@ BLOCK_TYPES: Mapping[int, BlockType] = {
     42: BlockType("Q2_0", 64, 18),
 }
 GGUF_TYPES: Mapping[str, BlockType] = {block.name: block for block in BLOCK_TYPES.values()}
+
+SMALLEST_BLOCK = 32
+# What llama.cpp stores in place of a type whose blocks do not divide a row.
+FALLBACKS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S"), "IQ4_NL"),
+        **dict.fromkeys(("IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+        **dict.fromkeys(("Q2_K", "Q3_K"), "Q4_0"),
+        "Q4_K": "Q5_0",
+        "Q5_K": "Q5_1",
+        "Q6_K": "Q8_0",
+    }
+)
+
+
+def stored_type(kind: str, width: int) -> str:
+    """The type in which a row of ``width`` values is stored that is to be ``kind``."""
+    return FALLBACKS.get(kind, kind) if width % GGUF_TYPES[kind].values else kind

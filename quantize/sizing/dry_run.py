@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from quantize.order import Order, check_order, plan_items, reusable
-from quantize.sizing.estimate import check_room, estimate, free_bytes, needed_bytes
+from quantize.model_source import examined
+from quantize.order import Order, check_order, missing_items, plan_items, reusable
+from quantize.sizing.estimate import Estimate, check_room, estimate, free_bytes, needed_bytes
 
 
 def dry_run(order: Order, say: Callable[[str], None]) -> None:
@@ -14,8 +15,14 @@ def dry_run(order: Order, say: Callable[[str], None]) -> None:
         ToolError: an environment is missing.
     """
     items = plan_items(order)
-    missing = check_order(order, items)
-    costs = {cost.recipe: cost for cost in estimate(order, missing)} if missing else {}
+    missing = missing_items(items)
+    costs: dict[str, Estimate] = {}
+    notes: tuple[str, ...] = ()
+    if missing:
+        with examined(order.model, order.artifacts) as source:
+            check_order(order, missing, source)
+            costs = {cost.recipe: cost for cost in estimate(order, missing, source)}
+            notes = source.record.notes
     width = max(len(item.recipe.name) for item in items)
     for item in items:
         name = item.recipe.name.ljust(width)
@@ -29,6 +36,8 @@ def dry_run(order: Order, say: Callable[[str], None]) -> None:
                 f"{name}  make   {cost.size_bytes / 1e6:10,.1f} MB  {_duration(cost.seconds):>8}  "
                 f"({cost.basis})"
             )
+    for note in notes:
+        say(f"the model: {note}")
     seconds = sum(cost.seconds for cost in costs.values())
     estimates = list(costs.values())
     say(

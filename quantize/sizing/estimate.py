@@ -14,8 +14,9 @@ from quantize.artifact.manifest import MANIFEST_NAME, ArtifactError, Manifest, r
 from quantize.order import Item, Order
 from quantize.recipes.recipe import Method
 from quantize.sizing.weight_bytes import weight_bytes
-from quantize.source.model_shape import ModelShape, read_shape
-from quantize.source.source_model import TOKENIZER_FILES, read_config
+from quantize.source.model_shape import ModelShape
+from quantize.source.normalised_folder import PreparedSource
+from quantize.source.reading import TOKENIZER_FILES
 
 # Seconds per million parameters after the start of the tool: the reference model (23 M), two
 # cores, no GPU. A GPU is many times faster; the first artifact made corrects it.
@@ -42,18 +43,14 @@ class Estimate:
     basis: str
 
 
-def estimate(order: Order, items: Iterable[Item]) -> list[Estimate]:
-    """What each of these artifacts will cost.
-
-    Raises:
-        ValueError: the model's configuration does not say its shape.
-    """
-    shape = read_shape(read_config(order.model.folder))
+def estimate(order: Order, items: Iterable[Item], source: PreparedSource) -> list[Estimate]:
+    """What each of these artifacts will cost."""
+    shape = source.reading.shape
     earlier = earlier_manifests(order.artifacts)
     beside = _HEADER_BYTES + sum(
-        (order.model.folder / name).stat().st_size
+        (source.folder / name).stat().st_size
         for name in TOKENIZER_FILES
-        if (order.model.folder / name).is_file()
+        if (source.folder / name).is_file()
     )
     return [_estimate(item, shape, beside, earlier) for item in items]
 

@@ -1,8 +1,8 @@
 """Which storage type llama.cpp gives to which weight of a GGUF file type.
 
 The facts are those of ``llama_tensor_get_type_impl`` in ``src/llama-quant.cpp`` of llama.cpp (the
-version inside llama-cpp-python 0.3.36), for Llama, Mistral, Qwen and Mixtral shapes, with rows
-that are a multiple of 256 (recipes refuse others).
+version inside llama-cpp-python 0.3.36), for Llama, Mistral, Qwen and Mixtral shapes. Rows that are
+no multiple of a type's block get another type instead (formats/gguf_types.py).
 """
 
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ What a layer costs stands in the row of its format (formats/storage_formats.py),
 proven against; which layer of a GGUF file gets which type, in gguf_mix.py.
 """
 
-from quantize.formats.gguf_types import GGUF_TYPES
+from quantize.formats.gguf_types import GGUF_TYPES, stored_type
 from quantize.recipes.recipe import Recipe
 from quantize.sizing.gguf_mix import embedding_type, head_type, linear_type
 from quantize.source.model_shape import Linear, ModelShape
@@ -16,7 +16,7 @@ _GGUF_WIDE_BYTES = 4
 def _linear_bits(shape: ModelShape, recipe: Recipe, linear: Linear) -> float:
     """Bits of all copies of a linear layer."""
     if recipe.weight_format == "gguf":
-        kind = linear_type(_file_type(recipe), linear, shape)
+        kind = stored_type(linear_type(_file_type(recipe), linear, shape), linear.inputs)
         return GGUF_TYPES[kind].bits_per_weight * linear.parameters
     budget = recipe.parameters.get("budget_bits")
     if budget is not None:
@@ -39,7 +39,8 @@ def weight_bytes(shape: ModelShape, recipe: Recipe) -> float:
     if recipe.weight_format == "gguf":
         kinds = [embedding_type(_file_type(recipe), tied=shape.tied)]
         kinds += [] if shape.tied else [head_type(_file_type(recipe))]
-        tables = sum(GGUF_TYPES[kind].bits_per_weight for kind in kinds)
+        stored = (stored_type(kind, shape.hidden) for kind in kinds)
+        tables = sum(GGUF_TYPES[kind].bits_per_weight for kind in stored)
         small = _GGUF_WIDE_BYTES * (shape.norms + shape.routers)
         return linear_bytes(shape, recipe) + tables * shape.embedding / 8 + small
     copies = 1 if shape.tied else 2

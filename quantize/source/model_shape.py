@@ -19,6 +19,8 @@ SHAPES = (
     "MixtralForCausalLM",
     "Qwen3MoeForCausalLM",
 )
+# These have no biases, whatever a configuration says.
+_UNBIASED = ("MistralForCausalLM", "MixtralForCausalLM")
 
 
 class ShapeError(ValueError):
@@ -45,8 +47,9 @@ class Linear:
 class ModelShape:
     """What of a model decides its size. Counts are of values, not of bytes.
 
-    ``linears`` are what recipes quantize; ``routers`` choose experts and stay wide; ``norms`` are
-    one-dimensional (biases included). ``windows`` is how far back each block looks (None: all).
+    ``linears`` are what recipes quantize, ``biased`` which of them have biases; ``routers`` choose
+    experts and stay wide; ``norms`` are one-dimensional (biases included). ``windows`` is how far
+    back each block looks (None: all).
     """
 
     architecture: str
@@ -61,9 +64,16 @@ class ModelShape:
     experts_per_token: int
     feed_forward: int
     linears: tuple[Linear, ...]
+    biased: frozenset[Role]
     routers: int
     norms: int
     windows: tuple[int | None, ...]
+
+    @property
+    def window(self) -> int | None:
+        """The shortest look back that a text within the model's own length can notice."""
+        windows = [window for window in self.windows if window and window < self.positions]
+        return min(windows, default=None)
 
     @property
     def blocks(self) -> int:
@@ -114,6 +124,7 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
         else:
             linears += _feed_forward(block, hidden, _count(config, "intermediate_size"), 1)
     per_token = _count(config, "num_experts_per_tok", 2) if experts > 1 else 1
+    biased = _biased(config, architecture)
     return ModelShape(
         architecture=architecture,
         hidden=hidden,
@@ -127,9 +138,10 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
         experts_per_token=per_token,
         feed_forward=expert_width * per_token,
         linears=tuple(linears),
+        biased=biased,
         routers=sparse * hidden * experts,
-        norms=hidden * (2 * blocks + 1) + blocks * _small(config, architecture, head_size, linears),
-        windows=tuple(_window(config, block) for block in range(blocks)),
+        norms=hidden * (2 * blocks + 1) + blocks * _small(architecture, biased, head_size, linears),
+        windows=tuple(_window(config, architecture, block) for block in range(blocks)),
     )
 
 
@@ -150,19 +162,25 @@ def _feed_forward(block: int, hidden: int, width: int, copies: int) -> list[Line
     ]
 
 
+def _biased(config: Mapping[str, Any], architecture: str) -> frozenset[Role]:
+    """Which layers have biases: what the architecture's own code makes of the configuration."""
+    if architecture == "Qwen2ForCausalLM":
+        return frozenset({"q", "k", "v"})
+    roles: set[Role] = set()
+    if config.get("attention_bias") and architecture not in _UNBIASED:
+        roles |= {"q", "k", "v", "o"}
+    if config.get("mlp_bias") and architecture == "LlamaForCausalLM":
+        roles |= {"gate", "up", "down"}
+    return frozenset(roles)
+
+
 def _small(
-    config: Mapping[str, Any], architecture: str, head_size: int, linears: list[Linear]
+    architecture: str, biased: frozenset[Role], head_size: int, linears: list[Linear]
 ) -> int:
     """Norms inside attention, and biases, of one block."""
     first = {linear.role: linear for linear in linears if linear.block == 0}
-    values = 2 * head_size if architecture.startswith("Qwen3") else 0
-    if architecture == "Qwen2ForCausalLM" or config.get("attention_bias"):
-        values += sum(first[role].outputs for role in ("q", "k", "v"))
-    if config.get("attention_bias") and architecture != "Qwen2ForCausalLM":
-        values += first["o"].outputs
-    if config.get("mlp_bias"):
-        values += sum(first[role].outputs for role in ("gate", "up", "down"))
-    return values
+    norms = 2 * head_size if architecture.startswith("Qwen3") else 0
+    return norms + sum(first[role].outputs for role in biased)
 
 
 def _is_sparse(config: Mapping[str, Any], block: int) -> bool:
@@ -171,15 +189,18 @@ def _is_sparse(config: Mapping[str, Any], block: int) -> bool:
     return block not in (config.get("mlp_only_layers") or []) and (block + 1) % step == 0
 
 
-def _window(config: Mapping[str, Any], block: int) -> int | None:
-    """How many tokens back a block looks; None: to the beginning."""
-    window = config.get("sliding_window")
-    if not window or config.get("use_sliding_window") is False:
+def _window(config: Mapping[str, Any], architecture: str, block: int) -> int | None:
+    """How many tokens back a block looks; None: to the beginning. Defaults are transformers'."""
+    if architecture == "LlamaForCausalLM":
+        return None
+    window = config.get("sliding_window", 4096 if architecture == "MistralForCausalLM" else None)
+    chooses = architecture.startswith("Qwen")
+    if not window or (chooses and not config.get("use_sliding_window", False)):
         return None
     kinds = config.get("layer_types")
     if kinds:
         return int(window) if kinds[block] == "sliding_attention" else None
-    first = int(config.get("max_window_layers") or 0)
+    first = int(config.get("max_window_layers", 28)) if chooses else 0
     return int(window) if block >= first else None
 
 

@@ -20,7 +20,7 @@ from quantize.recipes.catalogue import find_recipe
 from quantize.source.source_model import SourceModel
 from services.variants import find_variant
 
-MODEL = SourceModel(name="reference", folder=Path(), sha256="c" * 64)
+MODEL = SourceModel(name="reference", original=Path(), sha256="c" * 64)
 
 
 def answers(task: str, right: Sequence[bool]) -> list[Sample]:

@@ -37,7 +37,8 @@ from eval.schema import QualityFile
 from eval.task_score import TaskScore
 from loadtest.endpoint import EndpointError, read_health
 from quantize.root import ROOT
-from quantize.source.source_model import REFERENCE_WEIGHTS, TOKENIZER_FILES
+from quantize.source.reading import TOKENIZER_FILES
+from quantize.source.source_model import REFERENCE_WEIGHTS
 from quantize.validity.made_from import key_of, what_changed
 from tests.fake_engine import Behaviour, FakeEngine, log_probability, running_engine
 
@@ -119,9 +120,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     tasks = make_tasks(folder / "tasks")
     model = folder / "model"
     model.mkdir()
-    for name in TOKENIZER_FILES:
-        if (REFERENCE_WEIGHTS / name).is_file():
-            shutil.copy(REFERENCE_WEIGHTS / name, model)
+    for path in REFERENCE_WEIGHTS.iterdir():
+        shutil.copy(path, model)
     plan = make_plan(
         "bf16-vllm", "gguf-q8_0", tasks=("tiny_text", "tiny_choice", "tiny_words"), model=str(model)
     )

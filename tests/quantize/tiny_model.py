@@ -7,12 +7,19 @@ so its text is noise, but its files have the shape of a real checkpoint.
 import json
 import random
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import sentencepiece
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from quantize.artifact.safetensors_header import read_safetensors
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
@@ -47,6 +54,26 @@ def write_safetensors(path: Path, tensors: Mapping[str, tuple[str, np.ndarray]])
         stream.write(struct.pack("<Q", len(encoded)) + encoded)
         for _, array in tensors.values():
             stream.write(np.ascontiguousarray(array).tobytes())
+
+
+def read_tensors(path: Path) -> dict[str, tuple[str, np.ndarray]]:
+    """The tensors of a safetensors file as ``write_safetensors`` takes them."""
+    raw = path.read_bytes()
+    tensors = {}
+    for tensor in read_safetensors(path):
+        bits = np.frombuffer(raw, np.uint8, tensor.size_bytes, tensor.offset)
+        width = tensor.size_bytes // tensor.elements
+        tensors[tensor.name] = (tensor.kind, bits.view(f"<u{width}").reshape(tensor.shape))
+    return tensors
+
+
+def rewrite_weights(
+    model: Path,
+    change: Callable[[dict[str, tuple[str, np.ndarray]]], dict[str, tuple[str, np.ndarray]]],
+) -> None:
+    """Write a model's one file of weights again, changed."""
+    path = model / "model.safetensors"
+    write_safetensors(path, change(read_tensors(path)))
 
 
 def bfloat16_bits(values: np.ndarray) -> np.ndarray:
@@ -213,3 +240,27 @@ def _train_tokenizer(folder: Path, vocab_size: int) -> None:
         "model_max_length": 1024,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2))
+
+
+def make_byte_level_tokenizer(folder: Path, vocab_size: int = 512) -> None:
+    """Give a model a byte-level BPE tokenizer of its own, as a fresh fine-tune would have."""
+    end = "<|end|>"
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    trainer = BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[end],
+        initial_alphabet=ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(random_sentences(300), trainer)
+    (folder / "tokenizer.model").unlink(missing_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": None,
+        "eos_token": end,
+        "chat_template": CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2))

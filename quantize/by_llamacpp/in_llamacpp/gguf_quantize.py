@@ -12,7 +12,7 @@ import llama_cpp
 from quantize.artifact.gguf_header import MetadataValue, linear_gguf_tensors, read_gguf
 from quantize.artifact.stored_tensor import WeightFileError
 from quantize.by_llamacpp.in_llamacpp.imatrix_file import Importances, read_imatrix, require_all
-from quantize.by_llamacpp.llamacpp_jobs import GGUF_QUANTIZE, GgufQuantizeRequest
+from quantize.by_llamacpp.llamacpp_jobs import GGUF_QUANTIZE, GgufQuantized, GgufQuantizeRequest
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import BadRequest, serve
 
@@ -21,10 +21,13 @@ _INTEGER, _STRING = 0, 3
 _MAX_NAME_BYTES = 127
 # How llama.cpp begins what it says of a tensor; it has no other way to tell how far it is.
 _TENSOR = re.compile(rb"\[\s*(\d+)/\s*(\d+)\]")
+# How it says, in two messages, that a row is no multiple of a type's block.
+_UNDIVIDED = re.compile(rb"warning: (\S+)\s+- ncols +\d+ not divisible by")
+_FALLBACK = re.compile(rb"-> falling back to\s+(\S+)")
 
 
-def carry_out(request: GgufQuantizeRequest, tell: Callable[[Progress], None]) -> None:
-    """Write the request's target.
+def carry_out(request: GgufQuantizeRequest, tell: Callable[[Progress], None]) -> GgufQuantized:
+    """Write the request's target; returns what was stored as another type than the mix has it.
 
     Raises:
         BadRequest: llama.cpp refuses, or the importance matrix is another model's.
@@ -40,7 +43,8 @@ def carry_out(request: GgufQuantizeRequest, tell: Callable[[Progress], None]) ->
             raise BadRequest(str(error)) from None
         parameters.imatrix = _as_structs(importances)
         parameters.kv_overrides = _notes(request.imatrix, importances)
-    log = _log_that_tells(tell)
+    fallbacks: dict[str, str] = {}
+    log = _log_that_tells(tell, fallbacks)
     llama_cpp.llama_log_set(log, None)
     code = llama_cpp.llama_model_quantize(
         str(request.source).encode(), str(request.target).encode(), ctypes.byref(parameters)
@@ -48,14 +52,20 @@ def carry_out(request: GgufQuantizeRequest, tell: Callable[[Progress], None]) ->
     llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), None)
     if code:
         raise BadRequest(f"llama.cpp refused to quantize to {request.file_type} (code {code})")
+    return GgufQuantized(fallbacks=fallbacks)
 
 
-def _log_that_tells(tell: Callable[[Progress], None]) -> Any:
+def _log_that_tells(tell: Callable[[Progress], None], fallbacks: dict[str, str]) -> Any:
     """What llama.cpp can hand its log to, as long as this lives."""
+    narrow: list[str] = []
 
     def write(_level: int, text: bytes, _data: Any) -> None:
         if found := _TENSOR.match(text):
             tell(Progress("tensor", int(found[1]), int(found[2])))
+        if found := _UNDIVIDED.search(text):
+            narrow[:] = [found[1].decode()]
+        if narrow and (found := _FALLBACK.search(text)):
+            fallbacks[narrow.pop()] = found[1].decode().upper()
         sys.stderr.write(text.decode(errors="replace"))
         sys.stderr.flush()
 

@@ -16,6 +16,7 @@ from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan, read_texts
 from quantize.jobs.environment import tool_variables
 from quantize.jobs.worker import run_job
+from quantize.model_source import prepared
 from quantize.source.source_model import REFERENCE, SourceModel, fingerprint
 from services.variants import find_variant
 from tests.benches.engines.client_pace import client_figure
@@ -99,7 +100,7 @@ def _add_rows(
     variants = contenders(find_variant(VARIANT))
     workload = _workload(name, model, arguments)
     texts = read_texts(calibration_plan(BUNDLED, 1, 1).path)
-    prompts = TextPrompts(model.folder, texts, workload.prompt_tokens)
+    prompts = TextPrompts(prepared(model, ARTIFACTS_DIR).folder, texts, workload.prompt_tokens)
     outcomes: list[Outcome] = []
     try:
         with serving(variants, workload) as servers:
@@ -122,7 +123,7 @@ def _model(name: str, threads: int) -> SourceModel:
             run_job(
                 RANDOM_MODEL,
                 RandomModelRequest(
-                    source=fingerprint(REFERENCE).folder.resolve(), target=target.resolve()
+                    source=fingerprint(REFERENCE).original.resolve(), target=target.resolve()
                 ),
                 log=Path(folder) / "log",
                 variables=tool_variables(threads),

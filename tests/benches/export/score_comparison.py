@@ -18,6 +18,7 @@ from quantize.jobs.progress import ProgressLine
 from quantize.jobs.worker import run_job
 from quantize.machine import Device, probe_machine
 from quantize.methods import METHODS
+from quantize.model_source import prepared
 from quantize.order import Order
 from quantize.recipes.catalogue import Recipe
 from quantize.source.source_model import SourceModel
@@ -82,7 +83,7 @@ def make(bench: ScoreBench, run: BenchRun) -> ScoreBench:
 def score(bench: ScoreBench, kept: Mapping[str, tuple[InputKind, ...]]) -> Scores:
     """What the decoded artifacts compute, from one process."""
     request = ScoreRequest(
-        model=bench.model.folder.resolve(),
+        model=prepared(bench.model, ARTIFACTS_DIR).folder.resolve(),
         text=calibration_plan(BUNDLED, 1, 1).path,
         sequences=SCORED_SEQUENCES,
         sequence_length=SCORED_TOKENS,

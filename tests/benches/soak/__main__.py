@@ -11,11 +11,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from deploy.artifacts import source_folder
 from deploy.health import health
 from deploy.plan import DEFAULT_PLAN, Plan
 from loadtest.prompts import make_prompts
 from quantize.calibration.calibration_set import calibration_plan, read_texts
-from quantize.source.source_model import resolve_model
 from services.variants import VARIANTS
 from tests.benches.harness.bench_command import Bench, add_names, start
 from tests.benches.harness.bench_run import BenchRun
@@ -77,7 +77,7 @@ def mix_of(plan: Plan) -> Mix:
     calibration = plan.calibration
     path = calibration_plan(calibration.text, calibration.samples, calibration.sequence_length).path
     texts = read_texts(path)
-    prompts = make_prompts(resolve_model(plan.model), texts, seed=plan.load.seed)
+    prompts = make_prompts(source_folder(plan), texts, seed=plan.load.seed)
     return Mix(plan.variants, prompts, texts, plan.serving.context_length)
 
 

@@ -14,7 +14,11 @@ def _text(value: str) -> bytes:
 
 
 def write_gguf(
-    path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]], *, kind: str = "model"
+    path: Path,
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]],
+    *,
+    kind: str = "model",
+    end_token: int | None = None,
 ) -> None:
     """Tensors of zeros: each value is (type name, shape with the outermost dimension first)."""
     numbers = {block.name: (number, block) for number, block in BLOCK_TYPES.items()}
@@ -22,6 +26,10 @@ def write_gguf(
     metadata += _text("tokenizer.chat_template") + struct.pack("<I", 8) + _text("{{ x }}")
     metadata += _text("general.type") + struct.pack("<I", 8) + _text(kind)
     metadata += _text("tokens") + struct.pack("<IIQ", 9, 8, 2) + _text("a") + _text("é")
+    keys = 4
+    if end_token is not None:
+        metadata += _text("tokenizer.ggml.eos_token_id") + struct.pack("<II", 4, end_token)
+        keys += 1
     entries, data = b"", b""
     for name, (type_name, shape) in tensors.items():
         number, block = numbers[type_name]
@@ -32,5 +40,5 @@ def write_gguf(
             elements *= size
         data += bytes(elements // block.values * block.size_bytes)
         data += bytes(-len(data) % _ALIGNMENT)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 4) + metadata + entries
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), keys) + metadata + entries
     path.write_bytes(head + bytes(-len(head) % _ALIGNMENT) + data)

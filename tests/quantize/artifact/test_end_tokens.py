@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from quantize.artifact.end_tokens import end_tokens
+from tests.quantize.artifact.small_gguf import write_gguf
 
 
 def write(folder: Path, name: str, eos: object) -> None:
@@ -17,6 +18,13 @@ def test_the_generation_settings_override_the_models(tmp_path: Path) -> None:
     assert end_tokens(tmp_path) == (2, 7)
     write(tmp_path, "generation_config.json", None)
     assert end_tokens(tmp_path) == (2,)
+
+
+def test_what_lies_beside_a_gguf_file_overrides_the_one_it_names(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "model.gguf", {}, end_token=2)
+    assert end_tokens(tmp_path) == (2,)
+    write(tmp_path, "generation_config.json", [2, 6])
+    assert end_tokens(tmp_path) == (2, 6)
 
 
 def test_where_no_file_names_any_there_are_none(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from quantize.jobs.environment import environment_python, tool_variables
 from quantize.jobs.tool import run_tool
 from quantize.jobs.worker import Worker
 from quantize.method import Job, Outcome
+from quantize.model_source import prepared
 from quantize.recipes.catalogue import RECIPES, find_recipe
 from quantize.source.source_model import fingerprint
 from tests.quantize.tiny_model import EXPERTS, Family, make_tiny_model
@@ -70,9 +71,11 @@ def _make(worker: Worker, model: Path, folder: Path, plan: CalibrationPlan, reci
     output, scratch, proof = folder / "output", folder / "scratch", folder / "proof.safetensors"
     output.mkdir()
     scratch.mkdir()
+    source = fingerprint(str(model))
     with (folder / "lock").open("ab") as lock:
         job = Job(
-            model=fingerprint(str(model)),
+            model=source,
+            folder=prepared(source, folder / "artifacts").folder,
             recipe=find_recipe(recipe),
             source=None,
             calibration=plan,

@@ -24,6 +24,7 @@ from quantize.calibration.calibration_set import calibration_plan
 from quantize.jobs.failure import ToolError
 from quantize.jobs.worker import Worker
 from quantize.method import Job, Outcome
+from quantize.model_source import prepared
 from quantize.recipes.catalogue import find_recipe
 from quantize.source.source_model import fingerprint
 from tests.quantize.tiny_model import EXPERTS, Family, make_tiny_model
@@ -52,9 +53,11 @@ def carry_out(
     output, scratch = folder / "output", folder / "scratch"
     output.mkdir()
     scratch.mkdir()
+    source = fingerprint(str(model))
     with (folder / "lock").open("ab") as lock:
         job = Job(
-            model=fingerprint(str(model)),
+            model=source,
+            folder=prepared(source, folder / "artifacts").folder,
             recipe=find_recipe(recipe),
             source=None,
             calibration=calibration_plan(str(text), samples=samples, sequence_length=64),

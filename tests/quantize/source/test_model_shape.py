@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from quantize.source.model_shape import SHAPES, ShapeError, read_shape
-from quantize.source.source_model import ARCHITECTURES
+from quantize.source.model_shape import ShapeError, read_shape
 
 LLAMA_8B: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -112,5 +111,16 @@ def test_a_configuration_that_does_not_say_enough_is_refused(
         read_shape({**LLAMA_8B, **change})
 
 
-def test_every_model_that_can_be_quantized_has_a_known_shape() -> None:
-    assert set(ARCHITECTURES) <= set(SHAPES)
+def test_windows_and_biases_are_those_that_the_architecture_obeys() -> None:
+    assert set(read_shape({**LLAMA_8B, "sliding_window": 64}).windows) == {None}
+    no_window = {key: value for key, value in MISTRAL_7B.items() if key != "sliding_window"}
+    assert set(read_shape(no_window).windows) == {4096}
+    assert set(read_shape({**QWEN2_7B, "sliding_window": 64}).windows) == {None}
+    assert read_shape({**MISTRAL_7B, "attention_bias": True}).biased == frozenset()
+    assert read_shape({**LLAMA_8B, "attention_bias": True}).biased == {"q", "k", "v", "o"}
+    assert read_shape(QWEN2_7B).biased == {"q", "k", "v"}
+
+
+def test_a_window_as_long_as_the_model_itself_is_none() -> None:
+    assert read_shape({**MISTRAL_7B, "max_position_embeddings": 4096}).window is None
+    assert read_shape({**MISTRAL_7B, "max_position_embeddings": 8192}).window == 4096

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import serve
-from quantize.source.source_model import TOKENIZER_FILES
+from quantize.source.reading import TOKENIZER_FILES
 from tests.benches.engines.random_model_job import RANDOM_MODEL, RandomModelRequest
 
 _SEED = 20

@@ -1,0 +1,99 @@
+"""What llama.cpp's converter and llama.cpp itself make of a source model, known before any work.
+
+Read from the converter that set-up installed (``conversion/base.py``) and, for llama.cpp, from its
+``src/models`` in the version inside llama-cpp-python 0.3.36.
+"""
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from quantize.by_llamacpp.llama_converter import CONVERTER
+from quantize.source.model_shape import ModelShape
+from quantize.source.normalised_folder import PreparedSource
+
+# Their vocabulary is read from tokenizer.model where there is one.
+_SENTENCEPIECE = frozenset(
+    {
+        "LlamaForCausalLM",
+        "MistralForCausalLM",
+        "MixtralForCausalLM",
+        "Qwen2ForCausalLM",
+        "Qwen3ForCausalLM",
+    }
+)
+# Of these also a tokenizer.json of SentencePiece's kind.
+_HF_SENTENCEPIECE = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreTokenizers:
+    """The text by whose ids the converter knows a pre-tokenizer, and the hashes that it knows."""
+
+    probe: str
+    known: frozenset[str]
+
+
+@cache
+def pre_tokenizers() -> PreTokenizers:
+    """What the installed converter knows; nothing where there is none."""
+    path = CONVERTER / "conversion" / "base.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except OSError:
+        return PreTokenizers(probe="", known=frozenset())
+    probe, known = "", set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name("chktxt")], ast.Constant(str(text))):
+                probe = text
+            case ast.Compare(ast.Name("chkhsh"), [ast.Eq()], [ast.Constant(str(text))]):
+                known.add(text)
+    return PreTokenizers(probe=probe, known=frozenset(known))
+
+
+def why_no_architecture(config: Mapping[str, Any], shape: ModelShape) -> str | None:
+    """Why llama.cpp computes a model of this configuration otherwise, or not at all."""
+    if shape.architecture != "Qwen3MoeForCausalLM":
+        return None
+    dense = [item.block for item in shape.linears if item.role == "up" and item.copies == 1]
+    if dense:
+        return (
+            f"block {dense[0]} of this Qwen3-MoE has no experts (mlp_only_layers, "
+            "decoder_sparse_step), and llama.cpp wants them in every block"
+        )
+    if not config.get("norm_topk_prob", False):
+        return "norm_topk_prob is false, and llama.cpp always normalises Qwen3-MoE's experts"
+    return None
+
+
+def why_no_vocabulary(source: PreparedSource) -> str | None:
+    """Why the converter cannot read this tokenizer."""
+    facts = pre_tokenizers()
+    if not facts.known or not _goes_by_hash(source):
+        return None
+    if source.record.tokenizer_sha256 in facts.known:
+        return None
+    return (
+        "llama.cpp's converter does not know this tokenizer's pre-tokenizer (its hash is "
+        f"{source.record.tokenizer_sha256[:12]}…); the GGUF formats need one that it knows"
+    )
+
+
+def _goes_by_hash(source: PreparedSource) -> bool:
+    """Whether the converter takes the vocabulary for byte-level BPE, and asks which kind."""
+    architecture = source.reading.shape.architecture
+    if (source.folder / "tokenizer.model").is_file() and architecture in _SENTENCEPIECE:
+        return False
+    if architecture not in _HF_SENTENCEPIECE:
+        return True
+    content = json.loads((source.folder / "tokenizer.json").read_text(encoding="utf-8"))
+    model, decoder = content.get("model") or {}, content.get("decoder") or {}
+    return not (
+        model.get("type") == "BPE"
+        and model.get("byte_fallback", False)
+        and decoder.get("type") == "Sequence"
+    )
