@@ -48,10 +48,10 @@ def make_artifacts(order: Order, say: Callable[[str], None]) -> list[Path]:
     """
     items = plan_items(order)
     source = prepared(order.model, order.artifacts)
+    for note in source.record.notes if source.anew else ():
+        say(f"{'the model':<16} {note}")
     missing = missing_items(items)
     if missing:
-        for note in source.record.notes:
-            say(f"{'the model':<16} {note}")
         check_order(order, missing, source)
         check_room(estimate(order, missing, source), order.artifacts)
     with Worker() as worker:

@@ -56,11 +56,15 @@ class SourceRecord(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSource:
-    """A model's normalised folder, what was read of it, and what its record tells."""
+    """A model's normalised folder, what was read of it, and what its record tells.
+
+    ``anew`` says whether it was made just now: what there is to say of it is said once.
+    """
 
     folder: Path
     reading: SourceReading
     record: SourceRecord
+    anew: bool
 
 
 def prepare_source(model: SourceModel, directory: Path, probe: str) -> PreparedSource:
@@ -76,15 +80,16 @@ def prepare_source(model: SourceModel, directory: Path, probe: str) -> PreparedS
     """
     reading = read_source(model.original)
     made_from = _made_from(model, probe)
-    record = _finished(directory, reading, made_from)
+    record, anew = _finished(directory, reading, made_from), False
     if record is None:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with locked(directory, lambda: None):
             record = _finished(directory, reading, made_from)
             if record is None:
+                anew = True
                 with making(directory) as bench:
                     record = _make(reading, bench.output, bench.scratch, probe, made_from)
-    return PreparedSource(folder=directory, reading=reading, record=record)
+    return PreparedSource(folder=directory, reading=reading, record=record, anew=anew)
 
 
 @contextmanager
@@ -98,14 +103,14 @@ def examined_source(model: SourceModel, directory: Path, probe: str) -> Iterator
     made_from = _made_from(model, probe)
     record = _finished(directory, reading, made_from)
     if record is not None:
-        yield PreparedSource(folder=directory, reading=reading, record=record)
+        yield PreparedSource(folder=directory, reading=reading, record=record, anew=False)
         return
     with tempfile.TemporaryDirectory(prefix="assay-source-") as temporary:
         output, scratch = Path(temporary) / "output", Path(temporary) / "scratch"
         output.mkdir()
         scratch.mkdir()
         record = _make(reading, output, scratch, probe, made_from)
-        yield PreparedSource(folder=output, reading=reading, record=record)
+        yield PreparedSource(folder=output, reading=reading, record=record, anew=True)
 
 
 def _made_from(model: SourceModel, probe: str) -> dict[str, str]:

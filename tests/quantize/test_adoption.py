@@ -104,7 +104,7 @@ def test_an_adopted_artifact_is_made_anew_when_its_code_changes_and_says_so(
     (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
     aged(artifact, _item(tiny, tmp_path, calibration_text).earlier_key)
     make(tiny, tmp_path, calibration_text, "bf16")
-    monkeypatch.setattr(order_module, "code_sha256", lambda _: "c0de" * 16)
+    monkeypatch.setattr(order_module, "code_sha256", lambda *_: "c0de" * 16)
     _, lines = make(tiny, tmp_path, calibration_text, "bf16")
     assert lines[0].endswith("(made anew: code changed)")
     assert read_manifest(artifact).made_from["code"] == "c0de" * 16

@@ -114,8 +114,14 @@ def test_wide_layers_under_a_low_bit_name_are_refused(tmp_path: Path) -> None:
         check(tmp_path, "gguf-iq2_m")
 
 
-def test_a_fallback_type_under_a_low_bit_name_is_refused(tmp_path: Path) -> None:
+def test_a_fallback_type_is_taken_only_where_no_super_block_divides_the_rows(
+    tmp_path: Path,
+) -> None:
     """llama.cpp falls back to types of 32 values where rows are no multiple of 256."""
     write_gguf(tmp_path / "model.gguf", {"blk.0.attn_q.weight": ("IQ4_NL", (256, 96))})
+    check(tmp_path, "gguf-iq2_m")
+    with pytest.raises(ArtifactError, match=r"is no gguf-q4_k_m.*attn_q as IQ4_NL"):
+        check(tmp_path, "gguf-q4_k_m")
+    write_gguf(tmp_path / "model.gguf", {"blk.0.attn_q.weight": ("IQ4_NL", (96, 256))})
     with pytest.raises(ArtifactError, match=r"is no gguf-iq2_m.*attn_q as IQ4_NL"):
         check(tmp_path, "gguf-iq2_m")
