@@ -13,6 +13,7 @@ import aiohttp
 from deploy.artifacts import artifact_of, make_artifacts, source_folder, source_model
 from deploy.machine_check import check_machine
 from deploy.plan import Plan, PlanError
+from deploy.settings import engine_version
 from quantize.artifact.end_tokens import end_tokens
 from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
 from quantize.jobs.environment import python_of
@@ -82,6 +83,8 @@ def _check(plan: Plan, variant: Variant) -> list[Finding]:
         max_sequences=limits.max_sequences,
         threads=limits.threads or len(os.sched_getaffinity(0)),
         kv_cache_gib=limits.kv_cache_gib,
+        tuning=limits.tuning,
+        cpu_build=engine_version(variant.engine)[0] in variant.engine.cpu_distributions,
         start_timeout_s=plan.serving.start_timeout_s,
     )
     with running(variant, settings) as engine:

@@ -23,6 +23,7 @@ from pydantic import (
 from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
 from deploy.plan_sections import Calibration, Objectives, Placement, Quality, Section
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
+from services.engines.tuning import Tuning, refused_option
 from services.variants import Variant, find_variant
 
 PLANS_DIR = Path(__file__).parent / "plans"
@@ -45,15 +46,17 @@ class PlanError(ValueError):
     """A plan that cannot be used; the message names the file, the key path and the remedy."""
 
 
-class Serving(Section):
+class Serving(Tuning):
     """Where and within what limits the endpoints run (sizes per variant).
 
-    A variant may have limits of its own (``plan_variants.Limits``).
+    A variant may have limits and options of its own (``plan_variants.Limits``); an option that
+    stands here is for the engines that have it.
 
     ``memory_gib`` bounds the memory in use of one engine: one that exceeds it is replaced. So is
     one that has not answered for ``hang_timeout_s``; the ``crashes_before_failed``-th failure
     within ``crash_window_s`` is the last.
 
+    ``kv_cache_gib`` None leaves the cache what weights leave of the memory (``memory_share``).
     ``threads`` are an engine's compute threads. None leaves one core to everything else that must
     run beside the engine (Serve's proxy, the load generator): threads that wait for a preempted
     sibling make every token many times slower.
@@ -69,7 +72,7 @@ class Serving(Section):
     max_sequences: int = Field(default=16, ge=1)
     queue_length: int = Field(default=64, ge=0)
     threads: int | None = Field(default=None, ge=1)
-    kv_cache_gib: float = Field(default=1.0, gt=0)
+    kv_cache_gib: float | None = Field(default=1.0, gt=0)
     memory_gib: float | None = Field(default=None, gt=0)
     hang_timeout_s: float = Field(default=30, gt=0)
     crashes_before_failed: int = Field(default=4, ge=1)
@@ -88,6 +91,10 @@ class Serving(Section):
         if path is not None and not path.startswith(("/", "~")):
             raise ValueError(f"{path!r} must be an absolute path, or begin with ~")
         return path
+
+    def tuning_for(self, takes: frozenset[str]) -> Tuning:
+        """The options of this section that an engine has which ``takes`` these."""
+        return Tuning(**{name: value for name, value in self.given().items() if name in takes})
 
     @property
     def url(self) -> str:
@@ -137,7 +144,22 @@ class Plan(Section):
                 f"load: prompt_tokens + output_tokens = {need} exceeds "
                 f"serving.context_length = {self.serving.context_length}"
             )
+        self._check_options()
         return self
+
+    def _check_options(self) -> None:
+        engines = {name: find_variant(name).engine for name in (*self.variants, *self.limits)}
+        for name, own in self.limits.items():
+            spec = engines[name]
+            if reason := refused_option(own, spec.title, spec.tunes, spec.own_flags):
+                raise ValueError(f"limits.{name}.{reason}")
+        for spec in (engines[name] for name in self.variants):
+            taken = self.serving.tuning_for(spec.tunes)
+            if reason := refused_option(taken, spec.title, spec.tunes, spec.own_flags):
+                raise ValueError(f"serving.{reason}")
+        taken_by_any = frozenset[str]().union(*(engines[name].tunes for name in self.variants))
+        if unused := sorted(self.serving.given().keys() - taken_by_any):
+            raise ValueError(f"serving.{unused[0]}: no engine of this plan has such an option")
 
     def resolved_variants(self) -> list[Variant]:
         """The variants with their recipes and engines, in the plan's order."""
@@ -145,9 +167,12 @@ class Plan(Section):
 
     def limits_of(self, variant: str) -> ServingLimits:
         """The serving limits as they hold for one variant: its own, else everyone's."""
-        everyone = self.serving.model_dump(include=set(ServingLimits.model_fields))
-        own = self.limits.get(variant, Limits()).model_dump(exclude_none=True)
-        return ServingLimits.model_validate({**everyone, **own})
+        limits = set(ServingLimits.model_fields) - {"tuning"}
+        mine = self.limits.get(variant, Limits())
+        everyone = self.serving.model_dump(include=limits)
+        own = mine.model_dump(include=limits, exclude_none=True)
+        options = self.serving.tuning_for(find_variant(variant).engine.tunes).given() | mine.given()
+        return ServingLimits.model_validate({**everyone, **own, "tuning": Tuning(**options)})
 
     def measuring_sha256(self) -> str:
         """Hash of everything that decides what is measured (not which variants, not the verdict).

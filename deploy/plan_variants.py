@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.engines.spec import EngineBuild
+from services.engines.tuning import UNTUNED, Tuning
 from services.variants import find_variant, variant_name
 
 _VARIANT_KEYS = ("variant", "kv_cache", "engine")
@@ -19,10 +20,8 @@ _ENGINE_BUILDS: dict[object, EngineBuild | None] = {
 }
 
 
-class Limits(BaseModel):
-    """A variant's own serving limits; None: those of the section ``serving``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Limits(Tuning):
+    """A variant's own serving limits and options; None: those of the section ``serving``."""
 
     threads: int | None = Field(default=None, ge=1)
     max_sequences: int | None = Field(default=None, ge=1)
@@ -39,8 +38,9 @@ class ServingLimits(BaseModel):
     threads: int | None
     max_sequences: int
     queue_length: int
-    kv_cache_gib: float
+    kv_cache_gib: float | None
     memory_gib: float | None
+    tuning: Tuning = UNTUNED
 
     @property
     def places(self) -> int:

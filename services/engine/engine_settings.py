@@ -4,22 +4,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantize.artifact.manifest import Manifest
+from quantize.machine import probe_machine
 from services.engines.spec import Launch
+from services.engines.tuning import UNTUNED, Tuning
 from services.http.request_body import MAX_BODY_BYTES
 from services.variants import Variant
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """How an engine is started; paths as strings, sizes per variant."""
+    """How an engine is started; paths as strings, sizes per variant.
+
+    A ``cpu_build`` leaves a GPU alone. ``cache`` outlives the engine; without one, what it compiles
+    goes with it.
+    """
 
     artifact: str
     python: str
     context_length: int
     max_sequences: int
     threads: int
-    kv_cache_gib: float
+    kv_cache_gib: float | None
     start_timeout_s: float
+    tuning: Tuning = UNTUNED
+    cpu_build: bool = False
+    cache: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +61,7 @@ class ReplicaSettings(EngineSettings):
 def launch_of(
     variant: Variant, settings: EngineSettings, manifest: Manifest, scratch: Path
 ) -> Launch:
-    """How a variant's engine is started; it gets its port and key with each start."""
+    """How a variant's engine is started on this machine; each start gives it its port and key."""
     return Launch(
         python=Path(settings.python),
         artifact=Path(settings.artifact),
@@ -64,7 +73,10 @@ def launch_of(
         max_sequences=settings.max_sequences,
         threads=settings.threads,
         kv_cache_gib=settings.kv_cache_gib,
+        device="cpu" if settings.cpu_build else probe_machine().device,
+        tuning=settings.tuning,
         kv_cache_dtype=variant.kv_cache,
         engine_build=variant.engine_build,
         scratch=scratch,
+        cache=Path(settings.cache) if settings.cache else scratch / "cache",
     )

@@ -13,7 +13,7 @@ KV_CACHE_DTYPES = ("f16", "f32", "q8_0", "q4_0")
 
 
 def _argv(launch: Launch) -> list[str]:
-    budget = ["--kv-cache-gib", str(launch.kv_cache_gib)]
+    budget = ["--kv-cache-gib", str(launch.kv_cache_gib)] if launch.kv_cache_gib else []
     dtype = ["--kv-cache-dtype", launch.kv_cache_dtype] if launch.kv_cache_dtype else []
     return [*own_server.argv(launch, "llamacpp"), *budget, *dtype]
 

@@ -12,6 +12,7 @@ from typing import Literal
 from quantize.artifact.manifest import Manifest
 from quantize.formats.engine_support import Devices
 from quantize.machine import Device
+from services.engines.tuning import UNTUNED, Tuning
 
 # How an engine is compiled from an artifact: with its weights as they are stored, or with 16-bit
 # weights rounded to integers and the inputs left alone.
@@ -39,9 +40,10 @@ CAPABILITIES = frozenset(
 class Launch:
     """Everything that decides an engine's command line; sizes are per variant.
 
-    ``kv_cache_dtype`` is one of the engine's own names (None: its default); ``engine_build`` asks
-    for an engine compiled from the artifact first. ``scratch`` is a directory for what the engine
-    must find as a file.
+    ``device`` is what the engine computes on. ``kv_cache_gib`` None leaves the key-value cache what
+    the weights leave. ``kv_cache_dtype`` is one of the engine's own names (None: its default);
+    ``engine_build`` asks for an engine compiled from the artifact first. ``scratch`` is a directory
+    for what the engine must find as a file, ``cache`` one that outlives it, for what it compiles.
     """
 
     python: Path
@@ -53,10 +55,13 @@ class Launch:
     context_length: int
     max_sequences: int
     threads: int
-    kv_cache_gib: float
+    kv_cache_gib: float | None
+    device: Device = "cpu"
+    tuning: Tuning = UNTUNED
     kv_cache_dtype: str | None = None
     engine_build: EngineBuild | None = None
     scratch: Path = Path()
+    cache: Path = Path()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +94,9 @@ class EngineSpec:
     ahead of time. ``series`` says under which names (of samples, in its ``metrics_path``) it tells
     what the ENGINE part of the SERIES table (``services/metrics/series.py``) asks of every engine,
     in the same unit; several add up. ``refuses`` are fields of a request, as paths, that it is
-    never asked though it knows them, with the reason that the client is told.
+    never asked though it knows them, with the reason that the client is told. ``tunes`` are the
+    options of a plan that it takes (``tuning.py``), ``own_flags`` those of its command line that
+    ``engine_args`` must leave alone.
     """
 
     name: str
@@ -113,4 +120,6 @@ class EngineSpec:
     metrics_path: str = "/metrics"
     series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refuses: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    tunes: frozenset[str] = frozenset()
+    own_flags: frozenset[str] = frozenset()
     files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}

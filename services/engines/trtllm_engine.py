@@ -68,8 +68,9 @@ def options(launch: Launch) -> dict[str, object]:
     """The options file's content (JSON is YAML)."""
     cache: dict[str, object] = {
         "free_gpu_memory_fraction": KV_CACHE_FRACTION,
-        "max_gpu_total_bytes": int(launch.kv_cache_gib * (1 << 30)),
     }
+    if launch.kv_cache_gib is not None:
+        cache["max_gpu_total_bytes"] = int(launch.kv_cache_gib * (1 << 30))
     if launch.kv_cache_dtype is not None:
         cache["dtype"] = launch.kv_cache_dtype
     return {"kv_cache_config": cache, "return_perf_metrics": True}
@@ -93,9 +94,10 @@ def _argv(launch: Launch) -> list[str]:
         "--max_batch_size",
         str(launch.max_sequences),
         "--max_num_tokens",
-        str(MAX_NUM_TOKENS),
+        str(launch.tuning.batched_tokens or MAX_NUM_TOKENS),
         "--max_seq_len",
         str(launch.context_length),
+        *(["--tp_size", str(parallel)] if (parallel := launch.tuning.tensor_parallel) else []),
         "--max_beam_width",
         "1",
         "--extra_llm_api_options",
@@ -158,6 +160,7 @@ TRTLLM = EngineSpec(
     parse_weights=_no_weights,
     expected_weight_bytes=_expected_weight_bytes,
     series=_SERIES,
+    tunes=frozenset({"tensor_parallel", "batched_tokens"}),
     claims=frozenset(
         {"chat", "ignore_eos", "min_tokens", "n", "stop", "stream_usage", "token_ids"}
     ),

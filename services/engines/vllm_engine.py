@@ -1,4 +1,4 @@
-"""vLLM: its own OpenAI server (``vllm.entrypoints.openai.api_server``) as a child process.
+"""vLLM: its own OpenAI server (``vllm serve``) as a child process, as its users run it.
 
 What it loads stands in the table of storage formats; key-value cache types were read in vLLM 0.32,
 ``config/cache.py`` and, for a CPU, ``v1/attention/backends/cpu_attn.py``.
@@ -13,6 +13,7 @@ from quantize.formats.engine_support import DEVICES, GPUS
 from quantize.machine import Device
 from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
 from services.engines.support import loaded_by
+from services.engines.tuning import Tuning
 
 _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType(
     {
@@ -42,13 +43,35 @@ _REFUSES: Mapping[tuple[str, ...], str] = MappingProxyType(
 )
 
 
+# What ``_argv`` sets, or a key of the plan of its own.
+_OWN_FLAGS = frozenset(
+    {
+        "--attention-backend",
+        "--enforce-eager",
+        "--generation-config",
+        "--gpu-memory-utilization",
+        "--host",
+        "--kv-cache-dtype",
+        "--kv-cache-memory-bytes",
+        "--linear-backend",
+        "--max-logprobs",
+        "--max-model-len",
+        "--max-num-batched-tokens",
+        "--max-num-seqs",
+        "--middleware",
+        "--model",
+        "--port",
+        "--served-model-name",
+        "--tensor-parallel-size",
+        "--worker-extension-cls",
+    }
+)
+
+
 def _argv(launch: Launch) -> list[str]:
     return [
         str(launch.python),
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--model",
-        str(launch.artifact),
+        *_server(launch),
         "--served-model-name",
         launch.served_name,
         "--host",
@@ -61,15 +84,38 @@ def _argv(launch: Launch) -> list[str]:
         str(launch.max_sequences),
         "--max-logprobs",
         "20",
-        "--kv-cache-memory-bytes",
-        str(int(launch.kv_cache_gib * (1 << 30))),
-        *(["--kv-cache-dtype", launch.kv_cache_dtype] if launch.kv_cache_dtype else []),
-        "--enforce-eager",
+        *_options(launch),
         "--middleware",
         "services.engines.in_vllm.vllm_extension.require_key",
         "--worker-extension-cls",
         "services.engines.in_vllm.vllm_extension.WeightReport",
     ]
+
+
+def _server(launch: Launch) -> list[str]:
+    """``vllm serve``, which looks for a distribution ``vllm`` and finds none in the CPU's build."""
+    artifact = str(launch.artifact)
+    if launch.device == "cpu":
+        return ["-m", "vllm.entrypoints.openai.api_server", "--model", artifact]
+    return ["-m", "vllm.entrypoints.cli.main", "serve", artifact]
+
+
+def _options(launch: Launch) -> list[str]:
+    """What differs between launches; compiling for a CPU costs minutes and gains nothing."""
+    tuning = launch.tuning
+    cache = None if launch.kv_cache_gib is None else int(launch.kv_cache_gib * (1 << 30))
+    values = {
+        "--kv-cache-memory-bytes": cache,
+        "--kv-cache-dtype": launch.kv_cache_dtype,
+        "--tensor-parallel-size": tuning.tensor_parallel,
+        "--gpu-memory-utilization": tuning.memory_share,
+        "--max-num-batched-tokens": tuning.batched_tokens,
+        "--attention-backend": tuning.attention_backend,
+        "--linear-backend": tuning.linear_backend,
+    }
+    given = [word for flag, it in values.items() if it is not None for word in (flag, str(it))]
+    eager = ["--enforce-eager"] if launch.device == "cpu" or tuning.eager else []
+    return [*given, *eager, *(tuning.engine_args or ())]
 
 
 def _env(launch: Launch) -> dict[str, str]:
@@ -80,6 +126,8 @@ def _env(launch: Launch) -> dict[str, str]:
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",
+        # Compiled graphs and kernels outlive a restart, and do not depend on anybody's home.
+        "VLLM_CACHE_ROOT": str(launch.cache / "vllm"),
         # Else a third of all its series only tell when the others were made.
         "PROMETHEUS_DISABLE_CREATED_SERIES": "true",
         "OMP_NUM_THREADS": str(launch.threads),
@@ -116,4 +164,6 @@ VLLM = EngineSpec(
     claims=CAPABILITIES,
     refuses=_REFUSES,
     series=_SERIES,
+    tunes=frozenset(Tuning.model_fields),
+    own_flags=_OWN_FLAGS,
 )

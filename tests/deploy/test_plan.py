@@ -50,6 +50,7 @@ def test_a_wrong_value_is_shown_with_its_key_path(tmp_path: Path) -> None:
         ({"serving": {"api_keys_file": "keys"}}, "must be an absolute path, or begin with ~"),
         ({"serving": {"api_keys": "x"}}, "unknown key; did you mean 'api_keys_"),
         ({"objectives": {"concurrency": 3}}, "3 is not among load.concurrencies"),
+        ({"serving": {"engine_args": ["--port", "1"]}}, "serving.engine_args: --port is set"),
     ],
 )
 def test_contradictions_between_keys_are_refused(
@@ -150,6 +151,7 @@ def test_a_selection_of_variants_keeps_their_limits(tmp_path: Path) -> None:
     [
         ("{variant: gguf-q8_0, thread: 3}", "unknown key 'thread'; did you mean 'threads'"),
         ("{variant: gguf-q8_0, threads: 0}", "limits.gguf-q8_0.threads: "),
+        ("{variant: gguf-q8_0, eager: true}", "limits.gguf-q8_0.eager: llama.cpp has no such"),
     ],
 )
 def test_a_wrong_limit_is_refused_with_its_key(tmp_path: Path, variant: str, message: str) -> None:
@@ -157,3 +159,30 @@ def test_a_wrong_limit_is_refused_with_its_key(tmp_path: Path, variant: str, mes
     (tmp_path / "plan.yaml").write_text(plan)
     with pytest.raises(PlanError, match=re.escape(message)):
         load_plan(str(tmp_path / "plan.yaml"))
+
+
+def test_an_option_for_all_is_for_the_engines_that_have_it(tmp_path: Path) -> None:
+    content = {**MINIMAL, "variants": ["bf16-vllm", "gguf-q8_0"], "serving": {"batched_tokens": 64}}
+    plan = load_plan(write(tmp_path, content))
+    assert plan.limits_of("bf16-vllm").tuning.batched_tokens == 64
+    assert plan.limits_of("gguf-q8_0").tuning.batched_tokens is None
+    alone = {**content, "variants": ["gguf-q8_0"], "baseline": "gguf-q8_0"}
+    with pytest.raises(PlanError, match=r"serving.batched_tokens: no engine of this plan"):
+        load_plan(write(tmp_path, alone))
+
+
+def test_a_variants_own_option_goes_before_that_of_all(tmp_path: Path) -> None:
+    own = {"variant": "bf16-vllm", "memory_share": 0.3}
+    content = {**MINIMAL, "variants": [own], "serving": {"memory_share": 0.9, "eager": True}}
+    tuning = load_plan(write(tmp_path, content)).limits_of("bf16-vllm").tuning
+    assert (tuning.memory_share, tuning.eager) == (0.3, True)
+
+
+def test_options_that_a_plan_does_not_set_leave_its_hash_as_it_was() -> None:
+    plan = load_plan("cpu-demo")
+    assert (
+        not {"eager", "engine_args", "memory_share"}
+        & plan.model_dump(mode="json")["serving"].keys()
+    )
+    eager = plan.model_copy(update={"serving": plan.serving.model_copy(update={"eager": True})})
+    assert eager.measuring_sha256() != plan.measuring_sha256()
