@@ -12,9 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 import aiohttp
+from pydantic_core import to_json
 
 from services.engine.life_cycle import State
 from services.engine.supervisor import Supervisor
+from services.engines.spec import EngineSpec
 from services.http.access_log import AccessLog
 from services.http.admission import Admission
 from services.http.asgi import EXPOSITION, JSON, Receive, Scope, Send, live, send_response
@@ -23,11 +25,14 @@ from services.http.front import Front
 from services.http.keys import Keyring
 from services.http.relay import Relay, open_session
 from services.http.request_body import check_refused, check_tokens, parse_object, read_body
+from services.http.request_fields import Route, read_fields
 from services.metrics.traffic import Traffic
 from services.metrics.variant_metrics import VariantMetrics
 
 # Exact paths only: an engine's other routes, reached by its own key, would obey any client.
-GENERATION_ROUTES = frozenset({"/v1/completions", "/v1/chat/completions"})
+GENERATION_ROUTES: Mapping[str, Route] = MappingProxyType(
+    {"/v1/completions": "completions", "/v1/chat/completions": "chat"}
+)
 ENGINE_ROUTES: Mapping[str, str] = MappingProxyType(
     {"/v1/models": "GET", **dict.fromkeys(sorted(GENERATION_ROUTES), "POST")}
 )
@@ -102,12 +107,24 @@ class VariantApp:
             # The engine may have been replaced while the body came.
             child = self._supervisor.ready_child()
             if method == "POST":
-                content = parse_object(body)
-                check_refused(content, child.spec.refuses)
-                check_tokens(content, self._settings.context_length)
+                body = self._read(body, GENERATION_ROUTES[path], child.spec)
             return await self._relay.forward(
                 scope, receive, send, url=child.base_url + path, body=body, headers=child.headers
             )
+
+    def _read(self, body: bytes, route: Route, spec: EngineSpec) -> bytes:
+        """The body as the engine is asked, which is as it came wherever nothing must be changed.
+
+        Raises:
+            RequestError: 400 for what no engine, or not this one, could answer.
+        """
+        content = parse_object(body)
+        asked = read_fields(content, route, spec.fields[route] if spec.fields else None)
+        check_refused(asked, spec.refuses)
+        check_tokens(asked, self._settings.context_length)
+        if asked.get("max_tokens") == -1:
+            asked["max_tokens"] = spec.no_limit
+        return body if asked == content else to_json(asked)
 
     async def _healthz(self, scope: Scope, send: Send) -> None:
         """Health is open to everybody, what it tells in detail to those with a key alone.

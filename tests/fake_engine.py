@@ -29,6 +29,8 @@ from tests.benches.harness.null_server import (
 Writer = asyncio.StreamWriter
 # An engine's stream, with an event that is cut in the middle.
 CHUNKS = (b'data: {"n": 0}\n\nda', b'ta: {"n": 1}\n\n', b"data: [DONE]\n\n")
+# As vLLM refuses what it finds out after it has sent its headers.
+REFUSAL = b'data: {"error": {"message": "no", "type": "BadRequestError", "code": 400}}\n\n'
 FAULTS = ("429", "500", "early", "no_done", "broken", "error_event")
 CAPABILITIES = ("echo_logprobs", "stop", "token_ids")
 MODULUS = 997
@@ -132,8 +134,11 @@ class FakeEngine(NullServer):
         return await answer(writer, 200, told)
 
     async def _slow_stream(self, body: dict[str, Any], writer: Writer) -> None:
-        """``CHUNKS``, or as the question says only the first, or the second for minutes."""
+        """``CHUNKS``, or as the question says only the first, the second for minutes, an error."""
         begin_stream(writer)
+        if body.get("refuses"):
+            write_chunk(writer, REFUSAL)
+            return await end_stream(writer)
         if body.get("breaks"):
             write_chunk(writer, CHUNKS[0])
             await writer.drain()

@@ -39,5 +39,6 @@ LLAMACPP = EngineSpec(
     parse_weights=own_server.parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
     claims=own_server.CLAIMS,
+    fields=own_server.FIELDS,
     series=own_server.SERIES,
 )

@@ -5,9 +5,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from services.engines.spec import CAPABILITIES, HeldWeights, Launch
+from services.http.request_fields import Route
+from services.server.protocol import ChatBody, CompletionBody
 
 # The server itself answers for all of these, whatever computes the logits.
 CLAIMS = CAPABILITIES
+FIELDS: Mapping[Route, frozenset[str]] = MappingProxyType(
+    {
+        "completions": frozenset(CompletionBody.model_fields),
+        "chat": frozenset(ChatBody.model_fields),
+    }
+)
 WEIGHTS_REQUEST = ("GET", "/weights", b"")
 SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -13,6 +13,7 @@ from quantize.artifact.manifest import Manifest
 from quantize.formats.engine_support import Devices
 from quantize.machine import Device
 from services.engines.tuning import UNTUNED, Tuning
+from services.http.request_fields import Route
 
 # How an engine is compiled from an artifact: with its weights as they are stored, or with 16-bit
 # weights rounded to integers and the inputs left alone.
@@ -96,7 +97,8 @@ class EngineSpec:
     in the same unit; several add up. ``refuses`` are fields of a request, as paths, that it is
     never asked though it knows them, with the reason that the client is told. ``tunes`` are the
     options of a plan that it takes (``tuning.py``), ``own_flags`` those of its command line that
-    ``engine_args`` must leave alone.
+    ``engine_args`` must leave alone. ``fields`` are those of a request that it does, by route; an engine without them refuses by itself what it does not
+    know. ``no_limit`` is how a completion says to it that it may be as long as there is room.
     """
 
     name: str
@@ -122,4 +124,6 @@ class EngineSpec:
     refuses: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     tunes: frozenset[str] = frozenset()
     own_flags: frozenset[str] = frozenset()
+    fields: Mapping[Route, frozenset[str]] | None = None
+    no_limit: int | None = -1
     files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}

@@ -14,6 +14,7 @@ from quantize.machine import Device
 from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
 from services.engines.support import loaded_by
 from services.engines.tuning import Tuning
+from services.http.request_fields import Route
 
 _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType(
     {
@@ -40,6 +41,31 @@ _SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # RuntimeError and no ValueError, so that the client's mistake would be answered with a 500.
 _REFUSES: Mapping[tuple[str, ...], str] = MappingProxyType(
     {("structured_outputs", "grammar"): "grammars are not supported; use json, regex or choice"}
+)
+
+# ``entrypoints/openai/{completion,chat_completion}/protocol.py`` of vLLM 0.32, without what needs
+# other models than these (images, pooling) or another server's options. vLLM takes any other field
+# and ignores it.
+_BOTH_FIELDS = frozenset(
+    {
+        *("model", "max_tokens", "min_tokens", "temperature", "top_p", "top_k", "min_p", "seed"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "n"),
+        *("stop", "stop_token_ids", "include_stop_str_in_output", "ignore_eos", "bad_words"),
+        *("allowed_token_ids", "logprobs", "prompt_logprobs", "stream", "stream_options", "echo"),
+        *("skip_special_tokens", "spaces_between_special_tokens", "add_special_tokens"),
+        *("truncate_prompt_tokens", "use_beam_search", "length_penalty", "priority"),
+        *("response_format", "structured_outputs", "return_token_ids", "request_id", "cache_salt"),
+        *("return_tokens_as_token_ids",),
+    }
+)
+_FIELDS: Mapping[Route, frozenset[str]] = MappingProxyType(
+    {
+        "completions": _BOTH_FIELDS | {"prompt", "suffix"},
+        "chat": _BOTH_FIELDS
+        | {"messages", "max_completion_tokens", "top_logprobs", "tools", "tool_choice"}
+        | {"parallel_tool_calls", "include_reasoning", "documents", "chat_template_kwargs"}
+        | {"add_generation_prompt", "continue_final_message"},
+    }
 )
 
 
@@ -163,6 +189,8 @@ VLLM = EngineSpec(
     expected_weight_bytes=_expected_weight_bytes,
     claims=CAPABILITIES,
     refuses=_REFUSES,
+    fields=_FIELDS,
+    no_limit=None,
     series=_SERIES,
     tunes=frozenset(Tuning.model_fields),
     own_flags=_OWN_FLAGS,

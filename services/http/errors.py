@@ -30,6 +30,10 @@ _TYPES: Mapping[int, str] = {
     503: "unavailable_error",
     504: "timeout_error",
 }
+# OpenAI's own words where it has any; clients branch on them.
+_CODES: Mapping[int, str] = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
+# What clients shorten a conversation for.
+TOO_LONG = "context_length_exceeded"
 RETRY_AFTER_S = 1
 # nginx's number for a client that left before its answer was complete.
 CLIENT_LEFT = 499
@@ -38,13 +42,20 @@ BROKE_OFF = 502
 
 
 class RequestError(Exception):
-    """A request that ends with an OpenAI error of this status."""
+    """A request that ends with an OpenAI error of this status.
 
-    def __init__(self, status: int, message: str, *, param: str | None = None) -> None:
+    ``code`` is OpenAI's word for the reason, where it has one (a string: strict clients read no
+    other kind); the status has its own place.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, param: str | None = None, code: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.param = param
+        self.code = code or _CODES.get(status)
 
     def body(self) -> bytes:
         """The response body, as OpenAI's clients expect it."""
@@ -52,7 +63,7 @@ class RequestError(Exception):
             "message": self.message,
             "type": _TYPES.get(self.status, "invalid_request_error"),
             "param": self.param,
-            "code": self.status,
+            "code": self.code,
         }
         return json.dumps({"error": error}).encode()
 
@@ -64,3 +75,28 @@ class RequestError(Exception):
         if self.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         return headers
+
+
+def read_error(body: bytes, status: int) -> RequestError | None:
+    """An engine's error as ours; None for what is none.
+
+    ``status`` is what the answer had; an error told in a stream has it as its code instead.
+    """
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return None
+    error = content.get("error", content) if isinstance(content, dict) else None
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return None
+    if error is content and content.get("object") != "error":
+        return None
+    code, param = error.get("code"), error.get("param")
+    if isinstance(code, int) and 400 <= code < 600:
+        status = code
+    return RequestError(
+        status if status >= 400 else 500,
+        error["message"],
+        param=param if isinstance(param, str) else None,
+        code=code if isinstance(code, str) else None,
+    )

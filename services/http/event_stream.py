@@ -5,7 +5,7 @@ the last blank line wait for the rest of theirs. No byte is altered or lost (WHA
 9.2.6; engines end their lines with LF or CRLF).
 """
 
-from services.http.errors import RequestError
+from services.http.errors import RequestError, read_error
 
 CONTENT_TYPE = "text/event-stream"
 _ENDS = (b"\n\n", b"\r\n\r\n")
@@ -40,3 +40,14 @@ def error_event(error: RequestError) -> bytes:
     They raise it as an ``APIError``; no ``[DONE]`` follows that would call the answer finished.
     """
     return b"data: " + error.body() + b"\n\n"
+
+
+def first_error(events: bytes) -> RequestError | None:
+    """The error that a stream begins with; None: it begins with something else.
+
+    Engines that have sent their headers before they look at the request tell so that they refuse.
+    """
+    for line in events.splitlines():
+        if line.startswith(b"data:"):
+            return read_error(line.removeprefix(b"data:"), status=200)
+    return None

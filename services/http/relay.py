@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from services.http.asgi import Receive, Scope, Send, request_id
-from services.http.errors import CLIENT_LEFT, RequestError
-from services.http.event_stream import CONTENT_TYPE, WholeEvents, error_event
+from services.http.asgi import Message, Receive, Scope, Send, request_id
+from services.http.errors import CLIENT_LEFT, RequestError, read_error
+from services.http.event_stream import CONTENT_TYPE, WholeEvents, error_event, first_error
 
 _HOP_BY_HOP = frozenset(
     {
@@ -39,6 +39,9 @@ _HOP_BY_HOP = frozenset(
 # An idle connection is given up well before the server behind it does (uvicorn's default, which
 # every engine keeps: 5 s): a request on one that is being closed is lost, and nobody may repeat it.
 IDLE_S = 2.0
+FIRST_ERROR = 400
+# Of an error that is no JSON, what is passed on as its message.
+_SHOWN_BYTES = 300
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -73,9 +76,10 @@ class Relay:
         ``headers`` are added to the client's own (its authorization is never passed on).
 
         Raises:
-            RequestError: 502 or 504 when the server behind fails before its answer began. A stream
-                of events that fails later ends in an error event; any other answer is broken off,
-                as HTTP has no other way to say so.
+            RequestError: what the server behind refused the request with, in a stream's first event
+                too; 502 or 504 when it fails before its answer began. A stream of events that fails
+                later ends in an error event; any other answer is broken off, as HTTP has no other
+                way to say so.
             ConnectionResetError: the answer was broken off.
         """
         passed = {
@@ -106,6 +110,8 @@ class Relay:
                     method, url, data=body or None, headers=headers, timeout=self._timeout
                 ) as response,
             ):
+                if response.status >= FIRST_ERROR:
+                    raise await _refusal(response)
                 await answer.begin(response)
                 async for chunk in response.content.iter_any():
                     await answer.add(chunk)
@@ -118,13 +124,24 @@ class Relay:
         return await answer.fail(error)
 
 
+async def _refusal(response: aiohttp.ClientResponse) -> RequestError:
+    """An engine's error, told as we tell ours."""
+    body = await response.read()
+    message = body[:_SHOWN_BYTES].decode(errors="replace").strip() or str(response.reason)
+    return read_error(body, response.status) or RequestError(response.status, message)
+
+
 class _Answer:
-    """An answer on its way to the client, and how far it has got."""
+    """An answer on its way to the client, and how far it has got.
+
+    A stream begins with its first event: until then a refusal can still be told as one.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._events: WholeEvents | None = None
         self._began = False
+        self._start: Message | None = None
         # Whether something is being sent: a client that reads nothing would not read an error.
         self._is_sending = False
 
@@ -135,30 +152,44 @@ class _Answer:
             for name, value in response.raw_headers
             if name.lower() not in _HOP_BY_HOP
         ]
-        self._began = self._is_sending = True
-        await self._send(
-            {"type": "http.response.start", "status": response.status, "headers": kept}
-        )
-        self._is_sending = False
+        self._start = {"type": "http.response.start", "status": response.status, "headers": kept}
         if response.content_type == CONTENT_TYPE:
             self._events = WholeEvents()
+        else:
+            await self._begin()
 
     async def add(self, chunk: bytes) -> None:
-        """Pass on what can be."""
+        """Pass on what can be.
+
+        Raises:
+            RequestError: this is the first event, and an error.
+        """
         if whole := self._events.feed(chunk) if self._events else chunk:
-            self._is_sending = True
-            await self._send({"type": "http.response.body", "body": whole, "more_body": True})
-            self._is_sending = False
+            if not self._began and (error := first_error(whole)) is not None:
+                raise error
+            await self._begin()
+            await self._pass({"type": "http.response.body", "body": whole, "more_body": True})
 
     async def complete(self) -> None:
         """Pass on what is left."""
-        self._is_sending = True
+        await self._begin()
         rest = self._events.rest() if self._events else b""
-        await self._send({"type": "http.response.body", "body": rest})
+        await self._pass({"type": "http.response.body", "body": rest})
+
+    async def _begin(self) -> None:
+        if not self._began:
+            assert self._start is not None
+            self._began = True
+            await self._pass(self._start)
+
+    async def _pass(self, message: Message) -> None:
+        self._is_sending = True
+        await self._send(message)
+        self._is_sending = False
 
     async def fail(self, error: RequestError) -> int:
         """End with an error as far as one can still be told; returns its status."""
-        if self._events is not None and not self._is_sending:
+        if self._began and self._events is not None and not self._is_sending:
             await self._send({"type": "http.response.body", "body": error_event(error)})
             return error.status
         if self._began:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from services.http.asgi import Headers, Receive
-from services.http.errors import RequestError
+from services.http.errors import TOO_LONG, RequestError
 
 MAX_BODY_BYTES = 16 * 2**20
 BODY_TIMEOUT_S = 60.0
@@ -81,13 +81,14 @@ def check_tokens(content: dict[str, Any], context_length: int) -> None:
     ids = len(prompt) if isinstance(prompt, list) and _is_id(prompt[:1]) else 0
     if ids > context_length:
         message = f"the prompt has {ids} tokens, the context holds {context_length}"
-        raise RequestError(400, message, param="prompt")
+        raise RequestError(400, message, param="prompt", code=TOO_LONG)
     for name in _TOKEN_LIMITS:
         asked = content.get(name)
         if isinstance(asked, int) and ids + asked > context_length:
             prompt_part = f" and a prompt of {ids} tokens" if ids else ""
             message = f"{name} = {asked}{prompt_part} exceeds the context of {context_length}"
-            raise RequestError(400, f"{message} tokens (serving.context_length)", param=name)
+            message = f"{message} tokens (serving.context_length)"
+            raise RequestError(400, message, param=name, code=TOO_LONG)
 
 
 def check_refused(content: dict[str, Any], refused: Mapping[tuple[str, ...], str]) -> None:

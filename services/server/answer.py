@@ -9,7 +9,9 @@ from starlette.types import Receive, Scope, Send
 from services.http.errors import RequestError
 from services.http.event_stream import error_event
 from services.server.generation import Generation
-from services.server.responses import Shape, sse, usage
+from services.server.protocol import StreamOptions
+from services.server.responses import Json, Shape, sse, usage
+from services.server.sequence import Chunk
 
 _DONE = b"data: [DONE]\n\n"
 
@@ -27,13 +29,13 @@ class GenerationResponse(Response):
         shape: Shape,
         *,
         stream: bool,
-        include_usage: bool,
+        usage_options: StreamOptions,
         choices_per_prompt: int,
     ) -> None:
         self._generation = generation
         self._shape = shape
         self._stream = stream
-        self._include_usage = include_usage
+        self._usage_options = usage_options
         self._choices_per_prompt = choices_per_prompt
         self.status_code = 200
         self.background = None
@@ -41,7 +43,9 @@ class GenerationResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the answer beside a watch for the disconnect; whichever ends first wins."""
         answer = asyncio.ensure_future(
-            self._send_stream(send) if self._stream else self._send_whole(scope, receive, send)
+            self._send_stream(scope, receive, send)
+            if self._stream
+            else self._send_whole(scope, receive, send)
         )
         watch = asyncio.ensure_future(_disconnected(receive))
         try:
@@ -63,27 +67,45 @@ class GenerationResponse(Response):
         body = self._shape.whole(choices, usage(self._prompt_tokens(), generated))
         await JSONResponse(body)(scope, receive, send)
 
-    async def _send_stream(self, send: Send) -> None:
+    async def _send_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A stream begins with its first tokens: what goes wrong before is no stream's error."""
+        try:
+            first = await self._generation.next_chunks()
+        except RequestError as error:
+            await error_response(error)(scope, receive, send)
+            return
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for block in self._blocks():
+        async for block in self._blocks(first):
             await send({"type": "http.response.body", "body": block, "more_body": True})
         await send({"type": "http.response.body", "body": _DONE, "more_body": False})
 
-    async def _blocks(self) -> AsyncIterator[bytes]:
+    async def _blocks(self, chunks: list[tuple[int, Chunk]]) -> AsyncIterator[bytes]:
         """Events as bytes; all that arrived together goes out in one write."""
-        generated = 0
-        if opening := self._shape.opening():
-            yield b"".join(map(sse, opening))
+        generated = [0] * len(self._generation.requests)
+        opening = b"".join(map(sse, self._shape.opening()))
         try:
-            while chunks := await self._generation.next_chunks():
-                generated += sum(len(chunk.tokens) for _, chunk in chunks)
-                yield b"".join(sse(self._shape.event(index, chunk)) for index, chunk in chunks)
+            while chunks:
+                yield opening + b"".join(
+                    sse(self._event(index, chunk, generated)) for index, chunk in chunks
+                )
+                opening = b""
+                chunks = await self._generation.next_chunks()
         except RequestError as error:
             yield error_event(error)
             return
-        if self._include_usage:
-            yield sse(self._shape.usage_event(usage(self._prompt_tokens(), generated)))
+        if self._usage_options.include_usage:
+            yield sse(self._shape.usage_event(usage(self._prompt_tokens(), sum(generated))))
+
+    def _event(self, index: int, chunk: Chunk, generated: list[int]) -> Json:
+        """One event; with ``continuous_usage_stats`` it counts its own choice so far."""
+        generated[index] += len(chunk.tokens)
+        event = self._shape.event(index, chunk)
+        options = self._usage_options
+        if options.include_usage and options.continuous_usage_stats:
+            prompt = self._generation.requests[index].prompt
+            event["usage"] = usage(len(prompt), generated[index])
+        return event
 
     def _prompt_tokens(self) -> int:
         requests = self._generation.requests[:: self._choices_per_prompt]

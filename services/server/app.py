@@ -75,7 +75,7 @@ class _Routes:
         body = parse_body(CompletionBody, await _read(request))
         self._check_model(body.model)
         prompts = [
-            await self._prompts.prompt(prompt, field="prompt", add_special=True)
+            await self._prompts.prompt(prompt, field="prompt", add_special=body.add_special_tokens)
             if isinstance(prompt, str)
             else prompt
             for prompt in body.prompts()
@@ -85,7 +85,7 @@ class _Routes:
             self._engine.backend,
             body,
             prompts,
-            DEFAULT_COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens,
+            _limit(body.max_tokens),
             Scoring(logprobs=body.logprobs, prompt_logprobs=body.logprobs if echo else None),
         )
         texts = [
@@ -135,7 +135,7 @@ class _Routes:
             generation,
             shape,
             stream=bool(body.stream),
-            include_usage=body.wants_usage(),
+            usage_options=body.usage_options(),
             choices_per_prompt=body.n or 1,
         )
 
@@ -192,6 +192,13 @@ def make_app(engine: Engine, key: str, on_ready: Callable[[], None]) -> ASGIApp:
         lifespan=lifespan,
     )
     return _KeyCheck(app, key)
+
+
+def _limit(max_tokens: int | None) -> int | None:
+    """A completion's limit: OpenAI's default, or with -1 as many tokens as there is room for."""
+    if max_tokens is None:
+        return DEFAULT_COMPLETION_TOKENS
+    return None if max_tokens == -1 else max_tokens
 
 
 async def _read(request: Request) -> bytes:

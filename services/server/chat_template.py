@@ -36,7 +36,7 @@ class ChatTemplate:
         Raises:
             RequestError: 400, the template refuses these messages.
         """
-        turns = [{"role": message.role, "content": message.text()} for message in messages]
+        turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return self._template.render(
                 messages=turns, add_generation_prompt=True, **self._specials

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from dataclasses import dataclass, field
 
-from services.http.errors import RequestError
+from services.http.errors import TOO_LONG, RequestError
 from services.server.backend import Backend
 from services.server.protocol import GenerationBody
 from services.server.sampling import TokenScores, join_scores
@@ -162,6 +162,7 @@ def _allowed_tokens(backend: Backend, prompt: list[int], max_tokens: int | None)
             f"prompt: {len(prompt)} tokens{asked} do not fit the context length of "
             f"{capacity.context_length}",
             param="prompt",
+            code=TOO_LONG,
         )
     return room if max_tokens is None else max_tokens
 

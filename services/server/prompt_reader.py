@@ -6,7 +6,7 @@ its length alone, and a long one is read in a thread while the server goes on an
 
 import asyncio
 
-from services.http.errors import RequestError
+from services.http.errors import TOO_LONG, RequestError
 from services.server.backend import Backend
 
 # Read where it is: a millisecond at most, and a thread would cost a good part of that.
@@ -36,6 +36,7 @@ class PromptReader:
                 f"{field}: {size} bytes of text do not fit the context length of "
                 f"{self._backend.capacity.context_length} tokens",
                 param=field,
+                code=TOO_LONG,
             )
         return await self.tokens(text, add_special=add_special)
 

@@ -1,14 +1,17 @@
 """The request bodies that this server understands: anything else is refused by name.
 
-Field meanings are OpenAI's (https://platform.openai.com/docs/api-reference); ``top_k``,
-``min_tokens`` and ``ignore_eos`` are vLLM's. A null field means its default.
+Field meanings are OpenAI's (https://platform.openai.com/docs/api-reference); ``top_k``, ``min_p``,
+``repetition_penalty``, ``min_tokens``, ``ignore_eos`` and those of the chat template are vLLM's.
+Bodies come with what changes nothing taken off (``services.http.request_fields``).
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.http.errors import RequestError
+from services.http.request_body import parse_object
+from services.http.request_fields import Route, read_fields
 from services.server.sampling import SamplingParameters
 
 MAX_LOGPROBS = 20
@@ -22,28 +25,33 @@ Ids = list[int]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Stop = Annotated[str, Field(min_length=1)]
-Body = TypeVar("Body", bound=BaseModel)
+Body = TypeVar("Body", bound="_Strict")
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    # Bodies of a route of the table of fields are read by it first.
+    route: ClassVar[Route | None] = None
+
 
 class StreamOptions(_Strict):
     """``stream_options``."""
 
-    include_usage: bool | None = None
+    include_usage: bool = False
+    continuous_usage_stats: bool = False
 
 
 class GenerationBody(_Strict):
     """What completions and chat completions have in common."""
 
     model: str
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_tokens: Annotated[int, Field(ge=-1)] | None = None
     min_tokens: Annotated[int, Field(ge=0)] | None = None
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Probability | None = None
-    top_k: Annotated[int, Field(ge=-1)] | None = None
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
@@ -52,8 +60,8 @@ class GenerationBody(_Strict):
     ignore_eos: bool | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    user: str | None = None
 
     def sampling(self, vocab_size: int) -> SamplingParameters:
         """The sampling part, with defaults filled in.
@@ -64,10 +72,12 @@ class GenerationBody(_Strict):
         return SamplingParameters(
             temperature=1.0 if self.temperature is None else self.temperature,
             top_p=self.top_p or 1.0,
-            top_k=max(self.top_k or 0, 0),
+            top_k=self.top_k or 0,
+            min_p=self.min_p or 0.0,
             seed=self.seed,
             presence_penalty=self.presence_penalty or 0.0,
             frequency_penalty=self.frequency_penalty or 0.0,
+            repetition_penalty=self.repetition_penalty or 1.0,
             logit_bias=_biases(self.logit_bias or {}, vocab_size),
         )
 
@@ -75,16 +85,19 @@ class GenerationBody(_Strict):
         """All stop strings."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
-    def wants_usage(self) -> bool:
-        """Whether a stream ends with a usage chunk."""
-        return bool(self.stream_options and self.stream_options.include_usage)
+    def usage_options(self) -> StreamOptions:
+        """Where a stream tells its usage."""
+        return self.stream_options or StreamOptions()
 
 
 class CompletionBody(GenerationBody):
     """``POST /v1/completions``."""
 
+    route = "completions"
+
     prompt: str | Ids | list[str] | list[Ids]
     echo: bool | None = None
+    add_special_tokens: bool = True
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
 
     def prompts(self) -> list[str | Ids]:
@@ -110,32 +123,27 @@ class CompletionBody(GenerationBody):
         return [item for item in self.prompt if not isinstance(item, int)]
 
 
-class TextPart(_Strict):
-    """One text part of a message's content."""
-
-    type: Literal["text"]
-    text: str
-
-
 class Message(_Strict):
-    """One chat message."""
+    """One chat message, as the template gets it; which roles there are is the template's affair."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
+    role: str
+    content: str
     name: str | None = None
-
-    def text(self) -> str:
-        """The content as one string."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content or ())
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
 
 
 class ChatBody(GenerationBody):
     """``POST /v1/chat/completions``."""
 
+    route = "chat"
+
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    chat_template_kwargs: dict[str, Any] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
 
@@ -168,14 +176,13 @@ def parse_body(kind: type[Body], raw: bytes) -> Body:
     Raises:
         RequestError: 400, names the first field that is unknown or wrong.
     """
+    content = parse_object(raw)
+    if kind.route is not None:
+        content = read_fields(content, kind.route, frozenset(kind.model_fields))
     try:
-        return kind.model_validate_json(raw)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        if not first["loc"]:
-            raise RequestError(
-                400, f"the body is not a valid JSON object: {first['msg']}"
-            ) from None
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise RequestError(400, f"{path}: this field is not supported", param=path) from None

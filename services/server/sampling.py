@@ -5,7 +5,7 @@ they are never modified. Log-probabilities are in nats, of the model's own distr
 temperature, penalties and bias, as vLLM reports them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,14 +31,17 @@ class SamplingParameters:
     top_p: float = 1.0
     top_k: int = 0
     seed: int | None = None
+    min_p: float = 0.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def alters_logits(self) -> bool:
         """Whether penalties or biases move the logits before the choice."""
-        return bool(self.presence_penalty or self.frequency_penalty or self.logit_bias)
+        penalties = self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1
+        return bool(penalties or self.logit_bias)
 
 
 @dataclass(frozen=True)
@@ -113,14 +116,23 @@ def adjust_logits(
     parameters: SamplingParameters,
     counts: Mapping[int, int],
     banned: Sequence[int] = (),
+    seen: Collection[int] = (),
 ) -> Logits:
-    """A copy of one row with bias, penalties on generated tokens (``counts``) and bans applied.
+    """A copy of one row with bias, penalties and bans applied, in vLLM's order.
 
-    Formula: https://platform.openai.com/docs/guides/text-generation (frequency and presence).
+    ``counts`` are of the generated tokens, which frequency and presence penalties are on
+    (https://platform.openai.com/docs/guides/text-generation); ``seen`` are the prompt's and the
+    generated ones, which the repetition penalty is on (CTRL, arXiv:1909.05858, section 4.1, with
+    negative logits multiplied).
     """
     row = logits.copy()
     for token, bias in parameters.logit_bias.items():
         row[token] += bias
+    if seen and parameters.repetition_penalty != 1:
+        penalty = np.float32(parameters.repetition_penalty)
+        places = np.fromiter(seen, np.int64, len(seen))
+        before = row[places]
+        row[places] = np.where(before > 0, before / penalty, before * penalty)
     if counts and (parameters.presence_penalty or parameters.frequency_penalty):
         tokens = np.fromiter(counts.keys(), np.int64, len(counts))
         times = np.fromiter(counts.values(), np.float32, len(counts))
@@ -138,9 +150,13 @@ def choose_token(logits: Logits, parameters: SamplingParameters, uniform: float)
     weights /= np.float32(parameters.temperature)
     np.exp(weights, out=weights)
     ids: NDArray[np.intp] | None = None
-    if 0 < parameters.top_k < len(weights):
-        ids = _heaviest(weights, None, parameters.top_k)
+    if parameters.min_p > 0:
+        # The likeliest token weighs 1.
+        ids = np.flatnonzero(weights >= parameters.min_p)
         weights = weights[ids]
+    if 0 < parameters.top_k < len(weights):
+        kept = _heaviest(weights, None, parameters.top_k)
+        ids, weights = kept if ids is None else ids[kept], weights[kept]
     if parameters.top_p < 1:
         kept = _heaviest(weights, weights, parameters.top_p * float(weights.sum()))
         ids, weights = kept if ids is None else ids[kept], weights[kept]

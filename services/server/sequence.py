@@ -73,6 +73,10 @@ class Sequence:
         self._detokenizer = Detokenizer(request.stops)
         self._uniform = np.random.default_rng(request.sampling.seed).random
         self._counts: Counter[int] = Counter()
+        # The tokens that a repetition penalty is on.
+        self._seen: set[int] = set()
+        if request.sampling.repetition_penalty != 1:
+            self._seen.update(request.prompt)
         self._text: list[str] = []
         self._tokens: list[int] = []
         self._scores: list[TokenScores] = []
@@ -107,7 +111,7 @@ class Sequence:
         sampling = self.request.sampling
         banned = sorted(end_tokens) if len(self.generated) < self.request.min_tokens else ()
         if sampling.alters_logits or banned:
-            logits = adjust_logits(logits, sampling, self._counts, banned)
+            logits = adjust_logits(logits, sampling, self._counts, banned, self._seen)
         return choose_token(logits, sampling, self._uniform())
 
     def accept(self, token: int, piece: bytes, scores: TokenScores | None, is_end: bool) -> bool:
@@ -117,6 +121,7 @@ class Sequence:
         self._tokens.append(token)
         if request.sampling.alters_logits:
             self._counts[token] += 1
+            self._seen.add(token)
         if scores is not None:
             self._scores.append(scores)
         self._text.append(self._detokenizer.push(piece))

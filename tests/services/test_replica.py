@@ -106,3 +106,21 @@ async def test_an_engine_that_owes_an_answer_and_computes_nothing_is_replaced(
         await until(watched, State.STARTING)
         status, _ = await asked
         assert status == 502
+
+
+async def test_an_engine_is_asked_without_what_changes_nothing(tmp_path: Path) -> None:
+    sent = {"model": "m", "prompt": "é", "store": False, "top_k": -1, "seed": -1, "n": None}
+
+    async def receive() -> Message:
+        if bodies:
+            return {"type": "http.request", "body": bodies.pop()}
+        return await never()
+
+    async with serving(tmp_path) as (app, _watched):
+        bodies = [json.dumps(sent).encode()]
+        status, told = await ask(app, "POST", "/v1/completions", receive)
+        bodies = [json.dumps({"prompt": "a", "stream": True, "refuses": True}).encode()]
+        refused = await ask(app, "POST", "/v1/completions", receive)
+    assert (status, told["given"]) == (200, {"model": "m", "prompt": "é", "seed": 2**63 - 1})
+    assert refused[0] == 400
+    assert refused[1]["error"]["message"] == "no"

@@ -79,7 +79,7 @@ def _is_strict_json(body: bytes) -> bool:
 
 
 def _stream_faults(body: bytes) -> list[str]:
-    """A stream ends with ``[DONE]`` or with an error event, which must not be the server's."""
+    """A stream ends with ``[DONE]``; an error event, which may end it too, is the server's."""
     events = [part[6:] for part in body.split(b"\n\n") if part.startswith(b"data: ")]
     if not events:
         return ["a stream without events"]
@@ -93,10 +93,10 @@ def _stream_faults(body: bytes) -> list[str]:
         for event in events
         if event.startswith(b'{"error"') and _is_strict_json(event)
     ]
+    # A client's mistake is answered before a stream begins.
     for error in told:
-        code = error.get("code") if isinstance(error, dict) else None
-        if not isinstance(code, int) or code >= FIRST_SERVER_ERROR:
-            found.append(f"a server's error in the stream ({code})")
+        message = error.get("message") if isinstance(error, dict) else error
+        found.append(f"an error in the stream ({message})")
     if events[-1] != b"[DONE]" and not told:
         found.append("a stream without an end")
     return found

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from services.http.errors import RequestError
-from services.http.event_stream import MAX_HELD_BYTES, WholeEvents, error_event
+from services.http.event_stream import MAX_HELD_BYTES, WholeEvents, error_event, first_error
 
 STREAM = b'data: {"n": 0}\n\n: ping\r\n\r\ndata: {"n": 1}\n\ndata: [DONE]\n\n'
 
@@ -43,3 +43,21 @@ def test_an_error_event_is_openais_error() -> None:
     assert event.startswith(b"data: ")
     assert event.count(b"\n") == 2
     assert json.loads(event[6:])["error"]["message"] == "the engine\nbroke off"
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        (b'data: {"error": {"message": "no", "code": 422, "param": "n"}}\n\n', (422, "no", "n")),
+        (b'data: {"object": "error", "message": "no", "code": 400}\n\n', (400, "no", None)),
+        (b'event: error\ndata: {"error": {"message": "no", "code": "x"}}\n\n', (500, "no", None)),
+        (b'data: {"choices": []}\n\ndata: {"error": {"message": "late"}}\n\n', None),
+        (b'data: {"choices": [], "error": null}\n\n', None),
+        (b'data: {"message": "no error"}\n\n', None),
+        (b": a comment\n\n", None),
+        (b"data: [DONE]\n\n", None),
+    ],
+)
+def test_only_the_first_event_tells_that_a_request_is_refused(events: bytes, told: object) -> None:
+    error = first_error(events)
+    assert (error and (error.status, error.message, error.param)) == told

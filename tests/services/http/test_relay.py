@@ -79,6 +79,22 @@ async def test_a_stream_that_breaks_off_ends_in_an_error_event_and_no_done() -> 
     assert not client.messages[-1].get("more_body", False)
 
 
+async def test_a_stream_that_begins_with_an_error_is_a_refusal_and_no_stream() -> None:
+    async with engine() as url:
+        client = Client()
+        with pytest.raises(RequestError, match="no") as caught:
+            await forward(client, f"{url}/v1/completions", b'{"stream": true, "refuses": true}')
+    assert caught.value.status == 400
+    assert client.messages == []
+
+
+async def test_an_engines_refusal_is_told_as_ours_are() -> None:
+    async with engine() as url:
+        with pytest.raises(RequestError, match="no such route") as caught:
+            await forward(Client(), f"{url}/v1/nothing", b"{}")
+    assert (caught.value.status, caught.value.code) == (404, None)
+
+
 async def test_a_stream_that_stalls_ends_in_a_timeout_event() -> None:
     async with engine() as url:
         client = Client()

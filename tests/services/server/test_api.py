@@ -98,7 +98,7 @@ def test_an_unknown_route_is_answered_in_the_error_format(server: RunningServer)
         ({"prompt": [5] * 513, "max_tokens": 0}, "prompt"),
         ({"prompt": [5] * 500, "max_tokens": 13}, "prompt"),
         ({"prompt": "a", "min_tokens": 20}, "min_tokens"),
-        ({"prompt": "a", "tools": []}, "tools"),
+        ({"prompt": "a", "tools": [{}]}, "tools"),
     ],
 )
 def test_an_impossible_request_is_a_400_that_names_the_field(
@@ -190,6 +190,31 @@ def test_bias_and_penalties_change_the_choice(server: RunningServer) -> None:
         temperature=0,
     )
     assert len(set(penalised["choices"][0]["logprobs"]["tokens"])) == 2
+
+
+def test_a_repetition_penalty_counts_the_prompt_as_well(server: RunningServer) -> None:
+    ids = [1, 300, 301, 302]
+    body = {"max_tokens": 1, "logit_bias": {"300": 50, "305": 40}, "logprobs": 0, "temperature": 0}
+    free: Any = server.complete(prompt=ids, **body)
+    penalised: Any = server.complete(prompt=ids, **body, repetition_penalty=2.0)
+    other: Any = server.complete(prompt=[1, 301, 302], **body, repetition_penalty=2.0)
+    tokens = [a["choices"][0]["logprobs"]["tokens"] for a in (free, penalised, other)]
+    assert tokens[0] == tokens[2] != tokens[1]
+
+
+def test_no_limit_is_as_long_as_there_is_room(server: RunningServer) -> None:
+    answer: Any = server.complete(prompt=[5] * 500, max_tokens=-1, ignore_eos=True)
+    assert answer["usage"]["completion_tokens"] == 12
+
+
+def test_usage_on_the_way_counts_each_choice_so_far(server: RunningServer) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    body = {"prompt": "the", "max_tokens": 4, "n": 2, "stream_options": options, "ignore_eos": True}
+    streamed = events(server, "/v1/completions", body)
+    last = {e["choices"][0]["index"]: e["usage"]["completion_tokens"] for e in streamed[:-1]}
+    assert last == {0: 4, 1: 4}
+    assert streamed[-1]["usage"]["completion_tokens"] == 8
+    assert streamed[0]["usage"]["prompt_tokens"] == streamed[-1]["usage"]["prompt_tokens"]
 
 
 def test_a_stream_says_the_same_as_the_whole_answer(server: RunningServer) -> None:

@@ -24,9 +24,12 @@ def completion(**fields: object) -> CompletionBody:
         ("suffix", "x"),
         ("temperature", -1),
         ("temperature", "hot"),
-        ("top_p", 0),
+        ("top_p", 1.5),
         ("top_k", -2),
+        ("min_p", 2),
+        ("repetition_penalty", 0),
         ("max_tokens", 1.5),
+        ("max_tokens", -2),
         ("max_tokens", True),
         ("logprobs", 21),
         ("n", 0),
@@ -36,7 +39,6 @@ def completion(**fields: object) -> CompletionBody:
         ("prompt", None),
         ("presence_penalty", 3),
         ("logit_bias", {"5": 101}),
-        ("stream_options", {"include_obfuscation": True}),
     ],
 )
 def test_an_unknown_or_wrong_field_is_refused_by_name(field: str, value: object) -> None:
@@ -87,7 +89,14 @@ def test_chat_top_logprobs_needs_logprobs() -> None:
 def test_message_parts_are_joined() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     raw = {"model": "m", "messages": [{"role": "user", "content": parts}]}
-    assert parse_body(ChatBody, json.dumps(raw).encode()).messages[0].text() == "ab"
+    assert parse_body(ChatBody, json.dumps(raw).encode()).messages[0].content == "ab"
+
+
+def test_no_limit_is_told_from_the_default_one() -> None:
+    assert completion(max_tokens=None).max_tokens is None
+    assert completion(max_tokens=-1).max_tokens == -1
+    raw = {"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": -1}
+    assert parse_body(ChatBody, json.dumps(raw).encode()).max_tokens is None
 
 
 @pytest.mark.parametrize("key", ["9" * 5000, "-1", "1.5", "٣", "²", " 1", "1_0", "", "100"])

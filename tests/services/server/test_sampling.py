@@ -55,6 +55,22 @@ def test_top_p_is_taken_of_what_top_k_left() -> None:
     assert set(np.flatnonzero(found)) == set(five[:size])
 
 
+def test_min_p_leaves_what_is_likely_enough_beside_the_likeliest() -> None:
+    share = probabilities(ROW, 0.8) / probabilities(ROW, 0.8).max()
+    found = draws(SamplingParameters(min_p=0.2, temperature=0.8))
+    assert set(np.flatnonzero(found)) == set(np.flatnonzero(share >= 0.2))
+    two = np.argsort(-ROW)[:2]
+    assert set(np.flatnonzero(draws(SamplingParameters(min_p=0.01, top_k=2)))) == set(two)
+
+
+def test_a_repetition_penalty_makes_what_was_seen_less_likely_whatever_its_sign() -> None:
+    high, low = int(ROW.argmax()), int(ROW.argmin())
+    adjusted = adjust_logits(ROW, SamplingParameters(repetition_penalty=1.5), {}, seen={high, low})
+    assert adjusted[high] == pytest.approx(ROW[high] / 1.5)
+    assert adjusted[low] == pytest.approx(ROW[low] * 1.5)
+    assert (np.delete(adjusted, [high, low]) == np.delete(ROW, [high, low])).all()
+
+
 def test_of_equal_tokens_top_k_leaves_those_with_the_lowest_ids() -> None:
     row = np.zeros(50, np.float32)
     tokens = {choose_token(row, SamplingParameters(top_k=7), (i + 0.5) / 100) for i in range(100)}
