@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from quantize.artifact.conversation import CONVERSATION_FILES
 from quantize.artifact.gguf_header import GGUF_NAME
 from quantize.artifact.manifest import read_manifest
 from quantize.by_llamacpp.gguf_tokenizer import hold_tokenizer
@@ -20,8 +21,8 @@ from quantize.jobs.tool import run_tool
 from quantize.jobs.worker import Done
 from quantize.method import Job, Outcome, RecipeError
 
-# What engines read beside a GGUF file, which names one end token alone.
-_BESIDE = "generation_config.json"
+# What a server reads beside a GGUF file, which names one end token and one template alone.
+_BESIDE = (*CONVERSATION_FILES, "generation_config.json")
 _WRITTEN = re.compile(r"Writing:\s+(\d+)%")
 # What the converter says when it gives up, and what that means.
 _ABORTS = (
@@ -43,7 +44,9 @@ _ABORTS = (
 def make(job: Job) -> Outcome:
     """Write ``model.gguf`` into ``job.output`` and prove that it reads text as the source does."""
     target = job.output / GGUF_NAME
-    shutil.copyfile(job.folder / _BESIDE, job.output / _BESIDE)
+    for name in _BESIDE:
+        if (job.folder / name).is_file():
+            shutil.copyfile(job.folder / name, job.output / name)
     if job.source is None:
         usage = _convert(job, target)
         tokenizer, peak_bytes = hold_tokenizer(job, target)

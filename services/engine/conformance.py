@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from services.engine.self_test import PROBE_IDS, ProbeFailed, SelfTest
+from services.engine.prober import PROBE_IDS, ProbeFailed
+from services.engine.self_test import SelfTest
 from services.engines.spec import CAPABILITIES
 
 # bfloat16 moves a log-probability by about 0.01 nats on average; a wrong position by about one.
@@ -62,6 +63,7 @@ class Conformance(SelfTest):
             "too long refused": lambda: self._refused({"prompt": [1] * (context_length + 8)}),
             "no JSON refused": self._no_json,
             "alone or together": self._together,
+            "chat without a limit": lambda: self._unlimited(context_length),
         }
         if takes_key:
             checks["key demanded"] = self._key
@@ -111,6 +113,15 @@ class Conformance(SelfTest):
         if events[-1] != "[DONE]" or "assistant" not in roles:
             raise ProbeFailed(f"last event {events[-1]!r}, roles {roles}")
         return f"{len(choices)} deltas"
+
+    async def _unlimited(self, context_length: int) -> str:
+        """A chat that names no limit may be as long as there is room, whatever the model wishes."""
+        messages = [{"role": "user", "content": "Hello"}]
+        fields = {"messages": messages, "ignore_eos": True}
+        usage = json.loads(await self._post("chat/completions", fields))["usage"]
+        if usage["total_tokens"] != context_length:
+            raise ProbeFailed(f"{usage['total_tokens']} tokens of {context_length}")
+        return f"{usage['completion_tokens']} tokens"
 
     async def _usage(self) -> str:
         answer = await self._complete(prompt=PROBE_IDS, max_tokens=5, ignore_eos=True)

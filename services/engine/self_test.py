@@ -8,12 +8,19 @@ from the same prefix.
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
+from services.engine.meaning_probes import MeaningProbes
+from services.engine.prober import (
+    ENOUGH,
+    PROBE_IDS,
+    PROBE_TEMPERATURE,
+    PROBE_TEXT,
+    ProbeFailed,
+    expect,
+)
 
-PROBE_IDS = [300, 17, 301, 45, 302, 303, 88, 304]
 # Kernels for one token and for many round differently (Q4_K: up to 0.06 nats on these ids, 0.02 on
 # average); a report that is off by one position differs by about a nat.
 LOGPROB_TOLERANCE = 0.1
@@ -24,38 +31,11 @@ LOGPROB_TOLERANCE = 0.1
 ROUNDED_INPUTS_TOLERANCE = 0.5
 SHARED_TOKENS = 0.8
 TOP_TOKENS = 5
-PROBE_TEXT = "The capital of the country is"
-# Tokens asked for where the model wants to end at once.
-ENOUGH = 12
-# Hot enough that even a model that is sure of itself gives other seeds another answer.
-PROBE_TEMPERATURE = 2.0
 OTHER_SEEDS = (8, 9, 10)
 
 
-class ProbeFailed(Exception):
-    """The engine answered, but not as the capability demands; the message says how."""
-
-
-class SelfTest:
-    """Asks one OpenAI server."""
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        base_url: str,
-        headers: Mapping[str, str],
-        model: str,
-        *,
-        end_tokens: Sequence[int] = (),
-        rounds_inputs: bool = False,
-    ) -> None:
-        """``rounds_inputs``: the artifact's format rounds what its layers multiply."""
-        self._session = session
-        self._base_url = base_url
-        self._headers = headers
-        self._model = model
-        self._end_tokens = tuple(end_tokens)
-        self._rounds_inputs = rounds_inputs
+class SelfTest(MeaningProbes):
+    """Asks one OpenAI server for each claim; a claim's probe is the method of its name."""
 
     async def run(self, claims: frozenset[str]) -> dict[str, str | None]:
         """Probe every claim; maps each to None (proven) or to what went wrong."""
@@ -71,28 +51,14 @@ class SelfTest:
                 results[claim] = f"malformed answer: {error!r}"
         return results
 
-    async def _post(self, path: str, fields: Mapping[str, Any]) -> bytes:
-        body = {"model": self._model, "temperature": 0, **fields}
-        async with self._session.post(
-            f"{self._base_url}/v1/{path}", json=body, headers=self._headers
-        ) as response:
-            content = await response.read()
-            if response.status != 200:
-                raise ProbeFailed(f"HTTP {response.status}: {content[:200].decode()}")
-            return content
-
-    async def _complete(self, **fields: Any) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(await self._post("completions", fields))
-        return content
-
     async def _token_ids(self) -> None:
         answer = await self._complete(prompt=PROBE_IDS, max_tokens=1)
-        _expect("prompt_tokens", answer["usage"]["prompt_tokens"], len(PROBE_IDS))
+        expect("prompt_tokens", answer["usage"]["prompt_tokens"], len(PROBE_IDS))
 
     async def _logprobs(self) -> None:
         answer = await self._complete(prompt=PROBE_IDS, max_tokens=3, logprobs=2, ignore_eos=True)
         values = answer["choices"][0]["logprobs"]["token_logprobs"]
-        _expect("log-probabilities", len(values), 3)
+        expect("log-probabilities", len(values), 3)
         if not all(math.isfinite(value) and value <= 0 for value in values):
             raise ProbeFailed(f"token_logprobs are no log-probabilities: {values}")
 
@@ -101,7 +67,7 @@ class SelfTest:
             prompt=PROBE_IDS, max_tokens=1, echo=True, logprobs=TOP_TOKENS
         )
         report = echoed["choices"][0]["logprobs"]
-        _expect("token_logprobs of prompt + 1", len(report["token_logprobs"]), len(PROBE_IDS) + 1)
+        expect("token_logprobs of prompt + 1", len(report["token_logprobs"]), len(PROBE_IDS) + 1)
         tolerance = ROUNDED_INPUTS_TOLERANCE if self._rounds_inputs else LOGPROB_TOLERANCE
         differences, shared = [], []
         for position in range(1, len(PROBE_IDS)):
@@ -135,7 +101,7 @@ class SelfTest:
     async def _ignore_eos(self) -> None:
         ending = await self._ending()
         answer = await self._complete(**ending, max_tokens=ENOUGH, ignore_eos=True)
-        _expect("completion_tokens past an end", answer["usage"]["completion_tokens"], ENOUGH)
+        expect("completion_tokens past an end", answer["usage"]["completion_tokens"], ENOUGH)
 
     async def _min_tokens(self) -> None:
         ending = await self._ending()
@@ -178,7 +144,7 @@ class SelfTest:
         text = await self._greedy()
         mark = text[len(text) // 2 : len(text) // 2 + 3]
         stopped = await self._greedy(stop=[mark])
-        _expect("text up to the stop string", stopped, text[: text.find(mark)])
+        expect("text up to the stop string", stopped, text[: text.find(mark)])
 
     async def _seed(self) -> None:
         """Equal seeds agree, and others do not: equal answers alone prove no sampling."""
@@ -188,7 +154,7 @@ class SelfTest:
         _, first, second, *others = [
             await self._greedy(temperature=PROBE_TEMPERATURE, seed=seed) for seed in seeds
         ]
-        _expect("the same seed's second answer", second, first)
+        expect("the same seed's second answer", second, first)
         if all(other == first for other in others):
             raise ProbeFailed(
                 f"seeds 7, {', '.join(map(str, OTHER_SEEDS))} all gave {first!r} at temperature "
@@ -197,7 +163,7 @@ class SelfTest:
 
     async def _n(self) -> None:
         answer = await self._complete(prompt=PROBE_IDS, max_tokens=2, n=2, temperature=1.0)
-        _expect("choices", len(answer["choices"]), 2)
+        expect("choices", len(answer["choices"]), 2)
 
     async def _stream_usage(self) -> None:
         fields = {
@@ -209,12 +175,12 @@ class SelfTest:
         }
         content = (await self._post("completions", fields)).decode()
         events = [line[6:] for line in content.splitlines() if line.startswith("data: ")]
-        _expect("the stream's last event", events[-1], "[DONE]")
+        expect("the stream's last event", events[-1], "[DONE]")
         chunks = [json.loads(event) for event in events[:-1]]
         usages = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
-        _expect("usage.completion_tokens", usages[-1]["completion_tokens"], 16)
+        expect("usage.completion_tokens", usages[-1]["completion_tokens"], 16)
         text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
-        _expect("the streamed text", text, await self._greedy())
+        expect("the streamed text", text, await self._greedy())
 
     async def _chat(self) -> None:
         messages = [{"role": "user", "content": "Hello"}]
@@ -223,8 +189,3 @@ class SelfTest:
         )
         if not isinstance(answer["choices"][0]["message"]["content"], str):
             raise ProbeFailed("the chat answer has no content")
-
-
-def _expect(what: str, got: object, wanted: object) -> None:
-    if got != wanted:
-        raise ProbeFailed(f"{what}: got {got!r}, expected {wanted!r}")

@@ -55,8 +55,12 @@ def argv(launch: Launch, backend: str) -> list[str]:
 
 
 def env(launch: Launch) -> dict[str, str]:
-    """The key, and the threads of the libraries that ask OpenMP."""
-    return {"ASSAY_ENGINE_KEY": launch.api_key, "OMP_NUM_THREADS": str(launch.threads)}
+    """The key, the threads of the libraries that ask OpenMP, and no advice to install torch."""
+    return {
+        "ASSAY_ENGINE_KEY": launch.api_key,
+        "OMP_NUM_THREADS": str(launch.threads),
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    }
 
 
 def parse_weights(body: bytes) -> HeldWeights:

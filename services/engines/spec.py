@@ -25,10 +25,12 @@ CAPABILITIES = frozenset(
     {
         "chat",
         "echo_logprobs",
+        "every_end",
         "ignore_eos",
         "logprobs",
         "min_tokens",
         "n",
+        "plain_sampling",
         "seed",
         "stop",
         "stream_usage",
@@ -97,8 +99,9 @@ class EngineSpec:
     in the same unit; several add up. ``refuses`` are fields of a request, as paths, that it is
     never asked though it knows them, with the reason that the client is told. ``tunes`` are the
     options of a plan that it takes (``tuning.py``), ``own_flags`` those of its command line that
-    ``engine_args`` must leave alone. ``fields`` are those of a request that it does, by route; an engine without them refuses by itself what it does not
-    know. ``no_limit`` is how a completion says to it that it may be as long as there is room.
+    ``engine_args`` must leave alone. ``fields`` are those of a request that it does, by route; an
+    engine without them refuses by itself what it does not know. ``no_limit`` is how a completion
+    says to it that it may be as long as there is room.
     """
 
     name: str

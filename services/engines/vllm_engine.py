@@ -108,6 +108,9 @@ def _argv(launch: Launch) -> list[str]:
         str(launch.context_length),
         "--max-num-seqs",
         str(launch.max_sequences),
+        # Nothing that the model's generation_config.json wishes, but for its end tokens.
+        "--generation-config",
+        "vllm",
         "--max-logprobs",
         "20",
         *_options(launch),

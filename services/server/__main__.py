@@ -8,11 +8,13 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import uvicorn
 
+from quantize.artifact.conversation import DEFAULT
 from services.server.app import Engine, make_app
 from services.server.backend import Backend, BackendError
 from services.server.chat_template import ChatTemplate
@@ -71,7 +73,7 @@ def listen(host: str, port: int) -> socket.socket:
 def _serve(
     options: argparse.Namespace,
     backend: Backend,
-    template: ChatTemplate | None,
+    template: ChatTemplate,
     key: str,
     listener: socket.socket,
 ) -> None:
@@ -128,12 +130,12 @@ def _load(options: argparse.Namespace) -> Backend:
     return backend
 
 
-def _chat_template(backend: Backend, path: Path | None) -> ChatTemplate | None:
-    capacity = backend.capacity
-    source = capacity.chat_template if path is None else path.read_text(encoding="utf-8")
-    if source is None:
-        return None
-    return ChatTemplate(source, bos_text=capacity.bos_text, eos_text=capacity.eos_text)
+def _chat_template(backend: Backend, path: Path | None) -> ChatTemplate:
+    conversation = backend.capacity.conversation
+    if path is not None:
+        templates = {DEFAULT: path.read_text(encoding="utf-8")}
+        conversation = replace(conversation, templates=templates)
+    return ChatTemplate(conversation)
 
 
 def _parser() -> argparse.ArgumentParser:

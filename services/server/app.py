@@ -42,7 +42,7 @@ class Engine:
     backend: Backend
     scheduler: Scheduler
     served_name: str
-    chat_template: ChatTemplate | None
+    chat_template: ChatTemplate
     started_at: int = dataclasses.field(default_factory=lambda: int(time.time()))
 
 
@@ -99,9 +99,7 @@ class _Routes:
     async def chat_completions(self, request: Request) -> Response:
         body = parse_body(ChatBody, await _read(request))
         self._check_model(body.model)
-        if self._engine.chat_template is None:
-            raise RequestError(400, "messages: this model has no chat template", param="messages")
-        text = self._engine.chat_template.render(body.messages)
+        text = self._engine.chat_template.render(body)
         prompt = await self._prompts.prompt(text, field="messages", add_special=False)
         limit = body.max_completion_tokens or body.max_tokens
         scoring = Scoring(logprobs=body.score_count())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from quantize.artifact.conversation import Conversation
 from services.server.sampling import Logits
 
 # Tokens per decode, but never fewer than there are sequences.
@@ -35,10 +36,8 @@ class Capacity:
     batch_tokens: int
     logits_rows: int
     end_tokens: frozenset[int]
-    bos_text: str = ""
-    eos_text: str = ""
     strips_first_space: bool = False
-    chat_template: str | None = None
+    conversation: Conversation = field(default_factory=Conversation)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
+from quantize.artifact.conversation import DEFAULT, Conversation, read_conversation
+from quantize.artifact.end_tokens import named_end_tokens
 from quantize.artifact.gguf_header import read_gguf
 from services.server.backend import (
     BATCH_TOKENS,
@@ -66,7 +68,8 @@ class LlamaCppBackend:
         check_cache_type(kv_cache_dtype)
         _log_errors_only()
         path = find_gguf(model)
-        self._tensor_types = Counter(tensor.kind for tensor in read_gguf(path).tensors)
+        self._path, self._file = path, read_gguf(path)
+        self._tensor_types = Counter(tensor.kind for tensor in self._file.tensors)
         self._model = _load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         vocab_size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
@@ -142,8 +145,6 @@ class LlamaCppBackend:
     def _measure(
         self, vocab_size: int, context_length: int, max_sequences: int, rows: int
     ) -> Capacity:
-        is_end = llama_cpp.llama_vocab_is_eog
-        template = llama_cpp.llama_model_chat_template(self._model, None)
         adds_space = metadata(self._model, "tokenizer.ggml.add_space_prefix") != "false"
         return Capacity(
             vocab_size=vocab_size,
@@ -151,16 +152,37 @@ class LlamaCppBackend:
             max_sequences=max_sequences,
             batch_tokens=BATCH_TOKENS,
             logits_rows=rows,
-            end_tokens=frozenset(i for i in range(vocab_size) if is_end(self._vocab, i)),
-            bos_text=self._special_text(llama_cpp.llama_vocab_bos(self._vocab)),
-            eos_text=self._special_text(llama_cpp.llama_vocab_eos(self._vocab)),
+            end_tokens=self._end_tokens(vocab_size),
             strips_first_space=adds_space
             and metadata(self._model, "tokenizer.ggml.model") == "llama",
-            chat_template=template.decode() if template else None,
+            conversation=self._conversation(),
         )
 
-    def _special_text(self, token: int) -> str:
-        return self.piece(token, special=True).decode(errors="replace") if token >= 0 else ""
+    def _end_tokens(self, vocab_size: int) -> frozenset[int]:
+        """Those of the model, by the files beside it; llama.cpp's guess by their names without."""
+        if ends := named_end_tokens(self._path.parent):
+            return frozenset(token for token in ends if token < vocab_size)
+        is_end = llama_cpp.llama_vocab_is_eog
+        return frozenset(token for token in range(vocab_size) if is_end(self._vocab, token))
+
+    def _conversation(self) -> Conversation:
+        """What lies beside the file, or as much of it as the file holds itself."""
+        beside = read_conversation(self._path.parent)
+        if beside is not None:
+            return beside
+        template = self._file.metadata.get("tokenizer.chat_template")
+        specials = {
+            "bos_token": llama_cpp.llama_vocab_bos(self._vocab),
+            "eos_token": llama_cpp.llama_vocab_eos(self._vocab),
+        }
+        return Conversation(
+            templates={DEFAULT: template} if isinstance(template, str) else {},
+            special_tokens={
+                name: self.piece(token, special=True).decode(errors="replace")
+                for name, token in specials.items()
+                if token >= 0
+            },
+        )
 
     def _piece(self, token: int, special: bool) -> bytes:
         size = 64

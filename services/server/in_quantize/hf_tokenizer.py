@@ -14,6 +14,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from quantize.artifact.conversation import DEFAULT, Conversation
 from services.server.backend import BackendError
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -57,21 +58,13 @@ class HfTokenizer:
         return number
 
     @property
-    def bos_text(self) -> str:
-        """The text of the first token; empty where there is none."""
-        return str(self._tokenizer.bos_token or "")
-
-    @property
-    def eos_text(self) -> str:
-        """The text of the end token; empty where there is none."""
-        return str(self._tokenizer.eos_token or "")
-
-    @property
-    def chat_template(self) -> str | None:
-        """The chat template's source; of several the one named ``default``."""
-        template = self._tokenizer.chat_template
-        found: str | None = template.get("default") if isinstance(template, dict) else template
-        return found
+    def conversation(self) -> Conversation:
+        """The chat templates and what they get of the tokenizer."""
+        found = self._tokenizer.chat_template
+        return Conversation(
+            templates=found if isinstance(found, dict) else {DEFAULT: found} if found else {},
+            special_tokens=self._tokenizer.special_tokens_map,
+        )
 
     def encode(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of a text; with ``parse_special`` the text may name control tokens."""

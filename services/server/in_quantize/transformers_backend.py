@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from transformers import AttentionInterface
 
+from quantize.artifact.end_tokens import named_end_tokens
 from quantize.artifact.stored_tensor import WeightFileError
 from quantize.emulation.in_quantize.emulation import load_emulated
 from quantize.formats.announced_schemes import CheckpointError
@@ -71,7 +72,7 @@ class TransformersBackend:
         self._cache = SlotCache(
             config, max_sequences, context_length, self._device, loaded.cache_roundings
         )
-        self.capacity = self._measure(context_length, max_sequences)
+        self.capacity = self._measure(model, context_length, max_sequences)
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of ``text``."""
@@ -116,7 +117,7 @@ class TransformersBackend:
         ).last_hidden_state[0, wanted]
         return np.asarray(self._model.lm_head(states).float().cpu().numpy())
 
-    def _measure(self, context_length: int, max_sequences: int) -> Capacity:
+    def _measure(self, model: Path, context_length: int, max_sequences: int) -> Capacity:
         vocab_size = int(self._model.config.vocab_size)
         return Capacity(
             vocab_size=vocab_size,
@@ -124,17 +125,12 @@ class TransformersBackend:
             max_sequences=max_sequences,
             batch_tokens=max(BATCH_TOKENS, max_sequences),
             logits_rows=rows_of_logits(vocab_size, max_sequences),
-            end_tokens=self._end_tokens(),
-            bos_text=self._tokenizer.bos_text,
-            eos_text=self._tokenizer.eos_text,
+            end_tokens=self._end_tokens(model, vocab_size),
             strips_first_space=self._tokenizer.adds_space,
-            chat_template=self._tokenizer.chat_template,
+            conversation=self._tokenizer.conversation,
         )
 
-    def _end_tokens(self) -> frozenset[int]:
-        """Every token that the configuration, its generation defaults or the tokenizer name."""
-        ends: set[int] = set()
-        for source in (self._model.config, self._model.generation_config, self._tokenizer):
-            named = getattr(source, "eos_token_id", None)
-            ends.update(named if isinstance(named, list) else [] if named is None else [named])
-        return frozenset(ends)
+    def _end_tokens(self, model: Path, vocab_size: int) -> frozenset[int]:
+        """Every token that the model's files or its tokenizer name."""
+        named = {*named_end_tokens(model), self._tokenizer.eos_token_id}
+        return frozenset(token for token in named if token is not None and token < vocab_size)

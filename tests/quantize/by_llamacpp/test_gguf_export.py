@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from quantize.artifact.conversation import read_conversation
+from quantize.artifact.end_tokens import named_end_tokens
 from quantize.artifact.gguf_header import read_gguf
 from quantize.artifact_check import check_artifact
 from quantize.by_llamacpp.gguf_tokenizer import CHAT_TEMPLATE_KEY, MOST_DIFFERENT, compare_tokens
@@ -35,6 +37,13 @@ def test_gguf_files_hold_their_types_and_the_chat_template(
     for artifact in artifacts:
         held = read_gguf(artifact / "model.gguf")
         assert held.metadata[CHAT_TEMPLATE_KEY] == CHAT_TEMPLATE
+        # What the server reads is what the source's own tokenizer has.
+        beside, own = read_conversation(artifact), read_conversation(tiny)
+        assert beside is not None
+        assert own is not None
+        assert beside.templates == own.templates == {"default": CHAT_TEMPLATE}
+        assert own.special_tokens.items() <= beside.special_tokens.items()
+        assert named_end_tokens(artifact) == named_end_tokens(tiny) != ()
 
 
 @pytest.mark.engine

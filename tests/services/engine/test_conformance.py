@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.engine.conformance import Conformance, Finding, Reference, conformance_table
-from services.engine.self_test import PROBE_IDS
+from services.engine.prober import PROBE_IDS
 
 REFERENCE = Reference(ids=[1, 2, 3, 4], logprobs=[-1.0, -2.0, -3.0])
 CONTEXT = 512
@@ -35,6 +35,9 @@ class Server(Conformance):
         self.calls += 1
         if fields.get("stream"):
             return self._stream(path).encode()
+        if path == "chat/completions":
+            total = 5 if self.lie == "short chats" else CONTEXT
+            return json.dumps({"usage": {"completion_tokens": 4, "total_tokens": total}}).encode()
         usage = {
             "prompt_tokens": len(fields["prompt"]),
             "completion_tokens": fields["max_tokens"],
@@ -111,6 +114,7 @@ async def test_an_honest_server_passes_every_check() -> None:
         ("text after the end", "stream shape"),
         ("no role", "chat stream"),
         ("not greedy", "alone or together"),
+        ("short chats", "chat without a limit"),
         ("accepts everything", "too long refused"),
         ("accepts everything", "key demanded"),
         ("breaks", "bad field refused"),

@@ -1,4 +1,7 @@
-"""The self-test believes an honest engine and catches each way to lie."""
+"""The self-test believes an honest engine and catches each way to lie.
+
+covers: services/engine/meaning_probes.py, services/engine/prober.py
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from services.engine.self_test import PROBE_IDS, TOP_TOKENS, ProbeFailed, SelfTest
+from services.engine.prober import PROBE_IDS, ProbeFailed
+from services.engine.self_test import TOP_TOKENS, SelfTest
 from services.engines.spec import CAPABILITIES
 
-END = 2
+END, OTHER_END = 2, 6
 # What echo's log-probabilities are off by (nats), the tokens being the right ones.
 ECHO_ERRORS = {"echo_rounded_otherwise": -0.24, "echo_far_off": -0.6}
 
@@ -26,7 +30,7 @@ class Engine(SelfTest):
         self.lie = lie
         self._rounds_inputs = rounds_inputs
         self.calls = 0
-        self._end_tokens = () if lie == "no_end_tokens" else (END,)
+        self._end_tokens = () if lie == "no_end_tokens" else (END, OTHER_END)
 
     async def _post(self, path: str, fields: Mapping[str, Any]) -> bytes:
         self.calls += 1
@@ -40,8 +44,13 @@ class Engine(SelfTest):
         return json.dumps(self._whole(fields)).encode()
 
     def _text(self, fields: Mapping[str, Any]) -> str:
-        text = "abcdefghijklmnop"[: fields["max_tokens"]]
-        if fields.get("temperature") and self.lie != "always_greedy":
+        text = "abcdefghijklmnop"[: fields.get("max_tokens", 16)]
+        temperature = fields.get("temperature", 0)
+        if temperature is None:
+            temperature = 0 if self.lie == "wishes_greedy" else 1.0
+        if self.lie == "wishes_penalty" and "repetition_penalty" not in fields:
+            text = text[::-1]
+        if temperature and self.lie != "always_greedy":
             text = f"{self.calls if self.lie == 'seed' else fields.get('seed')}{text}"
         for stop in fields.get("stop", []):
             if self.lie != "stop":
@@ -61,7 +70,11 @@ class Engine(SelfTest):
     def _whole(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         length = len(fields["prompt"])
         tokens = self._tokens(fields)
-        choice = {"text": self._text(fields), "logprobs": self._report(fields, length)}
+        choice = {
+            "text": self._text(fields),
+            "logprobs": self._report(fields, length),
+            "finish_reason": "stop" if self._ends(fields) else "length",
+        }
         count = 1 if self.lie == "n" else fields.get("n", 1)
         prompt = length + (1 if self.lie == "token_ids" else 0)
         usage = {"prompt_tokens": prompt, "completion_tokens": tokens}
@@ -69,8 +82,8 @@ class Engine(SelfTest):
 
     def _tokens(self, fields: Mapping[str, Any]) -> int:
         """How many tokens come: the model wants to end at once where its end token is biased."""
-        wanted: int = fields["max_tokens"]
-        if str(END) not in fields.get("logit_bias", {}) or self.lie == "logit_bias":
+        wanted: int = fields.get("max_tokens", 5 if self.lie == "wishes_length" else 16)
+        if not self._ends(fields):
             return wanted
         if fields.get("ignore_eos") and self.lie != "ignore_eos":
             return wanted
@@ -78,8 +91,12 @@ class Engine(SelfTest):
             return wanted
         return max(1, fields.get("min_tokens", 0) if self.lie != "min_tokens" else 0)
 
+    def _ends(self, fields: Mapping[str, Any]) -> bool:
+        known = {str(END)} if self.lie == "one_end" else {str(END), str(OTHER_END)}
+        return self.lie != "logit_bias" and bool(known & set(fields.get("logit_bias", {})))
+
     def _report(self, fields: Mapping[str, Any], length: int) -> dict[str, Any]:
-        start, stop = length, length + fields["max_tokens"]
+        start, stop = length, length + fields.get("max_tokens", 16)
         if fields.get("echo") and self.lie != "echo_of_generated_tokens_only":
             start = 0
         shift = 1 if self.lie == "echo_off_by_one" and fields.get("echo") else 0
@@ -113,6 +130,12 @@ async def test_an_honest_engine_proves_every_claim() -> None:
         ("ignore_eos", "ignore_eos"),
         ("logit_bias", "ignore_eos"),
         ("no_end_tokens", "ignore_eos"),
+        ("no_end_tokens", "every_end"),
+        ("one_end", "every_end"),
+        ("logit_bias", "every_end"),
+        ("wishes_greedy", "plain_sampling"),
+        ("wishes_penalty", "plain_sampling"),
+        ("wishes_length", "plain_sampling"),
         ("min_tokens", "min_tokens"),
         ("min_tokens_is_max_tokens", "min_tokens"),
         ("logit_bias", "min_tokens"),

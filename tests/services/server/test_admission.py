@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 import httpx
 import numpy as np
 
+from quantize.artifact.conversation import Conversation
 from services.server.app import Engine, make_app
 from services.server.backend import Batch
+from services.server.chat_template import ChatTemplate
 from services.server.sampling import Logits
 from services.server.scheduler import Delivery, Scheduler
 from tests.services.server.gated_backend import GatedBackend
@@ -30,7 +32,12 @@ async def serving(backend: GatedBackend, max_waiting: int) -> AsyncIterator[http
             loop.call_soon_threadsafe(receive, chunk)
 
     scheduler = Scheduler(backend, deliver, max_waiting)
-    engine = Engine(backend=backend, scheduler=scheduler, served_name=MODEL, chat_template=None)
+    engine = Engine(
+        backend=backend,
+        scheduler=scheduler,
+        served_name=MODEL,
+        chat_template=ChatTemplate(Conversation()),
+    )
     transport = httpx.ASGITransport(make_app(engine, "key", lambda: None))
     scheduler.start()
     try:
