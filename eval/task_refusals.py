@@ -10,9 +10,12 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "multiple_choice": frozenset({"echo_logprobs", "token_ids"}),
     "loglikelihood": frozenset({"echo_logprobs", "token_ids"}),
     ROLLING: frozenset({"echo_logprobs", "token_ids"}),
-    "generate_until": frozenset({"token_ids", "stop"}),
+    "generate_until": frozenset({"every_end", "plain_sampling", "stop", "token_ids"}),
 }
-"""What an endpoint must be able to do for each of lm-eval's request types."""
+"""What an endpoint must be able to do for each of lm-eval's request types.
+
+An answer that ends elsewhere or is drawn otherwise is an answer to another question.
+"""
 
 # What lm-eval itself reads of a task's generation_kwargs, and what every engine is asked alike.
 _READ = {"until", "do_sample", "temperature", "max_gen_toks", "max_tokens"}

@@ -32,7 +32,8 @@ CHUNKS = (b'data: {"n": 0}\n\nda', b'ta: {"n": 1}\n\n', b"data: [DONE]\n\n")
 # As vLLM refuses what it finds out after it has sent its headers.
 REFUSAL = b'data: {"error": {"message": "no", "type": "BadRequestError", "code": 400}}\n\n'
 FAULTS = ("429", "500", "early", "no_done", "broken", "error_event")
-CAPABILITIES = ("echo_logprobs", "stop", "token_ids")
+ANSWERS = ("every_end", "plain_sampling", "stop", "token_ids")
+CAPABILITIES = ("echo_logprobs", *ANSWERS)
 MODULUS = 997
 
 

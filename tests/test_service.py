@@ -6,6 +6,7 @@ services/engines/llamacpp_engine.py, services/engines/vllm_engine.py
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +19,51 @@ from tests.conftest import PLAN
 pytestmark = pytest.mark.engine
 VARIANTS = load_plan(str(PLAN)).variants
 PROMPT = "The capital of"
+_USAGE = {"include_usage": True, "continuous_usage_stats": True}
+_ASKED = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+CLIENT_BODIES: list[tuple[str, dict[str, Any]]] = [
+    # vLLM's own benchmark client, GuideLLM, a voice agent, an editor, a chat application.
+    (
+        "completions",
+        {
+            "prompt": PROMPT,
+            "repetition_penalty": 1.0,
+            "max_tokens": 4,
+            "logprobs": None,
+            "stream": True,
+            "ignore_eos": True,
+            "stop": None,
+            "stream_options": _USAGE,
+        },
+    ),
+    (
+        "chat/completions",
+        {
+            "messages": _ASKED,
+            "max_completion_tokens": 4,
+            "stream": True,
+            "metadata": None,
+            "store": None,
+            "stream_options": _USAGE,
+            "parallel_tool_calls": False,
+        },
+    ),
+    (
+        "chat/completions",
+        {
+            "messages": _ASKED,
+            "max_tokens": 4,
+            "presence_penalty": 0,
+            "top_p": 1,
+            "n": 1,
+            "response_format": {"type": "text"},
+            "tools": [],
+            "tool_choice": "auto",
+            "user": "u",
+        },
+    ),
+    ("completions", {"prompt": PROMPT, "max_tokens": 4, "min_p": 0.1, "repetition_penalty": 1.1}),
+]
 
 
 @pytest.fixture
@@ -86,7 +132,40 @@ def test_an_unknown_model_is_a_404_that_names_the_nearest(client: OpenAI) -> Non
 @pytest.mark.parametrize("variant", ["bf16-vllm", "gguf-q8_0"])
 def test_a_wrong_field_is_a_400_that_names_it(client: OpenAI, variant: str) -> None:
     with pytest.raises(BadRequestError, match="max_tokens"):
-        client.completions.create(model=variant, prompt=PROMPT, max_tokens=-1)
+        client.completions.create(model=variant, prompt=PROMPT, max_tokens=-2)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("path", "body"), CLIENT_BODIES)
+def test_bodies_as_clients_send_them_are_answered_by_every_variant(
+    service: str, variant: str, path: str, body: dict[str, Any]
+) -> None:
+    answer = httpx.post(f"{service}/v1/{path}", json={"model": variant, **body}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert '"error"' not in answer.text
+    if body.get("stream"):
+        assert answer.text.rstrip().endswith("data: [DONE]")
+
+
+def test_one_chat_is_one_prompt_on_every_variant(service: str) -> None:
+    parts = [{"type": "text", "text": "it's <b>5</b>"}, {"type": "text", "text": " & more"}]
+    messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
+    body = {"messages": messages, "max_tokens": 1}
+    counts = {
+        variant: httpx.post(
+            f"{service}/{variant}/v1/chat/completions", json={"model": variant, **body}, timeout=60
+        ).json()["usage"]["prompt_tokens"]
+        for variant in VARIANTS
+    }
+    assert len(set(counts.values())) == 1, counts
+
+
+@pytest.mark.parametrize("variant", ["bf16-vllm", "gguf-q8_0"])
+def test_what_is_wrong_with_a_request_is_no_stream(service: str, variant: str) -> None:
+    body = {"model": variant, "prompt": [10**9], "stream": True}
+    answer = httpx.post(f"{service}/v1/completions", json=body, timeout=60)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_a_body_that_is_no_json_is_a_400(service: str) -> None:

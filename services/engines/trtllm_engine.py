@@ -162,6 +162,9 @@ TRTLLM = EngineSpec(
     series=_SERIES,
     tunes=frozenset({"tensor_parallel", "batched_tokens"}),
     claims=frozenset(
-        {"chat", "ignore_eos", "min_tokens", "n", "stop", "stream_usage", "token_ids"}
+        {
+            *("chat", "every_end", "ignore_eos", "min_tokens", "n", "plain_sampling", "stop"),
+            *("stream_usage", "token_ids"),
+        }
     ),
 )

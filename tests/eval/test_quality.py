@@ -40,7 +40,14 @@ from quantize.root import ROOT
 from quantize.source.reading import TOKENIZER_FILES
 from quantize.source.source_model import REFERENCE_WEIGHTS
 from quantize.validity.made_from import key_of, what_changed
-from tests.fake_engine import Behaviour, FakeEngine, log_probability, running_engine
+from tests.fake_engine import (
+    ANSWERS,
+    CAPABILITIES,
+    Behaviour,
+    FakeEngine,
+    log_probability,
+    running_engine,
+)
 
 TEXTS = ["Mira lives by the sea. She sings.", "Ten boats left the harbour before dawn."]
 CHOICES = [" red", " blue", " green", " very dark yellow"]
@@ -127,7 +134,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     )
     variants = {
         "bf16-vllm": Behaviour(full=2),
-        "gguf-q8_0": Behaviour(capabilities=("stop", "token_ids"), echoes=False, answer="6"),
+        "gguf-q8_0": Behaviour(capabilities=ANSWERS, echoes=False, answer="6"),
     }
     with running_engine(variants) as fake:
         run, told = folder / "run", list[str]()
@@ -406,7 +413,7 @@ def test_progress_is_told_every_ten_seconds() -> None:
 def test_a_task_that_cannot_be_scored_is_refused_alone_before_anything_is_asked(
     tmp_path: Path,
 ) -> None:
-    can = ("echo_logprobs", "stop", "token_ids")
+    can = CAPABILITIES
     one = job("http://127.0.0.1:9", tmp_path, ask=False, capabilities=can)
     told: list[str] = []
     folder = tmp_path / "tasks"
@@ -481,7 +488,7 @@ def test_examples_come_before_a_question_and_never_its_own_answer(tmp_path: Path
         one = one.model_copy(
             update={
                 "url": f"{fake.url}/bf16-vllm/v1/completions",
-                "capabilities": ("token_ids", "stop"),
+                "capabilities": ANSWERS,
             }
         )
         assert "fewshot_split" in run(one, tmp_path).refused["tiny_words"]
@@ -502,7 +509,7 @@ def test_a_chat_template_puts_one_bos_before_its_question(tmp_path: Path) -> Non
             fake.url,
             tmp_path,
             tasks=("tiny_words",),
-            capabilities=("token_ids", "stop"),
+            capabilities=ANSWERS,
             apply_chat_template=True,
         )
         run(one, tmp_path)

@@ -54,11 +54,18 @@ def test_examples_want_a_split_of_their_own_lest_they_hold_the_answer() -> None:
     assert reason(ROLLING_TASK, 2) is None
 
 
+ANSWERS = {"every_end", "plain_sampling", "stop", "token_ids"}
+
+
 @pytest.mark.parametrize(
     ("output_type", "capabilities", "expected"),
     [
-        ("generate_until", {"token_ids", "stop"}, None),
-        ("generate_until", {"token_ids"}, "the endpoint cannot do stop"),
+        ("generate_until", ANSWERS, None),
+        (
+            "generate_until",
+            ANSWERS - {"stop", "every_end"},
+            "the endpoint cannot do every_end, stop",
+        ),
         ("multiple_choice", set(), "the endpoint cannot do echo_logprobs, token_ids"),
         ("loglikelihood_rolling", {"token_ids", "echo_logprobs"}, None),
     ],

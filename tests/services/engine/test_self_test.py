@@ -130,7 +130,6 @@ async def test_an_honest_engine_proves_every_claim() -> None:
         ("ignore_eos", "ignore_eos"),
         ("logit_bias", "ignore_eos"),
         ("no_end_tokens", "ignore_eos"),
-        ("no_end_tokens", "every_end"),
         ("one_end", "every_end"),
         ("logit_bias", "every_end"),
         ("wishes_greedy", "plain_sampling"),
