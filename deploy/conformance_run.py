@@ -15,7 +15,8 @@ from deploy.machine_check import check_machine
 from deploy.plan import Plan, PlanError
 from deploy.settings import engine_version
 from quantize.artifact.end_tokens import end_tokens
-from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
+from quantize.calibration.calibration_set import calibration_plan, read_texts
+from quantize.calibration.default_text import default_text
 from quantize.jobs.environment import python_of
 from quantize.jobs.failure import ToolError
 from quantize.jobs.worker import run_job
@@ -115,8 +116,9 @@ async def _ask(
 
 
 def reference_scores(model: Path) -> list[Reference]:
-    """Log-probabilities by transformers in float32 of some of the bundled calibration texts."""
-    request = TextsToScore(model=model, texts=tuple(read_texts(BUNDLED_TEXT)[:TEXTS]))
+    """Log-probabilities by transformers in float32 of some of the model's calibration texts."""
+    path = calibration_plan(default_text(str(model)), samples=1, sequence_length=1).path
+    request = TextsToScore(model=model, texts=tuple(read_texts(path)[:TEXTS]))
     with tempfile.TemporaryDirectory(prefix="assay-scores-") as folder:
         try:
             done = run_job(

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
+from deploy.plan_model import fit_to_model, locate_files
 from deploy.plan_sections import Calibration, Objectives, Placement, Quality, Section
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
 from services.engines.tuning import Tuning, refused_option
@@ -218,7 +219,11 @@ def load_plan(name_or_path: str, *, model: str | None = None, variants: str | No
         raise PlanError(f"{path}: a plan is a mapping of keys, see {PLANS_DIR / 'cpu-demo.yaml'}")
     if model:
         content["model"] = model
-    content = split_limits(content)
+    try:
+        content = fit_to_model(content, replaced=bool(model))
+        content = locate_files(split_limits(content), path.parent)
+    except ValueError as error:
+        raise PlanError(f"{path}:\n  {error}") from None
     if variants:
         chosen = [name.strip() for name in variants.split(",") if name.strip()]
         baseline = content.get("baseline")

@@ -14,7 +14,8 @@ class Section(BaseModel):
 class Calibration(Section):
     """The one calibration set of all calibrated recipes.
 
-    ``text`` is a JSONL file with a ``text`` key, or ``bundled``. ``samples`` sequences of
+    ``text`` is ``bundled`` (the default of the bundled model), ``general`` (of every other), or a
+    file: ``.txt``, or JSONL with ``text`` or ``messages``. ``samples`` sequences of
     ``sequence_length`` tokens are taken from it in order.
     """
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from quantize.calibration.calibration_set import BUNDLED, calibration_plan
+from quantize.calibration.calibration_set import calibration_plan
+from quantize.calibration.default_text import default_text
 from quantize.jobs.failure import RefusedError, ToolError
 from quantize.jobs.workbench import explain_os_error
 from quantize.make import make_artifacts
@@ -27,7 +28,9 @@ def _arguments() -> argparse.Namespace:
     make = commands.add_parser("make", help="make the artifacts of one model")
     make.add_argument("--model", default=REFERENCE, help="reference, a folder, or owner/name")
     make.add_argument("--recipes", default=",".join(RECIPES), help="names, separated by commas")
-    make.add_argument("--calibration-text", default=BUNDLED, help="bundled, or a JSONL file")
+    make.add_argument(
+        "--calibration-text", help="bundled, general, or a file; by the model without"
+    )
     make.add_argument("--samples", type=int, default=64)
     make.add_argument("--sequence-length", type=int, default=512)
     make.add_argument("--artifacts", type=Path, default=Path("artifacts"))
@@ -48,7 +51,9 @@ def _order(arguments: argparse.Namespace) -> Order:
         recipe_names=tuple(_names(arguments.recipes)),
         model=fingerprint(arguments.model),
         calibration=calibration_plan(
-            arguments.calibration_text, arguments.samples, arguments.sequence_length
+            arguments.calibration_text or default_text(arguments.model),
+            arguments.samples,
+            arguments.sequence_length,
         ),
         artifacts=arguments.artifacts,
         threads=max(1, arguments.threads),

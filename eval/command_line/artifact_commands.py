@@ -79,19 +79,21 @@ def explore(
         Path | None, typer.Option(help="A folder; beside the artifacts without it.")
     ] = None,
     calibration_text: Annotated[
-        str, typer.Option(help="A JSONL file of texts, or: bundled.")
-    ] = "bundled",
+        str, typer.Option(help="A file of texts, bundled, or general; by the model without.")
+    ] = "",
 ) -> None:
     """Measure and draw, or reuse what is there."""
     from deploy.artifacts import ARTIFACTS_DIR
     from eval.explore.run import ExploreOrder
     from eval.explore.run import explore as make_page
     from quantize.calibration.calibration_set import calibration_plan
+    from quantize.calibration.default_text import default_text
     from quantize.jobs.workbench import explain_os_error
     from quantize.source.source_model import fingerprint
 
     # The explorer takes as much of the text as it needs; the sizes asked here decide nothing.
-    text = calibration_plan(from_here(calibration_text), samples=1, sequence_length=1)
+    named = from_here(calibration_text) or default_text(from_here(model))
+    text = calibration_plan(named, samples=1, sequence_length=1)
     order = ExploreOrder(
         model=fingerprint(from_here(model)),
         calibration=text.path,

@@ -10,7 +10,7 @@ from eval.explore.explorer_page import PAGE_NAME, pictures, render
 from eval.explore.figures_job import FIGURES, FiguresRequest
 from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact_paths import model_directory
-from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
+from quantize.calibration.calibration_set import TEXTS, read_texts
 from quantize.jobs.environment import installed_version, tool_variables
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.workbench import locked, making
@@ -133,13 +133,13 @@ def _measure(
     lock_fd: int,
     progress: Callable[[str], None],
 ) -> Figures:
-    own = order.calibration == BUNDLED_TEXT
+    ours = {path: f"{name} calibration text" for name, path in TEXTS.items()}
     request = FiguresRequest(
         model=folder.resolve(),
         name=order.model.name,
         made_from=made_from,
         calibration=order.calibration.resolve(),
-        calibration_name="bundled calibration text" if own else order.calibration.name,
+        calibration_name=ours.get(order.calibration, order.calibration.name),
         threads=order.threads,
     )
     done = run_job(

@@ -1,21 +1,29 @@
 """The one calibration set of all calibrated recipes: the same token ids for every tool.
 
-The texts are tokenized by the model's own tokenizer (each with the special tokens it adds),
-laid end to end, and cut into equal sequences, so that no tool pads, sorts out or truncates.
+The texts are tokenized by the model's own tokenizer (each with the special tokens it adds; chats
+through the model's own template), laid end to end, and cut into equal sequences, so that no tool
+pads, sorts out or truncates.
+
+A JSONL file holds one object a line: ``{"text": ...}``, or ``{"messages": [...]}`` as chat
+completions take them, with ``tools`` where the chat has some. Other keys are passed over. A file
+that ends in ``.txt`` is one text.
 """
 
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from quantize.artifact.manifest import sha256_of_file
 from quantize.root import ROOT
 
-BUNDLED = "bundled"
+BUNDLED, GENERAL = "bundled", "general"
 BUNDLED_TEXT = ROOT / "quantize" / "reference_model" / "calibration.jsonl"
+GENERAL_TEXT = ROOT / "quantize" / "calibration" / "general.jsonl"
+TEXTS = {BUNDLED: BUNDLED_TEXT, GENERAL: GENERAL_TEXT}
 
 
 class CalibrationError(ValueError):
@@ -24,7 +32,7 @@ class CalibrationError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationPlan:
-    """What calibrates: a JSONL file with a ``text`` key, cut to ``samples`` sequences."""
+    """What calibrates: a file of texts, cut to ``samples`` sequences."""
 
     path: Path
     samples: int
@@ -48,12 +56,12 @@ class Calibrated:
 
 
 def calibration_plan(text: str, samples: int, sequence_length: int) -> CalibrationPlan:
-    """The plan for ``bundled`` or for a user's JSONL file.
+    """The plan for ``bundled``, ``general``, or a user's file.
 
     Raises:
         CalibrationError: the file does not exist, or a size is not positive.
     """
-    path = BUNDLED_TEXT if text == BUNDLED else Path(text).expanduser()
+    path = TEXTS.get(text) or Path(text).expanduser()
     if not path.is_file():
         raise CalibrationError(f"no calibration text at {path}")
     if samples < 1 or sequence_length < 1:
@@ -67,32 +75,68 @@ def plan_sha256(plan: CalibrationPlan) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One document of the set; of a chat ``text`` is what it reads like without any template."""
+
+    text: str
+    messages: Sequence[Mapping[str, Any]] | None = None
+    tools: Sequence[Mapping[str, Any]] | None = None
+
+
 def read_texts(path: Path) -> list[str]:
-    """The non-empty texts of a JSONL file, in order.
+    """The non-empty texts of a file, in order; raises what ``read_documents`` raises."""
+    return [document.text for document in read_documents(path)]
+
+
+def read_documents(path: Path) -> list[Document]:
+    """The documents of a file that hold any text, in order.
 
     Raises:
-        CalibrationError: a line is no JSON object with a string ``text``, or all are empty.
+        CalibrationError: a line is no object with ``text`` or ``messages``, or all are empty.
     """
-    texts = []
     try:
-        # Other ends of lines, such as U+2028, may stand inside a JSON string.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} cannot be read ({error})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            text = json.loads(line)["text"]
-        except (ValueError, KeyError, TypeError):
-            text = None
-        if not isinstance(text, str):
-            raise CalibrationError(f'{path}, line {number}: expected {{"text": "..."}}')
-        if text.strip():
-            texts.append(text)
-    if not texts:
+    if path.suffix.lower() == ".txt":
+        documents = [Document(text=content)]
+    else:
+        # Other ends of lines, such as U+2028, may stand inside a JSON string.
+        lines = enumerate(content.split("\n"), start=1)
+        documents = [_document(path, number, line) for number, line in lines if line.strip()]
+    documents = [document for document in documents if document.text.strip()]
+    if not documents:
         raise CalibrationError(f"{path} holds no text")
-    return texts
+    return documents
+
+
+def _document(path: Path, number: int, line: str) -> Document:
+    expected = f'{path}, line {number}: expected {{"text": "..."}} or {{"messages": [...]}}'
+    try:
+        row = json.loads(line)
+        text, messages, tools = row.get("text"), row.get("messages"), row.get("tools")
+        if text is None:
+            text = plain_chat(messages)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CalibrationError(expected) from None
+    if not isinstance(text, str):
+        raise CalibrationError(expected)
+    return Document(text=text, messages=messages, tools=tools)
+
+
+def plain_chat(messages: Sequence[Mapping[str, Any]]) -> str:
+    """A chat as text: who speaks, and what; a call of a function as its JSON.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it is no list of messages.
+    """
+    turns = []
+    for message in messages:
+        calls = [json.dumps(call["function"]) for call in message.get("tool_calls") or ()]
+        said = "\n".join([message.get("content") or "", *calls]).strip()
+        turns.append(f"{message['role'].capitalize()}: {said}")
+    return "\n\n".join(turns)
 
 
 def pack(documents: Iterable[list[int]], plan: CalibrationPlan) -> list[list[int]]:

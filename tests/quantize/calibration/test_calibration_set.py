@@ -9,6 +9,7 @@ from quantize.calibration.calibration_set import (
     calibration_plan,
     pack,
     plan_sha256,
+    read_documents,
     read_texts,
     token_sha256,
 )
@@ -39,7 +40,9 @@ def test_an_empty_text_is_refused(tmp_path: Path, content: str) -> None:
         read_texts(path)
 
 
-@pytest.mark.parametrize("line", ["plain text", '{"words": "x"}', '{"text": 3}', '["x"]'])
+@pytest.mark.parametrize(
+    "line", ["plain text", '{"words": "x"}', '{"text": 3}', '["x"]', '{"messages": [{"a": 1}]}']
+)
 def test_a_malformed_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "fine"}\n' + line)
@@ -69,3 +72,18 @@ def test_other_ends_of_lines_inside_a_text_and_a_byte_order_mark_are_no_fault(
     lines = "\r\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in texts)
     path.write_bytes(lines.encode("utf-8-sig"))
     assert read_texts(path) == texts
+
+
+def test_a_text_file_is_one_document(tmp_path: Path) -> None:
+    path = tmp_path / "own.txt"
+    path.write_text("One line.\n\nAnother.")
+    assert read_texts(path) == ["One line.\n\nAnother."]
+
+
+def test_a_chat_is_kept_beside_what_it_reads_like(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    path.write_text(json.dumps({"messages": messages}) + "\n")
+    [document] = read_documents(path)
+    assert document.messages == messages
+    assert document.text == "User: Hello\n\nAssistant: Hi"
