@@ -45,8 +45,9 @@ def _either(*rules: Rule) -> Rule:
     return lambda value, content: any(rule(value, content) for rule in rules)
 
 
-def _chooses_freely(value: Any, content: Content) -> bool:
-    return value == "auto" and not content.get("tools")
+def _no_call(name: str) -> Rule:
+    """No call, or a free choice, where there is nothing to choose from."""
+    return lambda value, content: value in ("none", "auto") and not content.get(name)
 
 
 def _choices(value: Any, content: Content) -> bool:
@@ -90,10 +91,10 @@ NEUTRAL: Mapping[str, Rule] = {
     "return_tokens_as_token_ids": _one_of(False),
     # Tools.
     "tools": _one_of([]),
-    "tool_choice": _either(_one_of("none"), _chooses_freely),
+    "tool_choice": _no_call("tools"),
     "parallel_tool_calls": _either(_one_of(True), _without("tools")),
     "functions": _one_of([]),
-    "function_call": _either(_one_of("none"), _without("functions")),
+    "function_call": _no_call("functions"),
     # How the next token is chosen.
     "top_k": _one_of(-1, 0),
     "min_p": _one_of(0),
@@ -113,7 +114,6 @@ NEUTRAL: Mapping[str, Rule] = {
     "stop_token_ids": _one_of([]),
     "min_tokens": _one_of(0),
     "ignore_eos": _one_of(False),
-    "truncate_prompt_tokens": _one_of(-1),
     # How a chat becomes a prompt.
     "add_generation_prompt": _one_of(True),
     "add_special_tokens": _special_tokens,

@@ -142,6 +142,17 @@ def test_what_one_engine_does_is_refused_by_name_where_another_is_asked() -> Non
     assert refusal.value.code == "unsupported_parameter"
 
 
+@pytest.mark.parametrize("choice", ["none", "auto", "required"])
+def test_a_choice_of_tools_is_told_wherever_there_are_tools(choice: str) -> None:
+    body = BASE["chat"] | {"tools": [FUNCTION], "tool_choice": choice}
+    assert read_fields(body, "chat", None) == body
+
+
+def test_a_call_is_not_left_out_because_there_is_no_tool_for_it() -> None:
+    body = BASE["chat"] | {"tools": [], "tool_choice": "required"}
+    assert read_fields(body, "chat", None) == BASE["chat"] | {"tool_choice": "required"}
+
+
 def test_an_engine_without_a_list_of_fields_is_asked_what_is_left() -> None:
     body = BASE["chat"] | {"no_such_field": 0, "metadata": None}
     assert read_fields(body, "chat", None) == BASE["chat"] | {"no_such_field": 0}
