@@ -5,6 +5,7 @@ from deploy.service import DeployError
 from deploy.settings import engine_version
 from quantize.machine import Device, Machine, probe_machine
 from services.engines.spec import EngineSpec
+from services.engines.table import ENGINES
 from services.variants import refusal
 
 
@@ -55,3 +56,15 @@ def engine_device(engine: EngineSpec, machine: Machine) -> Device:
     except DeployError:
         return machine.device
     return "cpu" if distribution in engine.cpu_distributions else machine.device
+
+
+def installed_devices(machine: Machine) -> dict[str, Device]:
+    """What each engine that is installed computes on, by its name."""
+    found = {}
+    for engine in ENGINES.values():
+        try:
+            engine_version(engine)
+        except DeployError:
+            continue
+        found[engine.name] = engine_device(engine, machine)
+    return found

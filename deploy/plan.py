@@ -217,8 +217,18 @@ def load_plan(name_or_path: str, *, model: str | None = None, variants: str | No
         raise PlanError(f"{path} is no valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise PlanError(f"{path}: a plan is a mapping of keys, see {PLANS_DIR / 'cpu-demo.yaml'}")
-    if model:
-        content["model"] = model
+    return make_plan(content, path, model=model, variants=variants)
+
+
+def make_plan(
+    given: Mapping[str, Any], path: Path, *, model: str | None = None, variants: str | None = None
+) -> Plan:
+    """Check a plan's content, which is that of ``path``, with overrides as ``load_plan`` has them.
+
+    Raises:
+        PlanError: a wrong key or value, with its key path.
+    """
+    content = {**given, **({"model": model} if model else {})}
     try:
         content = fit_to_model(content, replaced=bool(model))
         content = locate_files(split_limits(content), path.parent)

@@ -1,29 +1,80 @@
 """What a user chooses: a plan, and what stands in for its model and its variants."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
 
 from deploy.api_keys import provide_client_key
-from deploy.plan import DEFAULT_PLAN, Plan, load_plan
+from deploy.machine_check import installed_devices
+from deploy.plan import DEFAULT_PLAN, Plan, load_plan, make_plan
+from deploy.planner.rules import Situation, choose_plan
+from quantize.machine import Machine, probe_machine
+from quantize.source.model_shape import ShapeError, read_shape
+from quantize.source.source_config import read_source_config
+from quantize.source.source_error import SourceModelError
+from quantize.source.source_model import REFERENCE, resolve_model
+
+# What messages call the file of a plan that has none.
+CHOSEN = Path("the chosen plan")
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanChoice:
-    """A plan's file or bundled name, another model than its own, only some of its variants."""
+    """A plan's file or bundled name, another model than its own, only some of its variants.
+
+    Without a plan, one is chosen for the machine and the model (``planner/rules.py``); that of the
+    bundled model on a CPU is the bundled ``cpu-demo``.
+    """
 
     plan: str | None = None
     model: str | None = None
     variants: str | None = None
 
-    def load(self) -> Plan:
+    def load(self, tell: Tell | None = None) -> Plan:
         """The plan; from here on this process has a key to send, where there is one.
+
+        ``tell`` gets what was chosen, and why.
 
         Raises:
             PlanError: with the file, the key path and the remedy.
+            NoPlanError: nothing of the model can be served on this machine.
+            SourceModelError: the model cannot be found or read.
             ApiKeyError: its endpoints need keys and have none, or they cannot be used.
         """
-        plan = load_plan(self.plan or DEFAULT_PLAN, model=self.model, variants=self.variants)
+        machine = probe_machine()
+        if self.plan is None and (self._model != REFERENCE or machine.device != "cpu"):
+            plan = self._chosen(machine, tell)
+        else:
+            plan = load_plan(self.plan or DEFAULT_PLAN, model=self.model, variants=self.variants)
         provide_client_key(plan.serving)
         return plan
+
+    @property
+    def _model(self) -> str:
+        return self.model or REFERENCE
+
+    def _chosen(self, machine: Machine, tell: Tell | None) -> Plan:
+        folder = resolve_model(self._model)
+        config = read_source_config(folder).content
+        try:
+            shape = read_shape(config)
+        except ShapeError as error:
+            raise SourceModelError(f"{folder}: {error}") from None
+        chosen = choose_plan(
+            Situation(
+                machine=machine,
+                devices=installed_devices(machine),
+                memory_bytes=machine.memory_bytes or psutil.virtual_memory().total,
+                config=config,
+                shape=shape,
+            )
+        )
+        if tell is not None:
+            tell("\n".join(chosen.lines()))
+        return make_plan({"model": self._model, **chosen.content}, CHOSEN, variants=self.variants)
 
     def words(self, plan: Plan) -> list[str]:
         """The options that choose the same again, with the variants of ``plan``."""

@@ -26,6 +26,7 @@ ROOMS: Mapping[str, str] = {
     "deploy": "from a plan to a running service, and its end",
     "deploy/setup": "the environments under .venvs/",
     "deploy/ray_cluster": "the host process: Ray, Serve, and where variants run",
+    "deploy/planner": "a plan for this machine and this model",
     "deploy/haproxy": "what stands before Serve",
     "deploy/prometheus": "watches the running service",
     "deploy/grafana": "the dashboards, made from the SERIES table",

@@ -33,7 +33,7 @@ def quantize(
     from deploy.make_environments import make_environments
     from quantize.methods import environments_of
 
-    chosen = choose(plan, model, variants).load()
+    chosen = choose(plan, model, variants).load(say)
     named = names_of(recipes)
     if not named:
         check_machine(chosen)

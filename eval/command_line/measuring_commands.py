@@ -9,7 +9,7 @@ def compare(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOp
     from eval.pipeline import compare as run_stages
 
     choice = choose(plan, model, variants)
-    compared = choice.load()
+    compared = choice.load(say)
     check_machine(compared)
     if note := weight_only_note(compared):
         say(note)

@@ -1,0 +1,206 @@
+"""From a machine and a model to a plan: pure rules, and what they decided in words.
+
+A plan that was chosen is the same again wherever machine and model are: the commands of one
+comparison each choose for themselves. So what counts is how much memory a device has, not how much
+of it is free at the moment.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.planner.candidates import CANDIDATES, Candidate
+from quantize.fitness import context_limit, why_not_of
+from quantize.machine import CPU_NAME, Device, Machine
+from quantize.sizing.capacity import GIB, Placement, cache_bytes, need
+from quantize.sizing.estimate import expected_seconds
+from quantize.source.model_shape import ModelShape
+from services.variants import Variant, find_variant, refusal
+
+# What a served engine of ours takes on a CPU beside the model: vLLM imports torch three times.
+_PROCESS_BYTES = 2 * GIB
+# Of the machine's memory, what engines may take together where all are served at once.
+_SHARE_TOGETHER = 0.8
+_MOST_CONTEXT: Mapping[bool, int] = {True: 2048, False: 4096}
+_LEAST_CONTEXT = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What decides a plan. ``devices`` is what each installed engine computes on, by its name.
+
+    ``memory_bytes`` is the device's own memory, of a CPU the machine's; ``config`` and ``shape``
+    are the model's.
+    """
+
+    machine: Machine
+    devices: Mapping[str, Device]
+    memory_bytes: int
+    config: Mapping[str, Any]
+    shape: ModelShape
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether everything computes on the CPU: then all variants are served at once."""
+        return self.machine.device == "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenPlan:
+    """A plan's content, and why: a line for each variant that is in it, and that is not."""
+
+    content: Mapping[str, Any]
+    taken: Mapping[str, str]
+    left_out: Mapping[str, str]
+    seconds: float
+    size_bytes: float
+
+    def lines(self) -> Iterator[str]:
+        """What is told before anything starts."""
+        width = max(len(name) for name in (*self.taken, *self.left_out))
+        yield f"plan {self.content['name']!r}, chosen for this machine and model (--plan: another)"
+        for name, why in self.taken.items():
+            yield f"  {name:<{width}}  {why}"
+        for name, why in self.left_out.items():
+            yield f"  {name:<{width}}  left out: {why}"
+        yield (
+            f"  to be made at most: {self.size_bytes / 1e9:.1f} GB, in about "
+            f"{self.seconds / 60:.0f} minutes (a GPU or an earlier artifact makes it less)"
+        )
+
+
+class NoPlanError(ValueError):
+    """Nothing of the model can be served on this machine; the message says why."""
+
+
+@dataclass(kw_only=True)
+class _Taking:
+    """What is taken so far, and the memory that it takes together.
+
+    ``sequences`` requests of ``tokens`` are loaded at once; one may be of ``context`` tokens.
+    """
+
+    situation: Situation
+    context: int
+    tokens: int
+    sequences: int
+    taken: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    together_bytes: float = 0
+
+    def offer(self, candidate: Candidate) -> None:
+        """Take the first variant of the candidate that can be, else say why none."""
+        reasons: dict[str, str] = {}
+        for name in candidate.variants:
+            reason = self._why_not(find_variant(name))
+            if reason is None:
+                first = candidate.variants[0]
+                instead = f" ({first}: {reasons[first]})" if first in reasons else ""
+                self.taken[name] = candidate.why + instead
+                return
+            reasons[name] = reason
+        self.left_out[candidate.variants[0]] = reasons[candidate.variants[-1]]
+
+    def _why_not(self, variant: Variant) -> str | None:
+        here = self.situation
+        if variant.engine.name not in here.devices:
+            return f"{variant.engine.title} is not installed"
+        if reason := refusal(variant, here.devices[variant.engine.name], here.machine):
+            return reason
+        if reason := why_not_of(variant.recipe, here.config, here.shape):
+            return reason
+        limit = context_limit(variant.recipe, here.shape)
+        if limit is not None and limit < self.context:
+            return f"{variant.engine.title} keeps no sliding window; the model's is {limit} tokens"
+        return self._no_room(variant)
+
+    def _no_room(self, variant: Variant) -> str | None:
+        here = self.situation
+        # The load that is planned, and one sequence of full length.
+        loads = ((self.tokens, self.sequences), (self.context, 1))
+        asked = max(
+            need(here.shape, variant.recipe, context=tokens, concurrency=count).total_bytes
+            for tokens, count in loads
+        )
+        if not here.on_cpu:
+            room = Placement(name=here.machine.name, memory_bytes=here.memory_bytes).usable_bytes
+            if asked > room:
+                return f"needs {asked / GIB:.1f} GiB, {here.machine.name} has {room / GIB:.1f} GiB"
+            return None
+        asked += _PROCESS_BYTES
+        room = int(here.memory_bytes * _SHARE_TOGETHER)
+        if self.together_bytes + asked > room:
+            return (
+                f"needs {asked / GIB:.1f} GiB beside the others' "
+                f"{self.together_bytes / GIB:.1f}; {room / GIB:.1f} GiB may be taken here"
+            )
+        self.together_bytes += asked
+        return None
+
+
+def choose_plan(situation: Situation) -> ChosenPlan:
+    """The plan for a machine and a model.
+
+    Raises:
+        NoPlanError: no variant can be made and served here.
+    """
+    shape, on_cpu = situation.shape, situation.on_cpu
+    context = max(_LEAST_CONTEXT, min(shape.positions, _MOST_CONTEXT[on_cpu]))
+    sequences = 16 if on_cpu else 64
+    load = _load(situation, context)
+    tokens = load["prompt_tokens"] + load["output_tokens"]
+    taking = _Taking(situation=situation, context=context, tokens=tokens, sequences=sequences)
+    for candidate in CANDIDATES[situation.machine.device]:
+        taking.offer(candidate)
+    if not taking.taken:
+        reasons = "; ".join(f"{name}: {why}" for name, why in taking.left_out.items())
+        raise NoPlanError(f"nothing of this model can be served on {_here(situation)}: {reasons}")
+    content = {
+        "name": situation.machine.device,
+        "variants": list(taking.taken),
+        "baseline": next(iter(taking.taken)),
+        "serving": _serving(situation, context, sequences),
+        "load": load,
+        "objectives": {"slo": _SLO[on_cpu]},
+    }
+    recipes = [find_variant(name).recipe for name in taking.taken]
+    needs = [need(shape, recipe, context=context, concurrency=1) for recipe in recipes]
+    return ChosenPlan(
+        content=content,
+        taken=taking.taken,
+        left_out=taking.left_out,
+        seconds=sum(expected_seconds(r.name, r.method, shape, ())[0] for r in recipes),
+        size_bytes=sum(item.weight_bytes for item in needs),
+    )
+
+
+_SLO: Mapping[bool, Mapping[str, float]] = {
+    True: {"ttft_s": 2.0, "tpot_s": 0.2},
+    False: {"ttft_s": 0.5, "tpot_s": 0.05},
+}
+
+
+def _here(situation: Situation) -> str:
+    return "this machine" if situation.machine.name == CPU_NAME else situation.machine.phrase
+
+
+def _serving(situation: Situation, context: int, sequences: int) -> dict[str, Any]:
+    """On a CPU each engine gets a cache for its sequences; a GPU is one engine's at a time."""
+    limits: dict[str, Any] = {"context_length": context, "max_sequences": sequences}
+    if situation.on_cpu:
+        wanted = sequences * cache_bytes(situation.shape, context, 2)
+        return limits | {"kv_cache_gib": round(max(0.5, wanted / GIB), 2)}
+    return limits | {"kv_cache_gib": None, "memory_share": 0.9, "start_timeout_s": 1800}
+
+
+def _load(situation: Situation, context: int) -> dict[str, Any]:
+    """A prompt and an answer that fit the context, at the loads that such a device is used for."""
+    prompt, output = (128, 64) if situation.on_cpu else (512, 128)
+    shrink = min(1.0, context / (prompt + output))
+    return {
+        "concurrencies": [1, 4, 16] if situation.on_cpu else [1, 8, 64],
+        "prompt_tokens": max(16, int(prompt * shrink * 0.9)) if shrink < 1 else prompt,
+        "output_tokens": max(16, int(output * shrink * 0.9)) if shrink < 1 else output,
+        "duration_s": 10,
+        "rounds": 2,
+    }
