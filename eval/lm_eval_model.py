@@ -22,6 +22,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from deploy.client_key import CLIENT_VARIABLE
+from eval.lm_eval_answers import MISSHAPEN, EndpointAnswerError, prove_scored, unreadable
 from eval.rolling_windows import rolling_likelihoods
 from eval.task_refusals import answer_tokens, without_neutral
 
@@ -31,10 +32,6 @@ Progress = Callable[[int, int], None]
 
 # With more of its prompts cut than this a task asks something else than it says.
 _MOST_CUT = 0.5
-
-
-class EndpointAnswerError(ValueError):
-    """The endpoint answered something that cannot be scored."""
 
 
 class ContextTooShortError(ValueError):
@@ -163,22 +160,31 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
             EndpointAnswerError: a choice or a log-probability is missing.
         """
         assert tokens is not None
-        answers = outputs if isinstance(outputs, list) else [outputs]
-        choices = [choice for answer in answers for choice in answer["choices"]]
-        if sorted(choice["index"] for choice in choices) != list(range(len(tokens))):
-            raise EndpointAnswerError(f"{len(tokens)} prompts were sent, {len(choices)} came back")
-        for choice in choices:
-            expected = len(tokens[choice["index"]]) + 1
-            got = len((choice.get("logprobs") or {}).get("token_logprobs") or [])
-            if got != expected:
-                raise EndpointAnswerError(
-                    f"echo of {expected - 1} prompt tokens and one generated token must carry "
-                    f"{expected} log-probabilities, the engine sent {got}"
-                )
-        scored: list[tuple[float, bool]] = LocalCompletionsAPI.parse_logprobs(
-            outputs=outputs, tokens=tokens, ctxlens=ctxlens, **kwargs
-        )
+        prove_scored(outputs, tokens)
+        try:
+            scored: list[tuple[float, bool]] = LocalCompletionsAPI.parse_logprobs(
+                outputs=outputs, tokens=tokens, ctxlens=ctxlens, **kwargs
+            )
+        except MISSHAPEN as error:
+            raise unreadable(error) from None
         return scored
+
+    @staticmethod
+    def parse_generations(outputs: Any, **kwargs: Any) -> list[str]:
+        """lm-eval's parsing, after the proof that every choice has a text.
+
+        Without one lm-eval would score a filler of its own, as if the model had said that.
+
+        Raises:
+            EndpointAnswerError: a choice or its text is missing.
+        """
+        try:
+            texts: list[Any] = LocalCompletionsAPI.parse_generations(outputs=outputs, **kwargs)
+        except MISSHAPEN as error:
+            raise unreadable(error) from None
+        if not all(isinstance(text, str) for text in texts):
+            raise EndpointAnswerError("an answer without a text")
+        return texts
 
     async def amodel_call(self, *args: Any, messages: Sequence[Any], **kwargs: Any) -> Any:
         """One request, with as many prompts as a batch holds."""
@@ -187,8 +193,16 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
         return answers
 
     def model_call(self, messages: Sequence[Any], **kwargs: Any) -> Any:
-        """The same where the plan asks for one request at a time."""
+        """The same where the plan asks for one request at a time.
+
+        lm-eval reads the answer only when it cannot ask again any more; here it is held to its
+        shape before.
+        """
         answer = super().model_call(messages, **kwargs)
+        if kwargs.get("generate", True):
+            self.parse_generations(answer)
+        else:
+            prove_scored(answer, messages)
         self._count(len(messages))
         return answer
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.task_score import TaskScore
 from quantize.jobs.failure import RefusedError, ToolError
+from quantize.jobs.surroundings import direct
 from quantize.jobs.worker import Worker
 
 TELL_EVERY_S = 10.0
@@ -35,8 +36,7 @@ def _environment(job: Job, cache: Path) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "TQDM_MININTERVAL": "10",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        # The endpoint is not to be asked through the proxy of the user's shell.
-        "NO_PROXY": ",".join(part for part in (os.environ.get("NO_PROXY"), host) if part),
+        **direct(os.environ, host),
     }
     if job.bundled_only:
         extra |= {

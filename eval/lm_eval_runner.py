@@ -12,8 +12,9 @@ from pathlib import Path
 
 from aiohttp import ClientError
 
+from eval.lm_eval_answers import EndpointAnswerError
 from eval.lm_eval_job import LM_EVAL, Event, Job
-from eval.lm_eval_model import ContextTooShortError, EndpointAnswerError, EndpointModel
+from eval.lm_eval_model import ContextTooShortError, EndpointModel
 from eval.lm_eval_samples import UnsupportedTaskError
 from eval.lm_eval_tasks import Loaded, ask, load_tasks, traits_of
 from eval.samples import Sample, read_samples, write_samples

@@ -8,27 +8,33 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loadtest.sse import SseParser
-
-DONE = b"[DONE]"
-_LONGEST_REASON = 300
-
-
-class StreamError(ValueError):
-    """The stream is not what was asked for; the message is the reason kept in the record."""
+from services.http.sse import SseParser
+from services.http.stream_chunk import (
+    StreamChoice,
+    StreamError,
+    error_message,
+    is_done,
+    read_chunk,
+)
 
 
 @dataclass(kw_only=True)
 class Reading:
-    """What was read of a stream so far; times in seconds of the caller's clock."""
+    """What was read of a stream so far; times in seconds of the caller's clock.
+
+    ``thoughts`` are chunks that held reasoning and no answer. ``stray`` is what came that is no
+    part of an event stream.
+    """
 
     first_token_s: float | None = None
     last_token_s: float | None = None
     prompt_tokens: int = 0
     output_tokens: int = 0
     chunks: int = 0
+    thoughts: int = 0
     max_gap_s: float | None = None
     done: bool = False
+    stray: str = ""
 
 
 def request_body(model: str, prompt: Sequence[int], output_tokens: int) -> bytes:
@@ -55,44 +61,42 @@ def read_stream(
     connection for the next request. ``reading`` keeps what came before a failure.
 
     Raises:
-        StreamError: an error event, or an event that is no JSON object.
+        StreamError: an error event, or an event that is no chunk of an answer.
     """
     parser = SseParser()
     while line := read_line():
         now = clock()
         for data in parser.feed(line):
-            if data == DONE:
+            if is_done(data):
                 reading.done = True
             else:
                 _take_event(reading, data, now)
+    reading.stray = error_message(parser.stray())
 
 
 def _take_event(reading: Reading, data: bytes, now: float) -> None:
-    try:
-        event = json.loads(data)
-        error = event.get("error")
-        choices = event.get("choices") or []
-        usage = event.get("usage")
-    except (ValueError, AttributeError):
-        raise StreamError(f"an event is no JSON object: {data[:80]!r}") from None
-    if error is not None:
+    chunk = read_chunk(data)
+    if chunk.error is not None:
         raise StreamError(f"error in the stream: {error_message(data)}")
-    for choice in choices:
+    for choice in chunk.choices or ():
         _take_choice(reading, choice, now)
-    if usage:
-        reading.prompt_tokens = usage.get("prompt_tokens", 0)
-        reading.output_tokens = usage.get("completion_tokens", 0)
+    if chunk.usage is not None:
+        reading.prompt_tokens = chunk.usage.prompt_tokens
+        reading.output_tokens = chunk.usage.completion_tokens
 
 
-def _take_choice(reading: Reading, choice: dict[str, object], now: float) -> None:
+def _take_choice(reading: Reading, choice: StreamChoice, now: float) -> None:
     """Time one choice.
 
     The first token is the first non-empty text (AIPerf's definition: a role-only or empty chunk
     is none). After it an empty text that ends nothing still carries a token: a control token, or
     a piece of an unfinished character; without it TPOT would stop at the last visible letter.
     """
-    text, ends = choice.get("text"), choice.get("finish_reason") is not None
-    if not text and (ends or reading.first_token_s is None):
+    if choice.thought and not choice.written:
+        reading.thoughts += 1
+        return
+    ends = choice.finish_reason is not None
+    if not choice.written and (ends or reading.first_token_s is None):
         return
     if reading.last_token_s is None:
         reading.first_token_s = now
@@ -106,33 +110,19 @@ def _take_choice(reading: Reading, choice: dict[str, object], now: float) -> Non
 def fault(reading: Reading, *, prompt_tokens: int, output_tokens: int) -> str | None:
     """Why a stream that was read without an exception still is an error; None: it is right."""
     if not reading.done:
-        return f"the stream ended before [DONE], after {reading.chunks} chunks"
+        said = f"; the server said: {reading.stray}" if reading.stray else ""
+        return f"the stream ended before [DONE], after {reading.chunks} chunks{said}"
     if reading.output_tokens == 0:
         return "the stream has no usage, or a usage without output tokens"
     if reading.output_tokens != output_tokens:
-        return f"{reading.output_tokens} output tokens where {output_tokens} were forced"
+        return (
+            f"{reading.output_tokens} output tokens where {output_tokens} were forced: "
+            "ignore_eos or max_tokens was taken and not obeyed"
+        )
     if reading.prompt_tokens != prompt_tokens:
         return f"the server counted {reading.prompt_tokens} prompt tokens of {prompt_tokens} sent"
+    thoughts = f"{reading.thoughts} held reasoning, which a completion of ids does not have"
     if reading.first_token_s is None:
-        return "no chunk had any text"
-    return None
-
-
-def error_message(body: bytes) -> str:
-    """The message of an OpenAI error body (``{"error": {"message": ...}}``), or its raw text."""
-    try:
-        content = json.loads(body)
-        error = content["error"]
-        message = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError):
-        message = body.decode("utf-8", "replace")
-    return " ".join(str(message).split())[:_LONGEST_REASON]
-
-
-def is_openai_error(body: bytes) -> bool:
-    """Whether a body (or an event's data) is OpenAI's error JSON with a message and a type."""
-    try:
-        error = json.loads(body)["error"]
-        return all(isinstance(error[key], str) for key in ("message", "type"))
-    except (ValueError, KeyError, TypeError):
-        return False
+        return f"no chunk had any text{f' ({thoughts})' if reading.thoughts else ''}"
+    # Its tokens are in the usage and not in the times, so no time per token would be true.
+    return f"of the chunks, {thoughts}" if reading.thoughts else None

@@ -21,20 +21,14 @@ from locust.exception import StopUser
 from locust.runners import Runner
 
 from loadtest.client_health import HealthMonitor, go_first
-from loadtest.completion import (
-    Reading,
-    StreamError,
-    error_message,
-    fault,
-    read_stream,
-    request_body,
-)
+from loadtest.completion import Reading, fault, read_stream, request_body
 from loadtest.job import KEY_VARIABLE, LOAD, Job, LevelEnd, LoadMessage, RequestEnd
 from loadtest.levels import Level, Phase, Ticket
 from loadtest.load_point import LoadPoint
 from loadtest.prompts import PromptSource, load_prompts, prompt_number
 from loadtest.records import RequestRecord
 from quantize.jobs.job_server import Channel
+from services.http.stream_chunk import StreamError, error_message
 
 # A user waits this long after an error: a server that refuses is not to be flooded.
 ERROR_PAUSE_S = 0.5

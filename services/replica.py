@@ -72,7 +72,8 @@ class VariantApp:
             await send_response(send, 200, EXPOSITION, text)
         elif path in GENERATION_ROUTES:
             with self._traffic.watch(send) as watched:
-                watched.status = await self._to_engine(scope, receive, watched, path)
+                status = await self._to_engine(scope, receive, watched, path)
+                watched.status = watched.outcome(status)
                 return watched.status
         elif path in ENGINE_ROUTES:
             return await self._to_engine(scope, receive, send, path)

@@ -71,6 +71,6 @@ def share(status: str) -> str:
     return f"{some} / {counted}"
 
 
-TTFT = "From a streamed request's arrival at the relay to the first chunk of its answer."
+TTFT = "From a streamed request's arrival at the relay to the first text of its answer."
 TPOT = "Mean time per output token after the first, one value per streamed request."
 E2E = "From a request's arrival at the relay to the end of its answer, streamed or not."

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from services.engine.prober import PROBE_IDS, ProbeFailed
+from services.engine.prober import PROBE_IDS, ProbeFailed, whole_stream
 from services.engine.self_test import SelfTest
 from services.engines.spec import CAPABILITIES
 
@@ -94,24 +94,23 @@ class Conformance(SelfTest):
 
     async def _stream_shape(self) -> str:
         fields = {"prompt": PROBE_IDS, "max_tokens": 8, "ignore_eos": True, "stream": True}
-        events = _events(await self._post("completions", fields))
-        chunks = [json.loads(event) for event in events[:-1]]
-        choices = [choice for chunk in chunks for choice in chunk["choices"]]
-        reasons = [c["finish_reason"] for c in choices if c.get("finish_reason") is not None]
-        if events[-1] != "[DONE]" or reasons != ["length"]:
-            raise ProbeFailed(f"last event {events[-1]!r}, finish reasons {reasons}")
-        if choices[-1].get("finish_reason") is None:
+        chunks = whole_stream(await self._post("completions", fields))
+        choices = [choice for chunk in chunks for choice in chunk.choices or ()]
+        reasons = [c.finish_reason for c in choices if c.finish_reason is not None]
+        if reasons != ["length"]:
+            raise ProbeFailed(f"finish reasons {reasons}")
+        if choices[-1].finish_reason is None:
             raise ProbeFailed("text follows the finish reason")
         return f"{len(chunks)} chunks"
 
     async def _chat_stream(self) -> str:
         messages = [{"role": "user", "content": "Hello"}]
         fields = {"messages": messages, "max_tokens": 6, "stream": True}
-        events = _events(await self._post("chat/completions", fields))
-        choices = [c for event in events[:-1] for c in json.loads(event)["choices"]]
-        roles = [c["delta"]["role"] for c in choices if c["delta"].get("role")]
-        if events[-1] != "[DONE]" or "assistant" not in roles:
-            raise ProbeFailed(f"last event {events[-1]!r}, roles {roles}")
+        chunks = whole_stream(await self._post("chat/completions", fields))
+        choices = [choice for chunk in chunks for choice in chunk.choices or ()]
+        roles = [choice.delta.role for choice in choices if choice.delta and choice.delta.role]
+        if "assistant" not in roles:
+            raise ProbeFailed(f"roles {roles}")
         return f"{len(choices)} deltas"
 
     async def _unlimited(self, context_length: int) -> str:
@@ -218,11 +217,6 @@ def _client_error(status: int, text: str) -> str:
     except ValueError:
         raise ProbeFailed(f"HTTP {status} without JSON: {text[:120]}") from None
     return f"HTTP {status}"
-
-
-def _events(content: bytes) -> list[str]:
-    lines = content.decode().splitlines()
-    return [line[6:].strip() for line in lines if line.startswith("data: ")]
 
 
 def conformance_table(findings: Sequence[Finding]) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 
 import aiohttp
 
+from services.http.sse import SseParser
+from services.http.stream_chunk import DONE, StreamChunk, read_chunk
+
 PROBE_IDS = [300, 17, 301, 45, 302, 303, 88, 304]
 PROBE_TEXT = "The capital of the country is"
 # Tokens asked for where the model wants to end at once.
@@ -59,3 +62,18 @@ def expect(what: str, got: object, wanted: object) -> None:
     """Fail a probe unless ``got`` is ``wanted``."""
     if got != wanted:
         raise ProbeFailed(f"{what}: got {got!r}, expected {wanted!r}")
+
+
+def whole_stream(content: bytes) -> list[StreamChunk]:
+    """The chunks of a stream that has to be whole.
+
+    Raises:
+        ProbeFailed: it does not end with its mark, or holds an error.
+        StreamError: an event is no chunk of an answer.
+    """
+    events = SseParser().feed(content)
+    expect("the stream's last event", (events or [b""])[-1].strip(), DONE)
+    chunks = [read_chunk(event) for event in events[:-1]]
+    for chunk in chunks:
+        expect("error in the stream", chunk.error, None)
+    return chunks

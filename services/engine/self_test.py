@@ -19,6 +19,7 @@ from services.engine.prober import (
     PROBE_TEXT,
     ProbeFailed,
     expect,
+    whole_stream,
 )
 
 # Kernels for one token and for many round differently (Q4_K: up to 0.06 nats on these ids, 0.02 on
@@ -173,13 +174,10 @@ class SelfTest(MeaningProbes):
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        content = (await self._post("completions", fields)).decode()
-        events = [line[6:] for line in content.splitlines() if line.startswith("data: ")]
-        expect("the stream's last event", events[-1], "[DONE]")
-        chunks = [json.loads(event) for event in events[:-1]]
-        usages = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
-        expect("usage.completion_tokens", usages[-1]["completion_tokens"], 16)
-        text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
+        chunks = whole_stream(await self._post("completions", fields))
+        usages = [chunk.usage.completion_tokens for chunk in chunks if chunk.usage]
+        expect("usage.completion_tokens", usages[-1:], [16])
+        text = "".join(choice.written for chunk in chunks for choice in chunk.choices or ())
         expect("the streamed text", text, await self._greedy())
 
     async def _chat(self) -> None:

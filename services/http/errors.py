@@ -84,7 +84,7 @@ def read_error(body: bytes, status: int) -> RequestError | None:
     """
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     error = content.get("error", content) if isinstance(content, dict) else None
     if not isinstance(error, dict) or not isinstance(error.get("message"), str):

@@ -1,14 +1,16 @@
 """Server-sent events that may break off: only whole events are passed on.
 
-Half an event helps no client, and an error can only be told between two events: so the bytes after
-the last blank line wait for the rest of theirs. No byte is altered or lost (WHATWG HTML, section
-9.2.6; engines end their lines with LF or CRLF).
+Half an event helps no client, and an error can only be told between two events: so the lines after
+the last blank one wait for the rest of their event. Comments between events do not wait, as they
+keep connections alive. No byte is altered or lost (WHATWG HTML, section 9.2.6; lines end in LF,
+CRLF or CR).
 """
 
 from services.http.errors import RequestError, read_error
+from services.http.sse import SseParser
 
 CONTENT_TYPE = "text/event-stream"
-_ENDS = (b"\n\n", b"\r\n\r\n")
+_COMMENT = b":"
 # More than any event; a stream without blank lines is passed on as it comes.
 MAX_HELD_BYTES = 1 << 20
 
@@ -22,7 +24,7 @@ class WholeEvents:
     def feed(self, received: bytes) -> bytes:
         """What can be passed on now: everything up to the end of the last whole event."""
         buffer = self._held + received
-        cut = max(buffer.rfind(end) + len(end) if end in buffer else 0 for end in _ENDS)
+        cut = len(buffer) if buffer.endswith(b"\n\n") else _end_of_whole(buffer)
         if len(buffer) - cut > MAX_HELD_BYTES:
             cut = len(buffer)
         self._held = buffer[cut:]
@@ -47,7 +49,20 @@ def first_error(events: bytes) -> RequestError | None:
 
     Engines that have sent their headers before they look at the request tell so that they refuse.
     """
-    for line in events.splitlines():
-        if line.startswith(b"data:"):
-            return read_error(line.removeprefix(b"data:"), status=200)
-    return None
+    first = next(iter(SseParser().feed(events)), None)
+    return None if first is None else read_error(first, status=200)
+
+
+def _end_of_whole(buffer: bytes) -> int:
+    """Where the last whole event ends, or the last comment behind it."""
+    place = end = 0
+    is_open = False
+    for line in buffer.splitlines(keepends=True):
+        place += len(line)
+        text = line.rstrip(b"\r\n")
+        if text == line:
+            break
+        is_open = bool(text) and (is_open or not text.startswith(_COMMENT))
+        if not is_open:
+            end = place
+    return end

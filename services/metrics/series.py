@@ -47,13 +47,13 @@ TRAFFIC = _table(
     Series(
         name="assay_ttft_seconds",
         kind="histogram",
-        text="Time from a streamed request's arrival to the first chunk of its answer",
+        text="Time from a streamed request's arrival to the first text of its answer",
         buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60),
     ),
     Series(
         name="assay_tpot_seconds",
         kind="histogram",
-        text="Mean time per output token after the first chunk, one value per streamed request",
+        text="Mean time per output token after the first text, one value per streamed request",
         buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2),
     ),
     Series(

@@ -1,9 +1,9 @@
-"""What the relay sees of requests, counted without reading what it relays.
+"""What the relay sees of requests, counted without altering what it relays.
 
 Measured here, time to first token and time per output token are the same thing for every engine.
 """
 
-import re
+from collections import deque
 from collections.abc import Awaitable
 from time import perf_counter
 from types import TracebackType
@@ -19,12 +19,15 @@ from prometheus_client import (
 from services.http.asgi import Message, Send
 from services.http.errors import BROKE_OFF, CLIENT_LEFT, RequestError
 from services.http.event_stream import CONTENT_TYPE
+from services.http.sse import SseParser
+from services.http.stream_chunk import StreamChunk, StreamError, is_done, read_chunk
 from services.metrics.series import TRAFFIC
 
 # Told as zero from the start: a rate over a series that begins at one misses its first event.
 STATUSES = ("200", "400", "429", "499", "502", "503", "504")
 _EVENT_STREAM = CONTENT_TYPE.encode()
-_USAGE = re.compile(rb'"completion_tokens":\s*(\d+)')
+# The usage stands in the last event or, with an empty one behind it, in the one before.
+_TAIL_EVENTS = 2
 
 
 class Traffic:
@@ -66,7 +69,7 @@ class Traffic:
         self._in_flight.inc()
 
     def first_chunk(self, seconds: float) -> None:
-        """A streamed answer began."""
+        """The first text of a streamed answer came."""
         self._ttft.observe(seconds)
 
     def chunk(self) -> None:
@@ -96,8 +99,10 @@ class Traffic:
 class WatchedSend:
     """An ASGI ``send`` that notes when what passed.
 
-    ``status`` is set to what the request ended with, once that is known; it differs from the
-    answer's own where a stream broke off.
+    ``status`` is set to what the request ended with, once that is known (``outcome``); it differs
+    from the answer's own where a stream broke off. Events are read up to the first that has any
+    text: the role of a chat's message, or an empty one, is no token. Of those behind it only the
+    last are, when the answer is over.
     """
 
     def __init__(self, traffic: Traffic, send: Send) -> None:
@@ -108,8 +113,9 @@ class WatchedSend:
         self._streams: bool | None = None
         self._first: float | None = None
         self._last = self._began
+        self._parser = SseParser()
         self._events = 0
-        self._tail = (b"", b"")
+        self._tail: deque[bytes] = deque(maxlen=_TAIL_EVENTS)
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """Note a message and pass it on (no coroutine of our own between the two)."""
@@ -124,12 +130,29 @@ class WatchedSend:
         return self._send(message)
 
     def _note_chunk(self, chunk: bytes) -> None:
+        events = [data for data in self._parser.feed(chunk) if not is_done(data)]
+        if not events:
+            return
+        self._tail.extend(events)
         self._last = perf_counter()
         if self._first is None:
+            silent = 0
+            while silent < len(events) and not _read(events[silent]).has_tokens:
+                silent += 1
+            if silent == len(events):
+                return
+            events = events[silent:]
             self._first = self._last
             self._traffic.first_chunk(self._first - self._began)
-        self._events += chunk.count(b"\n\n")
-        self._tail = (self._tail[1], chunk)
+        self._events += len(events)
+
+    def outcome(self, status: int) -> int:
+        """What a request ended with whose answer had ``status``.
+
+        An engine that fails in mid-stream can only say so in an event; that is no answer served.
+        """
+        broken = status == 200 and any(_read(data).error is not None for data in self._tail)
+        return BROKE_OFF if broken else status
 
     def __enter__(self) -> "WatchedSend":
         self._traffic.begin()
@@ -141,9 +164,9 @@ class WatchedSend:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._traffic.end(self._outcome(error), perf_counter() - self._began, self._tpot_s())
+        self._traffic.end(self._ended_with(error), perf_counter() - self._began, self._tpot_s())
 
-    def _outcome(self, error: BaseException | None) -> int:
+    def _ended_with(self, error: BaseException | None) -> int:
         """The status that the request ended with; a refusal is answered outside, after us."""
         if self.status is not None:
             return self.status
@@ -155,12 +178,18 @@ class WatchedSend:
     def _tpot_s(self) -> float | None:
         """Mean time per output token after the first; None where there are none.
 
-        Tokens are counted by the answer's own usage, else by its events: one each, but for the
-        last, which says that it is done.
+        Tokens are counted by the answer's own usage, else by its events from the first text on.
         """
         if self._first is None:
             return None
-        # The usage stands in the last event but one, which may have come with the last.
-        told = _USAGE.findall(b"".join(self._tail))
-        tokens = int(told[-1]) if told else self._events - 1
+        told = [chunk.usage for data in self._tail if (chunk := _read(data)).usage is not None]
+        tokens = told[-1].completion_tokens if told and told[-1] else self._events
         return (self._last - self._first) / (tokens - 1) if tokens > 1 else None
+
+
+def _read(data: bytes) -> StreamChunk:
+    """An event, or an empty one in the place of what is none; it passes all the same."""
+    try:
+        return read_chunk(data)
+    except StreamError:
+        return StreamChunk()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loadtest.completion import DONE, is_openai_error
+from services.http.stream_chunk import DONE, is_openai_error
 
 Ending = Literal["finished", "error", "broken", "hung"]
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from loadtest.completion import is_openai_error
+from services.http.stream_chunk import is_openai_error
 
 TRACEBACK = re.compile(rb"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+")
 # The server's fault wherever it is told, in a stream as well.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from loadtest.completion import DONE, error_message
-from loadtest.sse import SseParser
+from services.http.sse import SseParser
+from services.http.stream_chunk import DONE, error_message
 
 HEAD_END = b"\r\n\r\n"
 _EVENT_END = b"\n\n"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from loadtest.client_health import go_first
-from loadtest.completion import DONE
+from services.http.stream_chunk import DONE
 from tests.benches.harness.raw_client import ClientError, ask_all, post
 from tests.benches.harness.received import Received
 

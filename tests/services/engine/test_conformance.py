@@ -68,8 +68,8 @@ class Server(Conformance):
             events = [{"choices": [{"text": "a", "finish_reason": None}]}, {"choices": [last]}]
             if self.lie == "text after the end":
                 events.append({"choices": [{"text": "c", "finish_reason": None}]})
-        lines = [f"data: {json.dumps(event)}" for event in events]
-        return "\n\n".join([*lines] if self.lie == "no end" else [*lines, "data: [DONE]"])
+        lines = [f"data: {json.dumps(event)}\n\n" for event in events]
+        return "".join(lines if self.lie == "no end" else [*lines, "data: [DONE]\n\n"])
 
     async def _ask_raw(self, data: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
         if self.lie == "accepts everything":

@@ -62,10 +62,11 @@ class Engine(SelfTest):
         chunks: list[dict[str, Any]] = [
             {"choices": [{"text": piece}]} for piece in self._text(fields)
         ]
-        lines = [
-            f"data: {json.dumps(chunk)}" for chunk in [*chunks, {"choices": [], "usage": usage}]
-        ]
-        return "\n\n".join([*lines, "data: [DONE]"])
+        if self.lie == "stream_error":
+            chunks = [{"error": {"message": "gone", "type": "server_error"}}, *chunks]
+        # As servers may send it: with comments and CRLF, the role or nothing first.
+        events = [json.dumps(chunk) for chunk in [*chunks, {"choices": [], "usage": usage}]]
+        return "".join(f": ping\r\n\r\ndata: {event}\r\n\r\n" for event in [*events, "[DONE]"])
 
     def _whole(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         length = len(fields["prompt"])
@@ -143,6 +144,7 @@ async def test_an_honest_engine_proves_every_claim() -> None:
         ("always_greedy", "seed"),
         ("stop", "stop"),
         ("stream_usage", "stream_usage"),
+        ("stream_error", "stream_usage"),
         ("token_ids", "token_ids"),
         ("chat", "chat"),
     ],

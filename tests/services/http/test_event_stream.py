@@ -19,8 +19,20 @@ def test_half_an_event_waits_for_the_rest_of_it() -> None:
     assert events.rest() == b""
 
 
-def test_events_that_end_in_crlf_are_whole_too() -> None:
-    assert WholeEvents().feed(b"data: 1\r\n\r\ndata") == b"data: 1\r\n\r\n"
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n"])
+def test_events_are_whole_whatever_ends_their_lines(end: bytes) -> None:
+    assert WholeEvents().feed(b"data: 1" + end + b"data") == b"data: 1" + end
+    events, stream = WholeEvents(), b"data: 1" + end + b"data: 2" + end
+    assert b"".join(events.feed(bytes([byte])) for byte in stream) == stream
+
+
+@pytest.mark.parametrize("comment", [b": ping\n", b":\n", b": ping\r\n"])
+def test_a_comment_between_events_keeps_its_client_waiting_for_nothing(comment: bytes) -> None:
+    events = WholeEvents()
+    assert events.feed(comment) == comment
+    assert events.feed(b"data: 1\n\n" + comment) == b"data: 1\n\n" + comment
+    assert events.feed(b"data: 2\n" + comment) == b""
+    assert events.feed(b"\n" + comment[:1]) == b"data: 2\n" + comment + b"\n"
 
 
 @pytest.mark.parametrize("seed", range(20))

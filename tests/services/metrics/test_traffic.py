@@ -1,6 +1,7 @@
-"""Requests are counted by how they ended, and timed without reading what is relayed."""
+"""Requests are counted by how they ended, and timed by their text, whatever else streams hold."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -15,6 +16,22 @@ STREAM = {
 }
 WHOLE = {**STREAM, "headers": [(b"content-type", b"application/json")]}
 PAUSE_S = 0.02
+DONE = b"data: [DONE]\n\n"
+
+
+def event(content: Any, end: bytes = b"\n") -> bytes:
+    """An event of a stream."""
+    return b"data: " + json.dumps(content).encode() + end + end
+
+
+def token(text: str = "a") -> bytes:
+    """An event with a text."""
+    return event({"choices": [{"index": 0, "text": text, "finish_reason": None}]})
+
+
+def delta(**fields: Any) -> bytes:
+    """An event of a chat."""
+    return event({"choices": [{"index": 0, "delta": fields}]})
 
 
 async def _send(_message: Any) -> None:
@@ -34,26 +51,67 @@ def value(traffic: Traffic, name: str, **labels: str) -> float | None:
     return traffic.registry.get_sample_value(name, labels)
 
 
-async def test_a_stream_is_timed_to_its_first_chunk_and_per_token_of_its_usage() -> None:
+async def test_a_stream_is_timed_to_its_first_text_and_per_token_of_its_usage() -> None:
     traffic = Traffic()
-    chunks = [b'data: {"n": 1}\n\n', b"data: 2\n\n", b'{"usage": {"completion_tokens": 11}}\n\n']
+    usage = event({"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 11}})
     with traffic.watch(_send) as watched:
-        await _answer(watched, STREAM, *chunks, b"data: [DONE]\n\n")
+        await _answer(watched, STREAM, token(), token(), token(), usage, DONE)
         watched.status = 200
     e2e, tpot = value(traffic, "assay_e2e_seconds_sum"), value(traffic, "assay_tpot_seconds_sum")
     ttft = value(traffic, "assay_ttft_seconds_sum")
     assert e2e is not None
     assert tpot is not None
     assert ttft is not None
-    # Ten tokens after the first, three pauses: all that is not the first chunk's.
+    # Ten tokens after the first, three pauses: all that is not the first text's.
     assert ttft >= PAUSE_S
     assert 3 * PAUSE_S <= tpot * 10 <= e2e - ttft
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        b": ping\r\n\r\n",
+        b"data: \n\n",
+        b"data: {broken\n\n",
+        token(""),
+        delta(role="assistant", content=""),
+        event({"choices": []}, b"\r\n"),
+    ],
+)
+@pytest.mark.parametrize("first", [token(), delta(content="Hi"), delta(reasoning="hm")])
+async def test_what_has_no_text_is_no_first_token(silent: bytes, first: bytes) -> None:
+    traffic = Traffic()
+    with traffic.watch(_send) as watched:
+        await _answer(watched, STREAM, silent)
+        assert value(traffic, "assay_ttft_seconds_count") == 0
+        await watched({"type": "http.response.body", "body": silent + first, "more_body": True})
+        assert value(traffic, "assay_ttft_seconds_count") == 1
+        watched.status = 200
+
+
+async def test_a_stream_that_ends_in_an_error_of_its_engine_is_no_answer_served() -> None:
+    traffic = Traffic()
+    error = event({"error": {"message": "out of memory", "type": "server_error"}})
+    with traffic.watch(_send) as watched:
+        await _answer(watched, STREAM, token(), error, DONE)
+        watched.status = watched.outcome(200)
+    assert value(traffic, "assay_requests_total", status="502") == 1
+    assert value(traffic, "assay_requests_total", status="200") == 0
+    assert value(traffic, "assay_e2e_seconds_count") == 0
+
+
+@pytest.mark.parametrize("status", [200, 400, 499])
+async def test_any_other_answer_ended_with_its_own_status(status: int) -> None:
+    with Traffic().watch(_send) as watched:
+        await _answer(watched, STREAM, token(), DONE)
+        assert watched.outcome(status) == status
+        watched.status = status
 
 
 async def test_tokens_are_counted_by_events_where_the_stream_tells_no_usage() -> None:
     traffic = Traffic()
     with traffic.watch(_send) as watched:
-        await _answer(watched, STREAM, b"data: 1\n\n", b"data: 2\n\ndata: 3\n\ndata: [DONE]\n\n")
+        await _answer(watched, STREAM, delta(role="a") + token(), token() + token() + DONE)
         watched.status = 200
     assert (value(traffic, "assay_tpot_seconds_sum") or 0) * 2 >= PAUSE_S
 
@@ -71,7 +129,7 @@ async def test_an_answer_in_one_piece_has_no_first_token() -> None:
 async def test_a_stream_of_one_token_has_no_time_per_token() -> None:
     traffic = Traffic()
     with traffic.watch(_send) as watched:
-        await _answer(watched, STREAM, b"data: 1\n\n", b"data: [DONE]\n\n")
+        await _answer(watched, STREAM, token(), DONE)
         watched.status = 200
     assert value(traffic, "assay_ttft_seconds_count") == 1
     assert value(traffic, "assay_tpot_seconds_count") == 0

@@ -1,0 +1,87 @@
+"""An answer that cannot be scored is refused, and never scored as something else.
+
+covers: eval/lm_eval_answers.py
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from requests.utils import should_bypass_proxies
+
+from eval.lm_eval_answers import EndpointAnswerError
+from eval.lm_eval_job import Job
+from eval.lm_eval_model import EndpointModel
+from eval.lm_eval_process import _environment
+
+TOKENS = [[1, 2, 3], [4, 5]]
+
+
+def scored(index: int, *values: float | None) -> dict[str, Any]:
+    """A choice with log-probabilities, each also of the likeliest token."""
+    likeliest = [None if value is None else {"a": value} for value in values]
+    report = {"token_logprobs": list(values), "top_logprobs": likeliest}
+    return {"index": index, "text": "", "logprobs": report}
+
+
+WHOLE = {"choices": [scored(1, None, -1.0, -9.0), scored(0, None, -1.0, -2.0, -9.0)]}
+
+
+def test_likelihoods_come_in_the_order_of_their_prompts() -> None:
+    read = EndpointModel.parse_logprobs(WHOLE, tokens=TOKENS, ctxlens=[1, 1])
+    assert read == [(-3.0, True), (-1.0, True)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        "busy",
+        {"error": {"message": "busy"}},
+        {"choices": None},
+        {"choices": [None, None]},
+        {"choices": WHOLE["choices"][:1]},
+        {"choices": [*WHOLE["choices"], WHOLE["choices"][0]]},
+        {"choices": [scored(0, None, -1.0, -2.0, -9.0), {"index": 1, "logprobs": None}]},
+        {"choices": [scored(0, -9.0), scored(1, -9.0)]},
+        {"choices": [scored(0, None, None, -2.0, -9.0), scored(1, None, -1.0, -9.0)]},
+    ],
+)
+def test_an_answer_without_all_likelihoods_is_refused(answer: Any) -> None:
+    with pytest.raises(EndpointAnswerError):
+        EndpointModel.parse_logprobs(answer, tokens=TOKENS, ctxlens=[1, 1])
+
+
+def test_generated_texts_come_in_the_order_of_their_prompts() -> None:
+    answer = {"choices": [{"index": 1, "text": "b"}, {"index": 0, "text": ""}]}
+    assert EndpointModel.parse_generations(answer) == ["", "b"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {"error": {"message": "busy"}},
+        {"choices": [{"index": 0}]},
+        {"choices": [{"index": 0, "text": None}]},
+        {"choices": [{"index": 3, "text": "a"}]},
+        {"choices": [None]},
+    ],
+)
+def test_an_answer_without_a_text_is_refused_and_not_filled(answer: Any) -> None:
+    with pytest.raises(EndpointAnswerError):
+        EndpointModel.parse_generations(answer)
+
+
+def test_the_endpoint_is_asked_directly_whatever_proxy_the_shell_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content: dict[str, Any] = {"url": "http://127.0.0.1:8000/v1", "bundled_only": True}
+    job = Job.model_construct(None, **content)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "corp.internal")
+    for name, value in _environment(job, Path("/tmp")).items():
+        monkeypatch.setenv(name, value)
+    assert should_bypass_proxies(job.url, no_proxy=None)
+    assert not should_bypass_proxies("http://huggingface.example/", no_proxy=None)
