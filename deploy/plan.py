@@ -22,7 +22,7 @@ from pydantic import (
 
 from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
 from deploy.plan_model import fit_to_model, locate_files
-from deploy.plan_sections import Calibration, Objectives, Placement, Quality, Section
+from deploy.plan_sections import Calibration, Objectives, Origin, Placement, Quality, Section
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
 from services.engines.tuning import Tuning, refused_option
 from services.variants import Variant, find_variant
@@ -40,6 +40,7 @@ UNMEASURED = {
     "drain_timeout_s": True,
     "api_keys_env": True,
     "api_keys_file": True,
+    "cors_origins": True,
 }
 
 
@@ -64,7 +65,9 @@ class Serving(Tuning):
 
     An address that others can reach needs API keys. A plan never holds one: it names the variable
     ``api_keys_env`` (keys separated by commas), or ``api_keys_file`` (one a line; mode 600).
-    ``drain_timeout_s`` is how long a service that is stopped lets open requests finish.
+    ``cors_origins`` are the origins (``https://chat.example.org``, or ``*`` for all) whose pages in
+    a browser may use the endpoints; by default none. ``drain_timeout_s`` is how long a service that
+    is stopped lets open requests finish.
     """
 
     host: str = "127.0.0.1"
@@ -84,6 +87,7 @@ class Serving(Tuning):
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
     api_keys_env: str = Field(default="ASSAY_API_KEYS", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     api_keys_file: str | None = None
+    cors_origins: tuple[Origin, ...] = ()
 
     @field_validator("api_keys_file")
     @classmethod

@@ -1,8 +1,20 @@
 """The sections of a plan that say what is made, measured and asked for."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+
+
+def _origin(text: str) -> str:
+    if text == "*" or _ORIGIN.fullmatch(text):
+        return text
+    raise ValueError(f"{text!r} is no origin: write http(s)://host[:port], or *")
+
+
+_ORIGIN = re.compile(r"https?://[^/,?#\s]+")
+# Whence a page comes, as browsers write it.
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Section(BaseModel):

@@ -134,6 +134,7 @@ def _replica(
         max_body_bytes=serving.max_body_bytes,
         access_log=str(ACCESS_LOGS / f"{variant.name}.jsonl"),
         key_digests=digests,
+        cors_origins=serving.cors_origins,
     )
 
 
@@ -152,6 +153,7 @@ def gateway_settings(plan: Plan) -> GatewaySettings:
         max_body_bytes=plan.serving.max_body_bytes,
         access_log=str(ACCESS_LOGS / "gateway.jsonl"),
         key_digests=tuple(map(digest_of, require_keys(plan.serving))),
+        cors_origins=plan.serving.cors_origins,
     )
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,20 @@ from services.http.asgi import (
     live,
     send_response,
 )
-from services.http.errors import RequestError
+from services.http.cross_origin import CrossOrigin
+from services.http.errors import MODEL_NOT_FOUND, RequestError
 from services.http.front import Front
 from services.http.keys import Keyring
 from services.http.relay import Relay, open_session
 from services.http.request_body import MAX_BODY_BYTES, parse_object, read_body
+from services.http.routes import Route, check_method, find_route, model_of, no_route
 from services.metrics.discovery import TARGETS_PATH, targets
 from services.metrics.exposition import merge_expositions
+from services.model_listing import model_entry
 from services.variants import find_variant
 
-ROUTED = frozenset({"/v1/completions", "/v1/chat/completions"})
 PROBE_TIMEOUT_S = 10.0
+DISTRIBUTION = "assay"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,7 @@ class GatewaySettings:
     max_body_bytes: int = MAX_BODY_BYTES
     access_log: str | None = None
     key_digests: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
 
 
 def choose_variant(body: bytes, variants: tuple[str, ...]) -> str:
@@ -65,12 +70,22 @@ def choose_variant(body: bytes, variants: tuple[str, ...]) -> str:
     model = parse_object(body).get("model")
     if not isinstance(model, str):
         raise RequestError(400, "the request names no model", param="model")
+    check_model(model, variants)
+    return model
+
+
+def check_model(model: str, variants: tuple[str, ...]) -> None:
+    """Hold a model's name against the variants.
+
+    Raises:
+        RequestError: 404 for an unknown one, with the valid names.
+    """
     if model not in variants:
         near = get_close_matches(model, variants, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         names = ", ".join(variants)
-        raise RequestError(404, f"unknown model {model!r}{hint} (valid: {names})", param="model")
-    return model
+        message = f"unknown model {model!r}{hint} (valid: {names})"
+        raise RequestError(404, message, param="model", code=MODEL_NOT_FOUND)
 
 
 def _authorization(headers: Headers) -> dict[str, str]:
@@ -106,6 +121,7 @@ class GatewayApp:
             log=self._log,
             handle=self._handle,
         )
+        self._answer = CrossOrigin(self._front.answer, origins=settings.cors_origins)
         self._admission = Admission("gateway", settings.places)
         self._session: aiohttp.ClientSession | None = None
 
@@ -113,29 +129,53 @@ class GatewayApp:
         """Route one request (or run the app's life span)."""
         if scope["type"] == "lifespan":
             return await live(receive, send, begin=self._begin, end=self._end)
-        return await self._front.answer(scope, receive, send)
+        return await self._answer(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send, path: str) -> int | None:
-        caller = _authorization(scope["headers"])
-        if path in ROUTED:
-            return await self._route(scope, receive, send, path)
-        if path == "/v1/models":
-            body = json.dumps({"object": "list", "data": await self._models(caller)}).encode()
-            await send_response(send, 200, JSON, body)
-        elif path == "/healthz":
-            await self._healthz(send, caller)
-        elif path == "/metrics":
-            texts = await self._ask_all("/metrics", caller)
-            told = [text for status, text in texts.values() if status == 200]
-            await send_response(send, 200, EXPOSITION, merge_expositions(told))
-        elif path == TARGETS_PATH:
+        if path == TARGETS_PATH:
             address = self.settings.base_url.partition("//")[2]
             found = targets(scope["headers"], self.settings.variants, address)
             await send_response(send, 200, JSON, json.dumps(found).encode())
-        else:
+            return None
+        route = find_route(path)
+        if route is None:
             names = ", ".join(f"/{name}/v1" for name in self.settings.variants)
-            raise RequestError(404, f"no route {path!r}; the variants are at {names}")
+            raise no_route(path, f"; the variants are at {names}")
+        check_method(route, scope["method"], path)
+        if route.engine_path is not None:
+            return await self._route(scope, receive, send, route)
+        status, kind, body = await self._tell(path, _authorization(scope["headers"]))
+        await send_response(send, status, kind, body)
         return None
+
+    async def _tell(
+        self, path: str, caller: dict[str, str]
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, content type and body of what no engine answers."""
+        variants = self.settings.variants
+        content: dict[str, Any]
+        match path:
+            case "/metrics":
+                texts = await self._ask_all("/metrics", caller, variants)
+                told = [text for status, text in texts.values() if status == 200]
+                return 200, EXPOSITION, merge_expositions(told)
+            case "/version":
+                content = {"version": version(DISTRIBUTION), "engine": DISTRIBUTION}
+            case "/models":
+                health = await self._describe_all(caller, variants)
+                entries = [model_entry(find_variant(name), told) for name, told in health.items()]
+                content = {"object": "list", "data": entries}
+            case "/healthz" | "/health" | "/ping":
+                health = await self._describe_all(caller, variants)
+                ready = all(told["state"] == State.READY for told in health.values())
+                content = {"ready": ready} | ({"variants": health} if path == "/healthz" else {})
+                return 200 if ready else 503, JSON, json.dumps(content).encode()
+            case _:
+                model = model_of(path)
+                check_model(model, variants)
+                health = await self._describe_all(caller, (model,))
+                content = model_entry(find_variant(model), health[model])
+        return 200, JSON, json.dumps(content).encode()
 
     async def _begin(self) -> None:
         self._session = open_session()
@@ -146,9 +186,7 @@ class GatewayApp:
             await self._session.close()
         self._log.close()
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
-        if scope["method"] != "POST":
-            raise RequestError(405, f"{path} takes POST")
+    async def _route(self, scope: Scope, receive: Receive, send: Send, route: Route) -> int:
         with self._admission.admit():
             body = await read_body(receive, self.settings.max_body_bytes, scope["headers"])
             variant = choose_variant(body, self.settings.variants)
@@ -156,13 +194,15 @@ class GatewayApp:
                 scope,
                 receive,
                 send,
-                url=f"{self.settings.base_url}/{variant}{path}",
+                url=f"{self.settings.base_url}/{variant}{route.engine_path}",
                 body=body,
                 headers=_authorization(scope["headers"]),
             )
 
-    async def _ask_all(self, path: str, caller: dict[str, str]) -> dict[str, tuple[int, str]]:
-        """GET ``path`` of every variant at once, with the caller's own key.
+    async def _ask_all(
+        self, path: str, caller: dict[str, str], names: tuple[str, ...]
+    ) -> dict[str, tuple[int, str]]:
+        """GET ``path`` of the named variants at once, with the caller's own key.
 
         An unreachable one answers (503, "").
         """
@@ -178,34 +218,10 @@ class GatewayApp:
             except (aiohttp.ClientError, TimeoutError):
                 return 503, ""
 
-        names = self.settings.variants
         return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
 
-    async def _describe_all(self, caller: dict[str, str]) -> dict[str, dict[str, Any]]:
-        answers = await self._ask_all("/healthz", caller)
+    async def _describe_all(
+        self, caller: dict[str, str], names: tuple[str, ...]
+    ) -> dict[str, dict[str, Any]]:
+        answers = await self._ask_all("/healthz", caller, names)
         return {name: _described(name, text) for name, (_status, text) in answers.items()}
-
-    async def _models(self, caller: dict[str, str]) -> list[dict[str, Any]]:
-        models = []
-        for name, health in (await self._describe_all(caller)).items():
-            variant = find_variant(name)
-            models.append(
-                {
-                    "id": name,
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": "assay",
-                    "recipe": variant.recipe.name,
-                    "engine": variant.engine.name,
-                    "emulated": variant.engine.emulated,
-                    "bits": health.get("bits_per_weight"),
-                    "state": health["state"],
-                }
-            )
-        return models
-
-    async def _healthz(self, send: Send, caller: dict[str, str]) -> None:
-        variants = await self._describe_all(caller)
-        ready = all(health["state"] == State.READY for health in variants.values())
-        body = json.dumps({"ready": ready, "variants": variants}).encode()
-        await send_response(send, 200 if ready else 503, JSON, body)

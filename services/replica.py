@@ -6,9 +6,7 @@ instead of keeping clients waiting.
 
 import asyncio
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -20,22 +18,17 @@ from services.engines.spec import EngineSpec
 from services.http.access_log import AccessLog
 from services.http.admission import Admission
 from services.http.asgi import EXPOSITION, JSON, Receive, Scope, Send, live, send_response
-from services.http.errors import RequestError
+from services.http.cross_origin import CrossOrigin
+from services.http.errors import MODEL_NOT_FOUND, RequestError
 from services.http.front import Front
 from services.http.keys import Keyring
 from services.http.relay import Relay, open_session
 from services.http.request_body import check_refused, check_tokens, parse_object, read_body
-from services.http.request_fields import Route, read_fields
+from services.http.request_fields import read_fields
+from services.http.routes import Route, check_method, find_route, model_of, no_route
 from services.metrics.traffic import Traffic
 from services.metrics.variant_metrics import VariantMetrics
-
-# Exact paths only: an engine's other routes, reached by its own key, would obey any client.
-GENERATION_ROUTES: Mapping[str, Route] = MappingProxyType(
-    {"/v1/completions": "completions", "/v1/chat/completions": "chat"}
-)
-ENGINE_ROUTES: Mapping[str, str] = MappingProxyType(
-    {"/v1/models": "GET", **dict.fromkeys(sorted(GENERATION_ROUTES), "POST")}
-)
+from services.model_listing import model_entry
 
 
 class VariantApp:
@@ -51,6 +44,7 @@ class VariantApp:
         self._front = Front(
             name=settings.variant, keyring=self._keyring, log=self._log, handle=self._handle
         )
+        self._answer = CrossOrigin(self._front.answer, origins=settings.cors_origins)
         self._admission = Admission(settings.variant, settings.places)
         self._traffic = Traffic()
         supervisor.is_stalled = self._traffic.is_stalled
@@ -61,26 +55,53 @@ class VariantApp:
         """Answer one request (or run the app's life span)."""
         if scope["type"] == "lifespan":
             return await live(receive, send, begin=self._begin, end=self._end)
-        return await self._front.answer(scope, receive, send)
+        return await self._answer(scope, receive, send)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send, path: str) -> int | None:
-        if path == "/healthz":
-            await self._healthz(scope, send)
-        elif path == "/metrics":
-            assert self._session is not None
-            text = await self._metrics.text(self._session)
-            await send_response(send, 200, EXPOSITION, text)
-        elif path in GENERATION_ROUTES:
-            with self._traffic.watch(send) as watched:
-                status = await self._to_engine(scope, receive, watched, path)
-                watched.status = watched.outcome(status)
-                return watched.status
-        elif path in ENGINE_ROUTES:
-            return await self._to_engine(scope, receive, send, path)
-        else:
-            routes = ", ".join(sorted(ENGINE_ROUTES))
-            raise RequestError(404, f"no route {path!r}: use {routes}, /healthz or /metrics")
-        return None
+        route = find_route(path)
+        if route is None:
+            raise no_route(path)
+        check_method(route, scope["method"], path)
+        if route.engine_path is None:
+            status, kind, body = await self._tell(scope, path)
+            await send_response(send, status, kind, body)
+            return None
+        if route.asks is None:
+            return await self._to_engine(scope, receive, send, route)
+        with self._traffic.watch(send) as watched:
+            status = await self._to_engine(scope, receive, watched, route)
+            watched.status = watched.outcome(status)
+            return watched.status
+
+    async def _tell(self, scope: Scope, path: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, content type and body of what the engine need not be asked."""
+        state, name = self._supervisor.status.state, self._settings.variant
+        code, content = 200, dict[str, Any]()
+        match path:
+            case "/metrics":
+                assert self._session is not None
+                return 200, EXPOSITION, await self._metrics.text(self._session)
+            case "/healthz":
+                content = await self._health(scope)
+                code = 200 if content["state"] is State.READY else 503
+            case "/health" | "/ping":
+                content = {"ready": state is State.READY}
+                code = 200 if state is State.READY else 503
+            case "/version":
+                engine, number, *_ = f"{self._settings.engine_version} ?".split()
+                content = {"version": number, "engine": engine}
+            case "/models":
+                content = {"object": "list", "data": [self._described()]}
+            case _:
+                if (model := model_of(path)) != name:
+                    message = f"unknown model {model!r} (valid: {name})"
+                    raise RequestError(404, message, param="model", code=MODEL_NOT_FOUND)
+                content = self._described()
+        return code, JSON, json.dumps(content).encode()
+
+    def _described(self) -> dict[str, Any]:
+        """The variant as a model; nothing is measured for it."""
+        return model_entry(self._supervisor.variant, self._supervisor.known())
 
     async def drain(self, timeout_s: float) -> int:
         """Take no more requests and let those that are open finish; returns how many did not."""
@@ -98,19 +119,21 @@ class VariantApp:
             await self._session.close()
         self._log.close()
 
-    async def _to_engine(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
-        method = ENGINE_ROUTES[path]
-        if scope["method"] != method:
-            raise RequestError(405, f"{path} takes {method}")
+    async def _to_engine(self, scope: Scope, receive: Receive, send: Send, route: Route) -> int:
         self._supervisor.ready_child()
         with self._admission.admit():
             body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
             # The engine may have been replaced while the body came.
             child = self._supervisor.ready_child()
-            if method == "POST":
-                body = self._read(body, GENERATION_ROUTES[path], child.spec)
+            # Exact paths only: an engine's other routes, reached by its own key, would obey any
+            # client.
             return await self._relay.forward(
-                scope, receive, send, url=child.base_url + path, body=body, headers=child.headers
+                scope,
+                receive,
+                send,
+                url=f"{child.base_url}{route.engine_path}",
+                body=self._read(body, route, child.spec),
+                headers=child.headers,
             )
 
     def _read(self, body: bytes, route: Route, spec: EngineSpec) -> bytes:
@@ -120,27 +143,26 @@ class VariantApp:
             RequestError: 400 for what no engine, or not this one, could answer.
         """
         content = parse_object(body)
-        asked = read_fields(content, route, spec.fields[route] if spec.fields else None)
+        if route.asks is None:
+            return body
+        asked = read_fields(content, route.asks, spec.fields[route.asks] if spec.fields else None)
         check_refused(asked, spec.refuses)
         check_tokens(asked, self._settings.context_length)
         if asked.get("max_tokens") == -1:
             asked["max_tokens"] = spec.no_limit
         return body if asked == content else to_json(asked)
 
-    async def _healthz(self, scope: Scope, send: Send) -> None:
+    async def _health(self, scope: Scope) -> dict[str, Any]:
         """Health is open to everybody, what it tells in detail to those with a key alone.
 
         So is what the details cost: the engine's memory is read for them.
         """
-        state = self._supervisor.status.state
-        body: dict[str, Any] = {"variant": self._settings.variant, "state": state}
-        if self._keyring.admits(scope["headers"]):
-            body = {
-                **await self._supervisor.describe(),
-                "in_flight": self._admission.in_flight,
-                # They tell of requests that are over for their clients and not for us.
-                "tasks": len(asyncio.all_tasks()),
-                "node": self._node,
-            }
-        code = 200 if body["state"] is State.READY else 503
-        await send_response(send, code, JSON, json.dumps(body).encode())
+        if not self._keyring.admits(scope["headers"]):
+            return {"variant": self._settings.variant, "state": self._supervisor.status.state}
+        return {
+            **await self._supervisor.describe(),
+            "in_flight": self._admission.in_flight,
+            # They tell of requests that are over for their clients and not for us.
+            "tasks": len(asyncio.all_tasks()),
+            "node": self._node,
+        }

@@ -18,7 +18,7 @@ from deploy.plan import Serving
 from quantize.root import ROOT
 from services.engine.child import free_port
 from services.http.errors import RequestError
-from services.http.serve_errors import DIGESTS_VARIABLE
+from services.http.serve_errors import DIGESTS_VARIABLE, ORIGINS_VARIABLE
 
 LOOPBACK = "127.0.0.1"
 SWITCH = "RAY_SERVE_ENABLE_HA_PROXY"
@@ -60,7 +60,11 @@ def ingress_variables(serving: Serving, digests: tuple[str, ...], folder: Path) 
 
     The folder is the deployment's own, and goes with it.
     """
-    variables = {**SERVE_VARIABLES, DIGESTS_VARIABLE: ",".join(digests)}
+    variables = {
+        **SERVE_VARIABLES,
+        DIGESTS_VARIABLE: ",".join(digests),
+        ORIGINS_VARIABLE: ",".join(serving.cors_origins),
+    }
     binary = haproxy_binary()
     if binary is None:
         return {**variables, SWITCH: "0"}

@@ -51,6 +51,7 @@ class ReplicaSettings(EngineSettings):
     max_body_bytes: int = MAX_BODY_BYTES
     access_log: str | None = None
     key_digests: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
 
     @property
     def places(self) -> int:

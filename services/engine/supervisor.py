@@ -33,7 +33,14 @@ from services.engines.spec import HeldWeights
 from services.http.errors import RequestError
 from services.variants import Variant
 
-_LIMITS = ("threads", "max_sequences", "queue_length", "kv_cache_gib", "memory_gib")
+_LIMITS = (
+    "context_length",
+    "threads",
+    "max_sequences",
+    "queue_length",
+    "kv_cache_gib",
+    "memory_gib",
+)
 logger = logging.getLogger("ray.serve")
 
 
@@ -216,10 +223,14 @@ class Supervisor:
 
     async def describe(self) -> dict[str, Any]:
         """State, proof and memory, as ``/<variant>/healthz`` shows them."""
-        status, manifest, child = self.status, self.status.manifest, self._child
-        memory = None
-        if status.state in {State.READY, State.DRAINING} and child is not None:
+        memory, child = None, self._child
+        if self.status.state in {State.READY, State.DRAINING} and child is not None:
             memory = await asyncio.to_thread(child.memory_bytes)
+        return {**self.known(), "memory_bytes": memory}
+
+    def known(self) -> dict[str, Any]:
+        """The same but for the memory, which is measured."""
+        status, manifest = self.status, self.status.manifest
         return {
             "variant": self.variant.name,
             "recipe": self.variant.recipe.name,
@@ -235,7 +246,6 @@ class Supervisor:
             "bits_per_weight": manifest.bits_per_weight if manifest else None,
             "held_weight_bytes": status.held.weight_bytes if status.held else None,
             "held_weight_kinds": dict(status.held.kinds) if status.held else {},
-            "memory_bytes": memory,
             "capabilities": sorted(c for c, failure in status.capabilities.items() if not failure),
             "failed_claims": {c: why for c, why in status.capabilities.items() if why},
         }

@@ -3,8 +3,9 @@
 RequestError                 any of them
 ├── 400 invalid_request_error    a field is wrong; ``param`` names it
 ├── 401 authentication_error     no key of this deployment
+├── 403 permission_error         a page of another origin, which the plan does not name
 ├── 404 not_found_error          no such variant or route; the message lists the valid names
-├── 405 invalid_request_error    another method is wanted
+├── 405 invalid_request_error    another method is wanted; carries Allow
 ├── 408 invalid_request_error    the body did not come in time
 ├── 413 invalid_request_error    the body is too large
 ├── 429 rate_limit_error         the queue is full; carries Retry-After
@@ -19,10 +20,11 @@ errors in the environments of the engines it runs in.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _TYPES: Mapping[int, str] = {
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     429: "rate_limit_error",
     500: "server_error",
@@ -31,7 +33,12 @@ _TYPES: Mapping[int, str] = {
     504: "timeout_error",
 }
 # OpenAI's own words where it has any; clients branch on them.
-_CODES: Mapping[int, str] = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
+_CODES: Mapping[int, str] = {
+    401: "invalid_api_key",
+    404: "unknown_url",
+    429: "rate_limit_exceeded",
+}
+MODEL_NOT_FOUND = "model_not_found"
 # What clients shorten a conversation for.
 TOO_LONG = "context_length_exceeded"
 RETRY_AFTER_S = 1
@@ -45,17 +52,24 @@ class RequestError(Exception):
     """A request that ends with an OpenAI error of this status.
 
     ``code`` is OpenAI's word for the reason, where it has one (a string: strict clients read no
-    other kind); the status has its own place.
+    other kind); the status has its own place. ``allow`` are the methods that a 405 names.
     """
 
     def __init__(
-        self, status: int, message: str, *, param: str | None = None, code: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        allow: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.param = param
         self.code = code or _CODES.get(status)
+        self.allow = tuple(allow)
 
     def body(self) -> bytes:
         """The response body, as OpenAI's clients expect it."""
@@ -74,6 +88,8 @@ class RequestError(Exception):
             headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
         if self.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
+        if self.allow:
+            headers.append((b"allow", ", ".join(self.allow).encode()))
         return headers
 
 
@@ -98,5 +114,12 @@ def read_error(body: bytes, status: int) -> RequestError | None:
         status if status >= 400 else 500,
         error["message"],
         param=param if isinstance(param, str) else None,
-        code=code if isinstance(code, str) else None,
+        code=code if isinstance(code, str) else _code(status, error["message"]),
     )
+
+
+def _code(status: int, message: str) -> str | None:
+    """What an engine says in words alone (vLLM: "maximum context length is … tokens")."""
+    if status == 404 and "model" in message:
+        return MODEL_NOT_FOUND
+    return TOO_LONG if status == 400 and "context length" in message else None

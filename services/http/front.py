@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.http.access_log import AccessLog, Tally
-from services.http.asgi import Receive, Scope, Send, request_id, send_error
+from services.http.asgi import Message, Receive, Scope, Send, request_id, send_error
 from services.http.errors import BROKE_OFF, CLIENT_LEFT, RequestError
 from services.http.keys import Keyring
+from services.http.routes import OPEN_NAMES, named
 
-HEALTH = "/healthz"
-# Gets the path without the route prefix; returns what the request ended with, where it is not what
-# was sent as its status (a stream that was broken off, a client that left).
+# Gets the name of the path (``services.http.routes``); returns what the request ended with, where
+# it is not what was sent as its status (a stream that was broken off, a client that left).
 Handle = Callable[[Scope, Receive, Send, str], Awaitable[int | None]]
 logger = logging.getLogger("ray.serve")
 
@@ -33,11 +33,11 @@ class Front:
         """
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1003})
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        tally = Tally(send)
+        path = named(scope["path"].removeprefix(scope.get("root_path", "")))
+        tally = Tally(_bodyless(send) if scope["method"] == "HEAD" else send)
         ended: int | None = None
         try:
-            if path != HEALTH:
+            if path not in OPEN_NAMES:
                 self.keyring.check(scope["headers"])
             ended = await self.handle(scope, receive, tally.send, path)
         except RequestError as error:
@@ -54,7 +54,7 @@ class Front:
                 raise  # breaks the answer off: nothing else can be said any more
             await send_error(tally.send, RequestError(500, "internal error; the log tells more"))
         finally:
-            if path != HEALTH:
+            if path not in OPEN_NAMES:
                 self._note(scope, path, tally, ended or tally.status or CLIENT_LEFT)
         return None
 
@@ -70,3 +70,12 @@ class Front:
                 **tally.times(),
             }
         )
+
+
+def _bodyless(send: Send) -> Send:
+    """A ``send`` for HEAD: the answer of GET without its body."""
+
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if "body" in message else message)
+
+    return send_head

@@ -32,6 +32,8 @@ _HOP_BY_HOP = frozenset(
         b"x-request-id",
         b"expect",
         b"x-request-disconnect-disabled",
+        # Whose pages may read an answer is for us to say, and not for an engine's own defaults.
+        b"origin",
     }
 )
 

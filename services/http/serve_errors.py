@@ -3,7 +3,7 @@
 Serve answers some requests itself, with plain text or a traceback: what no application has a route
 for, what it drops or times out, what failed. Serve's proxy and its replicas run this middleware
 (``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``) in front of themselves; the replicas' ports are
-reached without a proxy too. Our apps check keys once more, wherever this is not set up.
+reached without a proxy too. Our apps check keys and origins once more, wherever this is not set up.
 """
 
 import os
@@ -13,11 +13,13 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from services.http.asgi import Message, Receive, Scope, Send, header, request_id, send_error
+from services.http.cross_origin import CrossOrigin
 from services.http.errors import RequestError
-from services.http.front import HEALTH
 from services.http.keys import Keyring
+from services.http.routes import OPEN_NAMES, named
 
 DIGESTS_VARIABLE = "ASSAY_KEY_DIGESTS"
+ORIGINS_VARIABLE = "ASSAY_CORS_ORIGINS"
 SERVE_HEALTH = "/-/healthz"
 SERVE_ROUTES = "/-/routes"
 _MESSAGES = {
@@ -31,8 +33,14 @@ _MESSAGES = {
 
 def middlewares() -> list[Middleware]:
     """What Serve puts before its HTTP servers, in the processes that run them."""
-    digests = tuple(filter(None, os.environ.get(DIGESTS_VARIABLE, "").split(",")))
-    return [Middleware(ServeErrors, keyring=Keyring(digests=digests))]
+    return [
+        Middleware(CrossOrigin, origins=_listed(ORIGINS_VARIABLE)),
+        Middleware(ServeErrors, keyring=Keyring(digests=_listed(DIGESTS_VARIABLE))),
+    ]
+
+
+def _listed(variable: str) -> tuple[str, ...]:
+    return tuple(filter(None, os.environ.get(variable, "").split(",")))
 
 
 class ServeErrors:
@@ -47,7 +55,7 @@ class ServeErrors:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)  # type: ignore[no-any-return]
         path, identity = scope["path"], _identify(scope)
-        if path != SERVE_HEALTH and not path.endswith(HEALTH):
+        if path != SERVE_HEALTH and not named(path).endswith(OPEN_NAMES):
             try:
                 self._keyring.check(scope["headers"])
             except RequestError as error:

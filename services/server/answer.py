@@ -76,24 +76,24 @@ class GenerationResponse(Response):
             return
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for block in self._blocks(first):
-            await send({"type": "http.response.body", "body": block, "more_body": True})
-        await send({"type": "http.response.body", "body": _DONE, "more_body": False})
+        try:
+            async for block in self._blocks(first):
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            last = _DONE
+        except RequestError as error:
+            last = error_event(error)
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _blocks(self, chunks: list[tuple[int, Chunk]]) -> AsyncIterator[bytes]:
         """Events as bytes; all that arrived together goes out in one write."""
         generated = [0] * len(self._generation.requests)
         opening = b"".join(map(sse, self._shape.opening()))
-        try:
-            while chunks:
-                yield opening + b"".join(
-                    sse(self._event(index, chunk, generated)) for index, chunk in chunks
-                )
-                opening = b""
-                chunks = await self._generation.next_chunks()
-        except RequestError as error:
-            yield error_event(error)
-            return
+        while chunks:
+            yield opening + b"".join(
+                sse(self._event(index, chunk, generated)) for index, chunk in chunks
+            )
+            opening = b""
+            chunks = await self._generation.next_chunks()
         if self._usage_options.include_usage:
             yield sse(self._shape.usage_event(usage(self._prompt_tokens(), sum(generated))))
 

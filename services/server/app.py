@@ -3,7 +3,7 @@
 import dataclasses
 import hmac
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.http.errors import RequestError
+from services.http.errors import MODEL_NOT_FOUND, RequestError
+from services.http.routes import ROUTES
 from services.server.answer import GenerationResponse, error_response
 from services.server.backend import Backend
 from services.server.chat_template import ChatTemplate
@@ -26,10 +27,11 @@ from services.server.generation import (
 )
 from services.server.metrics import EngineMetrics
 from services.server.prompt_reader import PromptReader
-from services.server.protocol import ChatBody, CompletionBody, TokenizeBody, parse_body
+from services.server.protocol import ChatBody, CompletionBody, parse_body
 from services.server.responses import ChatShape, CompletionShape
 from services.server.scheduler import Scheduler
 from services.server.sequence import GenerationRequest
+from services.server.token_routes import TokenRoutes
 from services.server.token_text import TokenText
 
 _MAX_BODY_BYTES = 32 << 20
@@ -52,6 +54,14 @@ class _Routes:
         self._text = TokenText(engine.backend)
         self._prompts = PromptReader(engine.backend)
         capacity = engine.backend.capacity
+        tokens = TokenRoutes(engine.backend, engine.chat_template, self._check_model, _read)
+        # What the table of routes says that an engine answers.
+        self.answers: dict[str, Callable[[Request], Awaitable[Response]]] = {
+            "/v1/completions": self.completions,
+            "/v1/chat/completions": self.chat_completions,
+            "/tokenize": tokens.tokenize,
+            "/detokenize": tokens.detokenize,
+        }
         self._metrics = EngineMetrics(
             engine.scheduler, capacity.context_length * capacity.max_sequences
         )
@@ -106,15 +116,6 @@ class _Routes:
         requests = plan_requests(self._engine.backend, body, [prompt], limit, scoring)
         return self._answer(body, requests, ChatShape(body.model, self._text, requests))
 
-    async def tokenize(self, request: Request) -> Response:
-        body = parse_body(TokenizeBody, await _read(request))
-        if body.model is not None:
-            self._check_model(body.model)
-        add_special = body.add_special_tokens is not False
-        tokens = await self._prompts.tokens(body.prompt, add_special=add_special)
-        length = self._engine.backend.capacity.context_length
-        return JSONResponse({"tokens": tokens, "count": len(tokens), "max_model_len": length})
-
     async def metrics(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
 
@@ -143,6 +144,7 @@ class _Routes:
                 404,
                 f"model: {model!r} is not served here (valid: {self._engine.served_name!r})",
                 param="model",
+                code=MODEL_NOT_FOUND,
             )
 
 
@@ -180,9 +182,11 @@ def make_app(engine: Engine, key: str, on_ready: Callable[[], None]) -> ASGIApp:
         routes=[
             Route("/health", routes.health),
             Route("/v1/models", routes.models),
-            Route("/v1/completions", routes.completions, methods=["POST"]),
-            Route("/v1/chat/completions", routes.chat_completions, methods=["POST"]),
-            Route("/tokenize", routes.tokenize, methods=["POST"]),
+            *(
+                Route(route.engine_path, routes.answers[route.engine_path], methods=route.methods)
+                for route in ROUTES
+                if route.engine_path is not None
+            ),
             Route("/metrics", routes.metrics),
             Route("/weights", routes.weights),
         ],

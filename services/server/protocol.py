@@ -25,24 +25,26 @@ Ids = list[int]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Stop = Annotated[str, Field(min_length=1)]
-Body = TypeVar("Body", bound="_Strict")
+Body = TypeVar("Body", bound="StrictBody")
 
 
-class _Strict(BaseModel):
+class StrictBody(BaseModel):
+    """What a body is made of: only fields that are known, in their own types."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     # Bodies of a route of the table of fields are read by it first.
     route: ClassVar[Route | None] = None
 
 
-class StreamOptions(_Strict):
+class StreamOptions(StrictBody):
     """``stream_options``."""
 
     include_usage: bool = False
     continuous_usage_stats: bool = False
 
 
-class GenerationBody(_Strict):
+class GenerationBody(StrictBody):
     """What completions and chat completions have in common."""
 
     model: str
@@ -123,7 +125,7 @@ class CompletionBody(GenerationBody):
         return [item for item in self.prompt if not isinstance(item, int)]
 
 
-class Message(_Strict):
+class Message(StrictBody):
     """One chat message, as the template gets it; which roles there are is the template's affair."""
 
     role: str
@@ -160,14 +162,6 @@ class ChatBody(GenerationBody):
                 )
             return None
         return self.top_logprobs or 0
-
-
-class TokenizeBody(_Strict):
-    """``POST /tokenize``."""
-
-    prompt: str
-    model: str | None = None
-    add_special_tokens: bool | None = None
 
 
 def parse_body(kind: type[Body], raw: bytes) -> Body:

@@ -21,9 +21,9 @@ class TokenText:
         """One token as it is shown; a part of a character is a replacement character."""
         return self._backend.piece(token, special=True).decode(errors="replace")
 
-    def prompt(self, tokens: Sequence[int]) -> str:
-        """A whole prompt's text, without control tokens."""
-        raw = b"".join(self._backend.piece(token, special=False) for token in tokens)
+    def prompt(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        """A whole prompt's text; with control tokens only if ``special``."""
+        raw = b"".join(self._backend.piece(token, special=special) for token in tokens)
         if self._backend.capacity.strips_first_space:
             raw = raw.removeprefix(b" ")
         return raw.decode(errors="replace")

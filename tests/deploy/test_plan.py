@@ -85,6 +85,15 @@ def test_a_variants_wrong_options_are_refused_by_name(
         load_plan(write(tmp_path, {**MINIMAL, "variants": ["bf16-vllm", variant]}))
 
 
+def test_pages_are_named_by_their_origins(tmp_path: Path) -> None:
+    named = {"cors_origins": ["http://localhost:3000", "*"]}
+    plan = load_plan(write(tmp_path, {**MINIMAL, "serving": named}))
+    assert plan.serving.cors_origins == ("http://localhost:3000", "*")
+    for origin in ("localhost:3000", "https://chat.org/", "https://a.org,https://b.org"):
+        with pytest.raises(PlanError, match=r"serving\.cors_origins\.0: .* is no origin"):
+            load_plan(write(tmp_path, {**MINIMAL, "serving": {"cors_origins": [origin]}}))
+
+
 def test_a_missing_plan_is_answered_with_the_bundled_names() -> None:
     with pytest.raises(PlanError, match="cpu-demo"):
         load_plan("no-such-plan")

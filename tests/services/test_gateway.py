@@ -94,6 +94,43 @@ async def test_a_variant_for_which_another_answers_is_stopped_and_the_rest_is_to
     ]
 
 
+async def test_one_model_is_described_and_an_unknown_one_is_not_found() -> None:
+    async with beside_one_that_is_gone() as client:
+        found = await client.get(f"/v1/models/{NAMES[1]}")
+        listed = (await client.get("/models/")).json()["data"]
+        unknown = await client.get("/v1/models/gpt-4")
+    assert found.json() == listed[1]
+    error = unknown.json()["error"]
+    assert (unknown.status_code, error["code"]) == (404, "model_not_found")
+    assert NAMES[0] in error["message"]
+
+
+async def test_the_service_is_healthy_when_all_of_it_is_and_says_its_version() -> None:
+    async with beside_one_that_is_gone() as client:
+        for path in ("/health", "/ping", "/v1/health"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()) == (503, {"ready": False})
+        assert (await client.get("/version")).json()["engine"] == "assay"
+        assert (await client.head("/v1/models")).content == b""
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/embeddings", "/v1/responses"])
+async def test_what_is_not_there_is_told_with_where_the_variants_are(path: str) -> None:
+    async with beside_one_that_is_gone() as client:
+        answer = await client.post(path, json={})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "unknown_url")
+    assert f"/{NAMES[0]}/v1" in error["message"]
+
+
+async def test_texts_are_tokenized_by_the_variant_that_the_model_names() -> None:
+    async with beside_one_that_is_gone() as client:
+        nameless = await client.post("/tokenize", json={"prompt": "x"})
+        gone = await client.post("/v1/tokenize", json={"model": NAMES[0], "prompt": "x"})
+    assert (nameless.status_code, nameless.json()["error"]["param"]) == (400, "model")
+    assert gone.status_code == 405
+
+
 async def test_an_error_is_no_part_of_the_metrics() -> None:
     async with beside_one_that_is_gone() as client:
         answer = await client.get("/metrics")

@@ -51,6 +51,45 @@ async def never() -> Message:
     raise AssertionError
 
 
+async def test_what_no_engine_is_asked_is_answered_under_every_name_of_its_route(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as (app, _watched):
+        for path in ("/v1/models", "/v1/models/", "/v1//models", "/models"):
+            status, models = await ask(app, "GET", path, never)
+            assert (status, [model["id"] for model in models["data"]]) == (200, ["some-variant"])
+        status, model = await ask(app, "GET", "/v1/models/some-variant", never)
+        assert (status, model) == (200, models["data"][0])
+        assert (model["state"], model["max_model_len"]) == ("ready", 512)
+        for path in ("/health", "/v1/health", "/ping"):
+            assert await ask(app, "GET", path, never) == (200, {"ready": True})
+        assert await ask(app, "GET", "/version", never) == (200, {"version": "1", "engine": "fake"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/models/gpt-4", 404, "model_not_found"),
+        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/engines/some-variant/completions", 404, "unknown_url"),
+        ("GET", "/v1/completions", 405, None),
+    ],
+)
+async def test_what_is_not_there_says_so(
+    tmp_path: Path, method: str, path: str, status: int, code: str | None
+) -> None:
+    async with serving(tmp_path) as (app, _watched):
+        found, body = await ask(app, method, path, never)
+    assert (found, body["error"]["code"]) == (status, code)
+
+
+async def test_a_variant_that_is_not_ready_is_listed_and_not_healthy(tmp_path: Path) -> None:
+    app = VariantApp(supervisor(tmp_path, spec()))
+    assert await ask(app, "GET", "/health", never) == (503, {"ready": False})
+    status, models = await ask(app, "GET", "/v1/models", never)
+    assert (status, models["data"][0]["state"]) == (200, "starting")
+
+
 async def test_a_request_whose_engine_ends_while_its_body_comes_is_told_so(tmp_path: Path) -> None:
     async with serving(tmp_path) as (app, watched):
         process = watched.ready_child().process

@@ -1,6 +1,6 @@
 """One fuzzed request with its answer, and what must never be true of an answer.
 
-Nothing beyond the standard library: schemathesis's environment imports this too.
+Nothing that needs more than the standard library: schemathesis's environment imports this too.
 """
 
 import json
@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from services.http.routes import WRITTEN
 from services.http.stream_chunk import is_openai_error
 
 TRACEBACK = re.compile(rb"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+")
@@ -112,14 +113,7 @@ def route_of(path: str, variants: tuple[str, ...]) -> str:
     return bare if bare in ROUTES else "/…"
 
 
-ROUTES = (
-    "/v1/completions",
-    "/v1/chat/completions",
-    "/v1/models",
-    "/healthz",
-    "/metrics",
-    "/prometheus/targets",
-)
+ROUTES = (*WRITTEN, "/prometheus/targets")
 
 
 def shown(exchange: Exchange) -> str:

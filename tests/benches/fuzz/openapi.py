@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from services.http.routes import ROUTES, WRITTEN
 from services.metrics.discovery import TARGETS_PATH
 from services.server.protocol import ChatBody, CompletionBody
 
@@ -17,7 +18,12 @@ POSTS: dict[str, type[BaseModel]] = {
     "/v1/completions": CompletionBody,
     "/v1/chat/completions": ChatBody,
 }
-GETS = ("/v1/models", "/healthz", "/metrics")
+# What no engine is asked, as it is written; the id of a model is drawn by nobody.
+GETS = tuple(
+    written
+    for route, written in zip(ROUTES, WRITTEN, strict=True)
+    if "GET" in route.methods and "{" not in written
+)
 Document = dict[str, Any]
 
 _ERROR: Document = {

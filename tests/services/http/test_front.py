@@ -42,13 +42,15 @@ async def handle(scope: Scope, _receive: Receive, send: Send, path: str) -> None
             raise KeyError(SECRET)
 
 
-async def ask(log: Path, path: str, key: str = KEY) -> list[MutableMapping[str, Any]]:
+async def ask(
+    log: Path, path: str, key: str = KEY, method: str = "POST"
+) -> list[MutableMapping[str, Any]]:
     """What is sent for one request."""
     access = AccessLog(log)
     ring = Keyring(digests=(digest_of(KEY),))
     front = Front(name="some-variant", keyring=ring, log=access, handle=handle)
     headers = [(b"authorization", f"Bearer {key}".encode()), (b"x-request-id", b"id-1")]
-    scope = {"type": "http", "method": "POST", "path": f"/v{path}", "root_path": "/v"}
+    scope = {"type": "http", "method": method, "path": f"/v{path}", "root_path": "/v"}
     sent: list[MutableMapping[str, Any]] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:
@@ -80,6 +82,20 @@ async def test_an_answer_leaves_one_line_without_a_word_of_it(
     assert 0 <= told["ttfb_s"] <= told["duration_s"]
     assert SECRET not in line
     assert KEY not in line
+
+
+async def test_head_is_answered_as_get_without_a_body(tmp_path: Path) -> None:
+    for path in ("/ok", "/refused"):
+        whole = await ask(tmp_path / "log", path, method="GET")
+        head = await ask(tmp_path / "log", path, method="HEAD")
+        assert head[0] == whole[0]
+        assert whole[1]["body"]
+        assert [message["body"] for message in head[1:]] == [b""]
+
+
+async def test_a_path_is_known_by_its_name_however_it_is_written(tmp_path: Path) -> None:
+    for path in ("//v1/ok/", "/v1//ok"):
+        assert (await ask(tmp_path / "log", path))[0]["status"] == 200
 
 
 async def test_an_error_of_ours_is_a_500_that_shows_nothing_of_it(tmp_path: Path) -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from services.http.keys import Keyring, digest_of
-from services.http.serve_errors import DIGESTS_VARIABLE, ServeErrors, middlewares
+from services.http.serve_errors import (
+    DIGESTS_VARIABLE,
+    ORIGINS_VARIABLE,
+    ServeErrors,
+    middlewares,
+)
 
 KEY = "a-key-of-this-deployment"
 Message = MutableMapping[str, Any]
@@ -68,7 +73,7 @@ async def test_serves_own_routes_are_behind_the_keys_but_for_health(key: str | N
     app = server(200, b"text/plain", b"success")
     for path in ("/-/routes", "/no-such-route", "/some-variant/v1/completions", "/"):
         assert (await ask(app, path, key))[0] == 401
-    for path in ("/-/healthz", "/healthz", "/some-variant/healthz"):
+    for path in ("/-/healthz", "/healthz", "/some-variant/healthz", "/v1/health", "/v/ping/"):
         assert (await ask(app, path, key))[0] == 200
     assert (await ask(app, "/-/routes"))[0] == 404
 
@@ -93,11 +98,15 @@ async def test_an_error_has_the_id_that_serve_finds_behind_it(
     assert told == [b"abc-1"] if given else told[0].startswith(b"req-")
 
 
-def test_serve_finds_the_middleware_with_the_keys_of_the_environment(
+def test_serve_finds_the_middlewares_with_keys_and_origins_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(DIGESTS_VARIABLE, f"{digest_of(KEY)},{digest_of('another')}")
-    (found,) = middlewares()
-    assert found.kwargs["keyring"] == Keyring(digests=(digest_of(KEY), digest_of("another")))
+    monkeypatch.setenv(ORIGINS_VARIABLE, "https://chat.org,http://localhost:3000")
+    pages, keys = middlewares()
+    assert keys.kwargs["keyring"] == Keyring(digests=(digest_of(KEY), digest_of("another")))
+    assert pages.kwargs["origins"] == ("https://chat.org", "http://localhost:3000")
     monkeypatch.delenv(DIGESTS_VARIABLE)
-    assert middlewares()[0].kwargs["keyring"] == Keyring()
+    monkeypatch.delenv(ORIGINS_VARIABLE)
+    pages, keys = middlewares()
+    assert (keys.kwargs["keyring"], pages.kwargs["origins"]) == (Keyring(), ())
