@@ -145,7 +145,10 @@ class VariantApp:
         content = parse_object(body)
         if route.asks is None:
             return body
-        asked = read_fields(content, route.asks, spec.fields[route.asks] if spec.fields else None)
+        known = spec.fields[route.asks] if spec.fields else None
+        asked = read_fields(content, route.asks, known)
+        # Below its own name a variant need not be named once more.
+        asked.setdefault("model", self._settings.variant)
         check_refused(asked, spec.refuses)
         check_tokens(asked, self._settings.context_length)
         if asked.get("max_tokens") == -1:

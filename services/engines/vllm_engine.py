@@ -14,7 +14,7 @@ from quantize.machine import Device
 from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
 from services.engines.support import loaded_by
 from services.engines.tuning import Tuning
-from services.http.request_fields import Route
+from services.http.request_fields import MAX_STOPS, Route
 
 _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType(
     {
@@ -155,6 +155,8 @@ def _env(launch: Launch) -> dict[str, str]:
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",
+        # Tasks name more ways to end an answer than OpenAI's four.
+        "VLLM_MAX_STOP_STRINGS": str(MAX_STOPS),
         # Compiled graphs and kernels outlive a restart, and do not depend on anybody's home.
         "VLLM_CACHE_ROOT": str(launch.cache / "vllm"),
         # Else a third of all its series only tell when the others were made.

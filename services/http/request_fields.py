@@ -17,6 +17,8 @@ Rule = Callable[[Any, Content], bool]
 
 # Engines take seeds of 64 bits with a sign, and one of them takes -1 for "any".
 SEEDS = 2**63
+# Every token's text is searched for every stop string.
+MAX_STOPS = 64
 # The smallest nucleus holds the likeliest token alone; a nucleus of nothing, as OpenAI takes it,
 # means the same, and engines refuse 0.
 _SMALLEST_TOP_P = 1e-6
@@ -159,6 +161,21 @@ def _top_p(value: Any, _: Route) -> Any:
     return _SMALLEST_TOP_P if value == 0 and not isinstance(value, bool) else value
 
 
+def _stop(value: Any, _: Route) -> Any:
+    stops = value if isinstance(value, list) else [value]
+    if "" in stops:
+        raise RequestError(400, "stop: an empty string would stop every answer", param="stop")
+    if len(stops) > MAX_STOPS:
+        message = f"stop: {len(stops)} strings are given, at most {MAX_STOPS} are looked for"
+        raise RequestError(400, message, param="stop")
+    return value
+
+
+def _prompt(value: Any, _: Route) -> Any:
+    """An empty text is a prompt of its first token alone; vLLM takes that in a list only."""
+    return [""] if value == "" else value
+
+
 def _limit(value: Any, route: Route) -> Any:
     """-1 is no limit, which a chat has none of anyway."""
     return None if value == -1 and route == "chat" else value
@@ -199,6 +216,8 @@ def _with_effort(content: Content) -> Content:
 
 _SPELLINGS: Mapping[str, Callable[[Any, Route], Any]] = {
     "seed": _seed,
+    "stop": _stop,
+    "prompt": _prompt,
     "top_p": _top_p,
     "max_tokens": _limit,
     "max_completion_tokens": _limit,

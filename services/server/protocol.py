@@ -15,8 +15,6 @@ from services.http.request_fields import Route, read_fields
 from services.server.sampling import SamplingParameters
 
 MAX_LOGPROBS = 20
-# Every token's text is searched for every stop string.
-MAX_STOPS = 64
 # Sequences that one request may make: prompts times ``n``.
 MAX_CHOICES = 2048
 _MOST_DIGITS = 20
@@ -24,7 +22,6 @@ _MOST_DIGITS = 20
 Ids = list[int]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Stop = Annotated[str, Field(min_length=1)]
 Body = TypeVar("Body", bound="StrictBody")
 
 
@@ -55,7 +52,7 @@ class GenerationBody(StrictBody):
     top_k: Annotated[int, Field(ge=1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
+    stop: str | list[str] | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

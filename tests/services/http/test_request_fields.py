@@ -6,7 +6,7 @@ import pytest
 
 from services.engines.table import ENGINES
 from services.http.errors import RequestError
-from services.http.request_fields import SEEDS, Route, read_fields
+from services.http.request_fields import MAX_STOPS, SEEDS, Route, read_fields
 
 BASE: dict[Route, dict[str, Any]] = {
     "completions": {"model": "m", "prompt": "Hello"},
@@ -45,6 +45,8 @@ DONE: list[tuple[Route, dict[str, Any], dict[str, Any]]] = [
     ("completions", {"top_p": 0}, {"top_p": 1e-6}),
     ("completions", {"max_tokens": -1}, {"max_tokens": -1}),
     ("completions", {"logprobs": 0}, {"logprobs": 0}),
+    ("completions", {"prompt": ""}, {"prompt": [""]}),
+    ("completions", {"stop": ["a"] * MAX_STOPS}, {"stop": ["a"] * MAX_STOPS}),
     ("completions", {"add_special_tokens": False}, {"add_special_tokens": False}),
     ("completions", {"temperature": 0.0}, {"temperature": 0.0}),
     ("chat", {"max_tokens": -1, "max_completion_tokens": -1}, {}),
@@ -90,6 +92,9 @@ REFUSED: list[tuple[Route, dict[str, Any], str]] = [
     ("completions", {"messages": []}, "messages"),
     ("completions", {"best_of": 3, "n": 2}, "best_of"),
     ("completions", {"logprobs": True}, "logprobs"),
+    ("completions", {"stop": ""}, "stop"),
+    ("chat", {"stop": ["a", ""]}, "stop"),
+    ("chat", {"stop": ["a"] * (MAX_STOPS + 1)}, "stop"),
     ("completions", {"repetition_penalty": True, "typical_p": 0.9}, "typical_p"),
     ("chat", {"prompt": "a"}, "prompt"),
     ("chat", {"store": True}, "store"),

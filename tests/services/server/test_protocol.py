@@ -3,9 +3,9 @@ import json
 import pytest
 
 from services.http.errors import RequestError
+from services.http.request_fields import MAX_STOPS
 from services.server.protocol import (
     MAX_CHOICES,
-    MAX_STOPS,
     ChatBody,
     CompletionBody,
     parse_body,
