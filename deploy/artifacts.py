@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.plan import Plan
 from quantize.artifact_paths import artifact_directory
+from quantize.fitness import context_limit, why_not
 from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import guarded
 from quantize.model_source import prepared
@@ -67,8 +68,12 @@ def make_artifacts(plan: Plan, recipes: Sequence[str] = (), *, dry_run: bool = F
     ``recipes`` are made of its model instead of those that its variants need.
 
     Raises:
+        ValueError: a variant cannot be what it is to be.
         StageError: the quantize command failed.
     """
+    if not recipes and (reasons := left_out(plan)):
+        told = (f"{', '.join(names)}: {why}" for why, names in _by_reason(reasons).items())
+        raise ValueError(f"{plan.model}: {'; '.join(told)}")
     command = quantize_command(plan, recipes or recipe_names(plan))
     if dry_run:
         # Nothing is computed: our own code alone, which every environment runs, answers.
@@ -76,26 +81,63 @@ def make_artifacts(plan: Plan, recipes: Sequence[str] = (), *, dry_run: bool = F
     run_stage("quantize", command)
 
 
+def left_out(plan: Plan) -> dict[str, str]:
+    """Why variants of the plan cannot be of its model, by name: known before any work.
+
+    Raises:
+        ValueError: the model is refused as a whole.
+    """
+    source = prepared(source_model(plan), ARTIFACTS_DIR)
+    found: dict[str, str] = {}
+    for variant in plan.resolved_variants():
+        limit = context_limit(variant.recipe, source.reading.shape)
+        reasons = [why_not(recipe, source) for recipe in with_sources([variant.recipe.name])]
+        if limit is not None and plan.serving.context_length > limit:
+            reasons.append(
+                f"the model has a sliding window of {limit} tokens, which llama.cpp does not keep; "
+                f"set serving.context_length to {limit} or less, or leave the GGUF formats out"
+            )
+        why = next((reason for reason in reasons if reason is not None), None)
+        if why is not None:
+            found[variant.name] = why
+    return found
+
+
+def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        names.setdefault(why, []).append(name)
+    return names
+
+
 def make_what_can_be(plan: Plan) -> dict[str, str]:
     """Make the plan's artifacts, without those that fail; returns why variants have none, by name.
 
-    All are made together first. Only when that fails each is tried alone, the baseline's before
-    the others; what was finished is reused, so this repeats nothing but the failure.
+    What cannot be made of the model is left out at once. The others are made together first; only
+    when that fails each is tried alone, the baseline's before the others; what was finished is
+    reused, so this repeats nothing but the failure.
 
     Raises:
+        ValueError: the model is refused, or the baseline cannot be made of it.
         StageError: the baseline's artifact failed, or the command was stopped.
     """
+    failed_variants = left_out(plan)
+    if plan.baseline in failed_variants:
+        raise ValueError(f"the baseline {plan.baseline}: {failed_variants[plan.baseline]}")
+    for why, names in _by_reason(failed_variants).items():
+        print(f"left out: {', '.join(names)}: {why}", file=sys.stderr, flush=True)
+    variants = [v for v in plan.resolved_variants() if v.name not in failed_variants]
+    recipes = [recipe.name for recipe in with_sources([v.recipe.name for v in variants])]
     try:
-        make_artifacts(plan)
+        make_artifacts(plan, recipes)
     except StageError as error:
         if error.exit_code in STOPPED:
             raise
     else:
-        return {}
-    variants = plan.resolved_variants()
+        return failed_variants
     needed = next(v.recipe.name for v in variants if v.name == plan.baseline)
     failed: dict[str, str] = {}
-    for recipe in with_sources([needed, *(variant.recipe.name for variant in variants)]):
+    for recipe in with_sources([needed, *recipes]):
         reason = (
             f"it is made from {recipe.source}, which failed: {failed[recipe.source]}"
             if recipe.source in failed
@@ -105,7 +147,8 @@ def make_what_can_be(plan: Plan) -> dict[str, str]:
             failed[recipe.name] = reason
             if recipe.name == needed:
                 raise StageError("quantize", 1)
-    return {v.name: failed[v.recipe.name] for v in variants if v.recipe.name in failed}
+    unmade = {v.name: failed[v.recipe.name] for v in variants if v.recipe.name in failed}
+    return failed_variants | unmade
 
 
 def _make_alone(plan: Plan, recipe: str) -> str | None:

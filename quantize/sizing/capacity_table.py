@@ -2,15 +2,19 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from quantize.fitness import why_not, why_not_of
 from quantize.machine import probe_machine
+from quantize.model_source import examined
 from quantize.recipes.catalogue import find_recipe
 from quantize.recipes.recipe import Recipe
+from quantize.root import ROOT
 from quantize.sizing.capacity import (
     BATCH_TOKENS,
     DEVICES,
@@ -23,8 +27,10 @@ from quantize.sizing.capacity import (
     needs,
 )
 from quantize.source.model_shape import ModelShape, ShapeError, read_shape
-from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS
+from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS, fingerprint
 
+# Where normalised folders lie; one that is there answers at once.
+ARTIFACTS = ROOT / "artifacts"
 _CONTEXT = 2048
 _UNITS = {"GIB": GIB, "GB": 10**9, "MIB": 1 << 20, "MB": 10**6, "TIB": 1 << 40, "TB": 10**12}
 
@@ -93,16 +99,38 @@ def capacity_report(
     Raises:
         ValueError: the model's configuration, a recipe's name or the memory is at fault.
     """
-    shape = read_shape(load_config(model))
+    config = load_config(model)
+    shape = read_shape(config)
     if context is None:
         context = min(_CONTEXT, shape.positions)
     if context > shape.positions:
         raise ValueError(f"--context {context}: the model has {shape.positions} positions")
-    chosen = [find_recipe(name) for name in recipes]
+    reasons = _left_out(model, config, shape, [find_recipe(name) for name in recipes])
+    chosen = [find_recipe(name) for name in recipes if name not in reasons]
     devices = placements(memory)
     head = _heading(model, shape, context, concurrency)
     table = _table(shape, chosen, devices, context, concurrency)
-    return f"{head}\n\n{table}\n\n{_legend(devices, context, concurrency)}"
+    legend = [*_cannot(reasons), _legend(devices, context, concurrency)]
+    return "\n\n".join([head, table, *legend])
+
+
+def _left_out(
+    model: str, config: Mapping[str, Any], shape: ModelShape, recipes: list[Recipe]
+) -> dict[str, str]:
+    """Why recipes cannot be made of the model: of a whole folder as ``make`` says it itself."""
+    path = REFERENCE_WEIGHTS if model == REFERENCE else Path(model).expanduser()
+    if any(path.glob("*.safetensors")) if path.is_dir() else False:
+        with examined(fingerprint(model), ARTIFACTS) as source:
+            found = {recipe.name: why_not(recipe, source) for recipe in recipes}
+    else:
+        found = {recipe.name: why_not_of(recipe, config, shape) for recipe in recipes}
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def _cannot(reasons: Mapping[str, str]) -> list[str]:
+    """One paragraph of what cannot be made; none where everything can."""
+    lines = [f"{name}: {why}" for name, why in reasons.items()]
+    return ["\n".join(["Cannot be made of this model:", *lines])] if lines else []
 
 
 def _heading(model: str, shape: ModelShape, context: int, concurrency: int) -> str:

@@ -1,14 +1,23 @@
 """A recipe that fails costs its own variants, not those of the others."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 import deploy.artifacts as module
-from deploy.artifacts import StageError, make_what_can_be, quantize_command, recipe_names
+from deploy.artifacts import (
+    StageError,
+    left_out,
+    make_artifacts,
+    make_what_can_be,
+    quantize_command,
+    recipe_names,
+)
 from deploy.plan import Plan, load_plan
 from quantize.jobs.environment import python_of
+from tests.quantize.tiny_model import make_tiny_model
 
 # Stands in for the quantize command: fails on the recipes named in a file, and notes its calls.
 COMMAND = """
@@ -71,3 +80,38 @@ def test_without_the_baselines_artifact_the_stage_fails(plan: Plan, tmp_path: Pa
     with pytest.raises(StageError, match="quantize failed"):
         make_what_can_be(plan)
     assert calls(tmp_path)[1:] == ["bf16"]
+
+
+def test_what_the_model_does_not_allow_is_left_out_before_anything_is_made(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").write_text("")
+    monkeypatch.setattr(module, "ARTIFACTS_DIR", tmp_path / "artifacts")
+    model = make_tiny_model(tmp_path / "model", intermediate_size=352, layers=1)
+    narrow = plan.model_copy(update={"model": str(model)})
+    reasons = left_out(narrow)
+    assert set(reasons) == {"gptq-int4-g128-vllm"}
+    assert "rows of 352 values; gptq-int4-g128 needs a multiple of 128" in next(
+        iter(reasons.values())
+    )
+    with pytest.raises(ValueError, match=r"gptq-int4-g128-vllm: the down projections"):
+        make_artifacts(narrow)
+    assert make_what_can_be(narrow) == reasons
+    assert calls(tmp_path) == ["bf16,gguf-bf16,gguf-q8_0,gguf-q2_k"]
+    with pytest.raises(ValueError, match=r"the baseline gptq-int4-g128-vllm: the down proj"):
+        make_what_can_be(narrow.model_copy(update={"baseline": "gptq-int4-g128-vllm"}))
+
+
+def test_a_window_that_llamacpp_does_not_keep_limits_the_context(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ARTIFACTS_DIR", tmp_path / "artifacts")
+    model = make_tiny_model(tmp_path / "model", layers=1)
+    config = json.loads((model / "config.json").read_text())
+    config |= {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
+    (model / "config.json").write_text(json.dumps(config | {"sliding_window": 600}))
+    windowed = plan.model_copy(update={"model": str(model)})
+    assert set(left_out(windowed)) == {"gguf-q8_0", "gguf-q2_k"}
+    assert "sliding window of 600 tokens" in left_out(windowed)["gguf-q8_0"]
+    short = windowed.serving.model_copy(update={"context_length": 600})
+    assert left_out(windowed.model_copy(update={"serving": short})) == {}
