@@ -22,7 +22,15 @@ from pydantic import (
 
 from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
 from deploy.plan_model import fit_to_model, locate_files
-from deploy.plan_sections import Calibration, Objectives, Origin, Placement, Quality, Section
+from deploy.plan_sections import (
+    Calibration,
+    Objectives,
+    Origin,
+    Placement,
+    Quality,
+    Sampling,
+    Section,
+)
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
 from services.engines.tuning import Tuning, refused_option
 from services.variants import Variant, find_variant
@@ -88,6 +96,7 @@ class Serving(Tuning):
     api_keys_env: str = Field(default="ASSAY_API_KEYS", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     api_keys_file: str | None = None
     cors_origins: tuple[Origin, ...] = ()
+    sampling: Sampling = Sampling()
 
     @field_validator("api_keys_file")
     @classmethod

@@ -36,6 +36,22 @@ class Calibration(Section):
     sequence_length: int = Field(default=512, ge=16)
 
 
+class Sampling(Section):
+    """What a request that leaves a field of it out is drawn with, the same on every engine.
+
+    None is neutral. What the model's ``generation_config.json`` wishes counts where it is written
+    here, and then on every engine.
+    """
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(default=None, gt=0, le=2)
+
+
 class Quality(Section):
     """The lm-eval tasks, asked through the endpoints; ``limit`` caps the items per task.
 

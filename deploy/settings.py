@@ -135,6 +135,7 @@ def _replica(
         access_log=str(ACCESS_LOGS / f"{variant.name}.jsonl"),
         key_digests=digests,
         cors_origins=serving.cors_origins,
+        sampling=serving.sampling.model_dump(exclude_none=True),
     )
 
 

@@ -146,7 +146,8 @@ class VariantApp:
         if route.asks is None:
             return body
         known = spec.fields[route.asks] if spec.fields else None
-        asked = read_fields(content, route.asks, known)
+        given = {name: value for name, value in content.items() if value is not None}
+        asked = read_fields({**self._settings.sampling, **given}, route.asks, known)
         # Below its own name a variant need not be named once more.
         asked.setdefault("model", self._settings.variant)
         check_refused(asked, spec.refuses)

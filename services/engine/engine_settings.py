@@ -1,6 +1,7 @@
 """What an engine, and the replica around it, are told: where things are, and within what limits."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quantize.artifact.manifest import Manifest
@@ -37,6 +38,7 @@ class ReplicaSettings(EngineSettings):
 
     ``memory_gib`` bounds the memory of the engine (None: not), ``hang_timeout_s`` for how long it
     may not answer; it may end ``crashes_before_failed`` - 1 times within ``crash_window_s``.
+    ``sampling`` is what a request is given of the fields that it leaves out.
     """
 
     variant: str
@@ -52,6 +54,7 @@ class ReplicaSettings(EngineSettings):
     access_log: str | None = None
     key_digests: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def places(self) -> int:

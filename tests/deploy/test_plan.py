@@ -85,6 +85,14 @@ def test_a_variants_wrong_options_are_refused_by_name(
         load_plan(write(tmp_path, {**MINIMAL, "variants": ["bf16-vllm", variant]}))
 
 
+def test_what_requests_leave_out_may_be_said_for_all_engines(tmp_path: Path) -> None:
+    said = {"temperature": 0.6, "top_k": 20}
+    plan = load_plan(write(tmp_path, {**MINIMAL, "serving": {"sampling": said}}))
+    assert plan.serving.sampling.model_dump(exclude_none=True) == said
+    with pytest.raises(PlanError, match=r"serving\.sampling\.top_p"):
+        load_plan(write(tmp_path, {**MINIMAL, "serving": {"sampling": {"top_p": 0}}}))
+
+
 def test_pages_are_named_by_their_origins(tmp_path: Path) -> None:
     named = {"cors_origins": ["http://localhost:3000", "*"]}
     plan = load_plan(write(tmp_path, {**MINIMAL, "serving": named}))

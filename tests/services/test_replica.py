@@ -148,21 +148,34 @@ async def test_an_engine_that_owes_an_answer_and_computes_nothing_is_replaced(
 
 
 async def test_an_engine_is_asked_without_what_changes_nothing(tmp_path: Path) -> None:
-    sent = {"model": None, "prompt": "é", "store": False, "top_k": -1, "seed": -1, "n": None}
+    sent = {
+        "model": None,
+        "prompt": "é",
+        "store": False,
+        "top_k": -1,
+        "min_p": 0,
+        "seed": -1,
+        "n": None,
+    }
 
     async def receive() -> Message:
         if bodies:
             return {"type": "http.request", "body": bodies.pop()}
         return await never()
 
-    async with serving(tmp_path) as (app, _watched):
+    sampling = {"temperature": 0.6, "top_k": 5, "min_p": 0.1}
+    async with serving(tmp_path, sampling=sampling) as (app, _watched):
         bodies = [json.dumps(sent).encode()]
         status, told = await ask(app, "POST", "/v1/completions", receive)
         bodies = [json.dumps({"prompt": "a", "stream": True, "refuses": True}).encode()]
         refused = await ask(app, "POST", "/v1/completions", receive)
-    assert (status, told["given"]) == (
-        200,
-        {"model": "some-variant", "prompt": "é", "seed": 2**63 - 1},
-    )
+    assert status == 200
+    # What the request says counts before what the plan says, neutral or not.
+    assert told["given"] == {
+        "model": "some-variant",
+        "prompt": "é",
+        "temperature": 0.6,
+        "seed": 2**63 - 1,
+    }
     assert refused[0] == 400
     assert refused[1]["error"]["message"] == "no"
