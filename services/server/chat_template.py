@@ -97,16 +97,26 @@ class ChatTemplate:
 def _turns(messages: Sequence[Message], source: str) -> list[dict[str, Any]]:
     turns = [message.model_dump(exclude_none=True) for message in messages]
     for turn in turns:
-        if turn["role"] == "developer" and not _knows_developers(source):
-            turn["role"] = "system"
         for call in turn.get("tool_calls", ()):
             _read_arguments(call)
-    return turns
+    knows = "'developer'" in source or '"developer"' in source
+    return turns if knows else _as_system(turns)
 
 
-def _knows_developers(source: str) -> bool:
-    """OpenAI's newer word for the system; as vLLM has it."""
-    return "'developer'" in source or '"developer"' in source
+def _as_system(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """OpenAI's newer word for the system told in the older one, as vLLM does.
+
+    Many templates take a system message in the first place alone, so all that is said so becomes
+    one message there.
+    """
+    if all(turn["role"] != "developer" for turn in turns):
+        return turns
+    said = [turn for turn in turns if turn["role"] in ("developer", "system")]
+    rest = [turn for turn in turns if turn not in said]
+    if turns[0] is said[0] and len(said) == 1:
+        return [{**said[0], "role": "system"}, *rest]
+    texts = [turn["content"] for turn in said if turn["content"]]
+    return [{"role": "system", "content": "\n\n".join(texts)}, *rest]
 
 
 def _read_arguments(call: dict[str, Any]) -> None:

@@ -80,6 +80,17 @@ def test_a_developer_is_the_system_where_the_template_knows_none() -> None:
     assert render("{% if messages[0].role == 'developer' %}dev{% endif %}", said) == "dev"
 
 
+def test_all_that_systems_and_developers_say_comes_first_and_at_once() -> None:
+    talk = [
+        {"role": role, "content": text}
+        for role, text in (("system", "a"), ("user", "b"), ("developer", "c"), ("user", "b"))
+    ]
+    written = render(PLAIN, *talk, add_generation_prompt=False)
+    assert written == "<s>[system] a\n\nc\n[user] b\n[user] b\n"
+    untouched = render(PLAIN, *talk[1::-1], add_generation_prompt=False)
+    assert untouched == "<s>[user] b\n[system] a\n"
+
+
 def test_an_answer_is_gone_on_with_where_that_is_asked_for() -> None:
     talk = ({"role": "user", "content": "Say abc"}, {"role": "assistant", "content": "abc"})
     continued = render(PLAIN, *talk, continue_final_message=True, add_generation_prompt=False)
