@@ -8,6 +8,7 @@ from quantize.adoption import earlier_key
 from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256, read_texts
+from quantize.calibration.enough_text import check_enough
 from quantize.fitness import require_all
 from quantize.jobs.environment import installed_version
 from quantize.methods import LIBRARIES_FROM, METHODS
@@ -165,4 +166,8 @@ def check_order(order: Order, missing: list[Item], source: PreparedSource) -> No
     """
     require_all([item.recipe for item in missing], source)
     check_finite(source.reading)
-    read_texts(order.calibration.path)
+    if any(item.recipe.calibrated for item in missing):
+        check_enough(source.folder, order.calibration)
+    else:
+        # GGUF is held against the model's tokenizer on it.
+        read_texts(order.calibration.path)
