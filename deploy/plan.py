@@ -71,6 +71,8 @@ class Serving(Tuning):
     run beside the engine (Serve's proxy, the load generator): threads that wait for a preempted
     sibling make every token many times slower.
 
+    With ``one_at_a_time`` a comparison serves each variant alone, as a GPU needs that holds one.
+
     An address that others can reach needs API keys. A plan never holds one: it names the variable
     ``api_keys_env`` (keys separated by commas), or ``api_keys_file`` (one a line; mode 600).
     ``cors_origins`` are the origins (``https://chat.example.org``, or ``*`` for all) whose pages in
@@ -92,6 +94,7 @@ class Serving(Tuning):
     start_timeout_s: float = Field(default=600, gt=0)
     request_timeout_s: float = Field(default=300, gt=0)
     drain_timeout_s: float = Field(default=15, ge=0, le=30)
+    one_at_a_time: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
     api_keys_env: str = Field(default="ASSAY_API_KEYS", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     api_keys_file: str | None = None

@@ -25,6 +25,8 @@ Tell = Callable[[str], None]
 class PlanChoice:
     """A plan's file or bundled name, another model than its own, only some of its variants.
 
+    ``only`` serves one of its variants alone, even without the baseline.
+
     Without a plan, one is chosen for the machine and the model (``planner/rules.py``); that of the
     bundled model on a CPU is the bundled ``cpu-demo``.
     """
@@ -32,6 +34,7 @@ class PlanChoice:
     plan: str | None = None
     model: str | None = None
     variants: str | None = None
+    only: str | None = None
 
     def load(self, tell: Tell | None = None) -> Plan:
         """The plan; from here on this process has a key to send, where there is one.
@@ -50,7 +53,7 @@ class PlanChoice:
         else:
             plan = load_plan(self.plan or DEFAULT_PLAN, model=self.model, variants=self.variants)
         provide_client_key(plan.serving)
-        return plan
+        return plan if self.only is None else serving_only(plan, (self.only,))
 
     @property
     def _model(self) -> str:
@@ -78,9 +81,16 @@ class PlanChoice:
 
     def words(self, plan: Plan) -> list[str]:
         """The options that choose the same again, with the variants of ``plan``."""
+        alone = plan.baseline not in plan.variants
         given = {
+            "--only": plan.variants[0] if alone else None,
             "--plan": self.plan,
             "--model": self.model,
             "--variants": ",".join(plan.variants),
         }
         return [word for option, value in given.items() if value for word in (option, value)]
+
+
+def serving_only(plan: Plan, variants: tuple[str, ...]) -> Plan:
+    """A plan of the same measurements, of which only these variants are served."""
+    return plan.model_copy(update={"variants": variants})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, make_what_can_be
 from deploy.plan import Plan
+from deploy.plan_choice import serving_only
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.setup.environments import LAST_SETUP
 from deploy.up import up
@@ -20,6 +21,7 @@ from eval.quality import check_tasks, run_quality
 from eval.report.page import write_report
 from eval.schema import VerdictFile
 from eval.terminal import render_terminal
+from eval.turns import Turn, turns
 from eval.verdict import decide
 from loadtest.failures import Stage, forget_failures, record_failure
 from loadtest.locust_process import LoadTestError
@@ -64,7 +66,18 @@ class Stages:
         self._add(StageTime(name=name, seconds=seconds, cached=bool(after) and after == before))
 
     def _add(self, stage: StageTime) -> None:
-        self.done.append(stage)
+        """A stage that comes in several turns is one row."""
+        names = [item.name for item in self.done]
+        if stage.name in names:
+            place = names.index(stage.name)
+            before = self.done[place]
+            self.done[place] = StageTime(
+                name=stage.name,
+                seconds=before.seconds + stage.seconds,
+                cached=before.cached and stage.cached,
+            )
+        else:
+            self.done.append(stage)
         write_json(self.run_dir / "stages.json", {"stages": [asdict(item) for item in self.done]})
 
     def table(self) -> str:
@@ -107,25 +120,35 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
         plan_made = _without(plan, make_what_can_be(plan), "quantize", run_dir)
     with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
         explore_formats(plan, say)
-    started = False
-    try:
-        with stages.time("deploy", list):
-            say(f"{len(plan_made.variants)} variants at {plan.serving.url}")
-            served = up(plan_made, options(plan_made), say, owned=True, needed={plan.baseline})
-            started = served.started
-            plan_served = _without(plan_made, served.failed, "deploy", run_dir)
-        with stages.time("load test", lambda: sorted(run_dir.glob("*/load.json"))):
-            failed = run_load_test(plan_served, say=say)
-            if plan.baseline in failed:
-                raise LoadTestError(f"the baseline failed: {failed[plan.baseline]}")
-        with stages.time("quality", lambda: sorted(run_dir.glob("*/quality*.json"))):
-            run_quality(plan_served, run_dir, tell=say)
-    finally:
-        if started and (record := read_record()) is not None:
-            stop(record)
+    for turn in turns(plan_made):
+        _measure(plan_made, turn, options, run_dir, stages)
     with stages.time("report", list):
         text, path = make_report(plan, run_dir)
     say(f"\n{text}\n{stages.table()}\n\nreport: {path}")
+
+
+def _measure(plan: Plan, turn: Turn, options: Options, run_dir: Path, stages: Stages) -> None:
+    """Serve a turn's variants, load and question them; what was started for it is stopped."""
+    say, started = stages.say, False
+    wanted = serving_only(plan, turn.variants)
+    needed = {plan.baseline} & set(turn.variants)
+    try:
+        with stages.time("deploy", list):
+            say(f"{' and '.join(turn.variants)} at {plan.serving.url}")
+            up_now = up(wanted, options(wanted), say, owned=True, needed=needed)
+            started = up_now.started
+            served = _without(wanted, up_now.failed, "deploy", run_dir)
+        if turn.load and served.variants:
+            with stages.time("load test", lambda: sorted(run_dir.glob("*/load.json"))):
+                failed = run_load_test(served, say=say)
+                if plan.baseline in failed:
+                    raise LoadTestError(f"the baseline failed: {failed[plan.baseline]}")
+        if served.variants:
+            with stages.time("quality", lambda: sorted(run_dir.glob("*/quality*.json"))):
+                run_quality(served, run_dir, passes=turn.passes, tell=say)
+    finally:
+        if started and (record := read_record()) is not None:
+            stop(record)
 
 
 def _without(plan: Plan, failed: Mapping[str, str], stage: Stage, run_dir: Path) -> Plan:

@@ -5,7 +5,7 @@ same weights differ by cannot be blamed on a number format.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from eval.lm_eval_process import QualityError, run_job
 from eval.quality_job import TASKS_DIR, made_from, make_job
 from eval.schema import QualityFile
 from eval.task_refusals import NEEDS
+from eval.turns import Pass, quality_passes
 from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.failures import forget_failures, record_failure
 from quantize.jobs.whole_file import write_whole
@@ -120,9 +121,12 @@ def run_quality(
     *,
     url: str | None = None,
     tasks_dir: Path = TASKS_DIR,
+    passes: Sequence[Pass] | None = None,
     tell: Tell = print,
 ) -> Mapping[str, QualityFile]:
     """Ask every variant all tasks, the baseline twice; returns each variant's first pass.
+
+    ``passes`` are those to make, where not all.
 
     Blocks for minutes. A pass whose inputs have not changed is taken from its files. A variant
     that is not ready or fails is left out, and the others go on; the reason is kept in the run.
@@ -134,11 +138,9 @@ def run_quality(
     address = url or plan.serving.url
     tokenizer = source_folder(plan)
     healths = _healths(plan, run_dir, address, tell)
-    others = [name for name in healths if name != plan.baseline]
-    # The two passes of the baseline enclose the others: a drift of the machine counts as noise.
-    order = [(plan.baseline, False), *((name, False) for name in others), (plan.baseline, True)]
+    order = quality_passes(tuple(healths), plan.baseline) if passes is None else passes
     results: dict[str, QualityFile] = {}
-    for name, repeat in order:
+    for name, repeat in (item for item in order if item[0] in healths):
         label = f"{name} (repeat)" if repeat else name
         _, samples = pass_paths(run_dir, name, repeat)
         job = make_job(

@@ -190,7 +190,8 @@ def _serving(situation: Situation, context: int, sequences: int) -> dict[str, An
     if situation.on_cpu:
         wanted = sequences * cache_bytes(situation.shape, context, 2)
         return limits | {"kv_cache_gib": round(max(0.5, wanted / GIB), 2)}
-    return limits | {"kv_cache_gib": None, "memory_share": 0.9, "start_timeout_s": 1800}
+    alone = {"one_at_a_time": True, "kv_cache_gib": None, "memory_share": 0.9}
+    return limits | alone | {"start_timeout_s": 1800}
 
 
 def _load(situation: Situation, context: int) -> dict[str, Any]:

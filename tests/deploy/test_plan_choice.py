@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy import plan_choice
-from deploy.plan_choice import PlanChoice
+from deploy.plan_choice import PlanChoice, serving_only
 from quantize.machine import CPU_NAME, Machine
 from quantize.source.source_error import SourceModelError
 from tests.deploy.planner.test_rules import SMOL
@@ -51,3 +51,13 @@ def test_the_same_is_chosen_again_from_the_words_of_the_choice(tmp_path: Path) -
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceModelError, match="no model folder"):
         PlanChoice(model=str(tmp_path / "nowhere")).load()
+
+
+def test_one_variant_may_be_served_without_the_baseline() -> None:
+    choice = PlanChoice(variants="gguf-q8_0")
+    alone = serving_only(choice.load(), ("gguf-q8_0",))
+    words = choice.words(alone)
+    again = dict(zip(words[::2], words[1::2], strict=True))
+    chosen = PlanChoice(variants=again["--variants"], only=again["--only"]).load()
+    assert chosen.variants == ("gguf-q8_0",)
+    assert chosen.measuring_sha256() == choice.load().measuring_sha256()

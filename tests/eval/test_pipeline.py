@@ -28,12 +28,13 @@ class Stages:
     def __init__(self) -> None:
         self.failed: dict[str, dict[str, str]] = {}
         self.given: dict[str, tuple[str, ...]] = {}
+        self.turns: list[tuple[str, ...]] = []
 
     def make(self, plan: Plan) -> Mapping[str, str]:
         return self._run("quantize", plan)
 
     def up(self, plan: Plan, options: list[str], *_: Any, **__: Any) -> Served:
-        assert options == list(plan.variants)
+        assert options == list(plan.variants), "the host is told the same variants"
         return Served(started=False, failed=self._run("deploy", plan))
 
     def load(self, plan: Plan, **_: Any) -> Mapping[str, str]:
@@ -44,6 +45,7 @@ class Stages:
 
     def _run(self, stage: str, plan: Plan) -> Mapping[str, str]:
         self.given[stage] = plan.variants
+        self.turns.append((stage, *plan.variants))
         return self.failed.get(stage, {})
 
 
@@ -126,6 +128,28 @@ def test_the_baselines_load_test_ends_the_comparison(stages: Stages, tiny_plan: 
     with pytest.raises(LoadTestError, match="the baseline failed: all requests failed"):
         compare(tiny_plan, lambda plan: list(plan.variants), print)
     assert "quality" not in stages.given
+
+
+def test_one_at_a_time_each_is_served_alone_and_the_baseline_once_more_at_the_end(
+    stages: Stages, tiny_plan: Plan
+) -> None:
+    serving = tiny_plan.serving.model_copy(update={"one_at_a_time": True})
+    plan = tiny_plan.model_copy(update={"serving": serving})
+    stages.failed = {"deploy": {"gguf-q4_k_m": "no room"}}
+    plan = plan.model_copy(update={"variants": (*plan.variants, "gguf-q4_k_m")})
+    compare(plan, lambda plan: list(plan.variants), lambda _: None)
+    assert stages.turns == [
+        ("quantize", "bf16-vllm", "gguf-q8_0", "gguf-q4_k_m"),
+        ("deploy", "bf16-vllm"),
+        ("load test", "bf16-vllm"),
+        ("quality", "bf16-vllm"),
+        ("deploy", "gguf-q8_0"),
+        ("load test", "gguf-q8_0"),
+        ("quality", "gguf-q8_0"),
+        ("deploy", "gguf-q4_k_m"),
+        ("deploy", "bf16-vllm"),
+        ("quality", "bf16-vllm"),
+    ]
 
 
 def test_a_stage_is_cached_only_when_it_leaves_files_and_none_changed(tmp_path: Path) -> None:
