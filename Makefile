@@ -1,6 +1,7 @@
 # One line per target, each a sub-command of `assay` (./assay --help), which makes the environments that are missing.
 # Options, on make's command line: PLAN=path-or-name MODEL=folder-or-id VARIANTS=a,b; DRY_RUN=1 (quantize); RAY_ADDRESS=host:6379
-# (deploy-all); ENGINE=vllm (conformance); FAULTS=a,b, MINUTES=60, PROFILE=1 (bench-…); WHEELHOUSE=folder (setup); PYTHON=python3.11
+# (deploy-all); ENGINE=vllm (conformance); FAULTS=a,b, MINUTES=60, PROFILE=1 (bench-…); WHEELHOUSE=folder, BUILD=cpu,
+# ARCHITECTURES='90;120' (setup); PYTHON=python3.11
 PYTHON = python3
 CONTROL = .venvs/control/bin/python
 # Two workers, and a module stays on one of them: for tests that start no engine.
@@ -11,7 +12,7 @@ quoted = '$(subst ','\'',$(value $1))'
 given = $(if $(filter command,$(origin $2)),$(if $(findstring =,$1),$(if $(value $2),$1$(call quoted,$2)),$(if $(filter 1 yes true,$(value $2)),$1)))
 OPTIONS = $(call given,--plan=,PLAN) $(call given,--model=,MODEL) $(call given,--variants=,VARIANTS)
 ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
-unexport PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE PYTHON MAKEFLAGS MAKEOVERRIDES
+unexport PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
 
 .PHONY: help compare deploy-all serve quantize explore loadtest eval report status down prometheus setup test test-fast check conformance bench-client bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
 
@@ -39,8 +40,8 @@ down:            ## stop what this project started
 	@$(ASSAY) down
 prometheus:      ## watch what runs with Debian's Prometheus, at http://127.0.0.1:9090
 	@$(ASSAY) prometheus $(OPTIONS)
-setup:           ## make the environments under .venvs/
-	@$(ASSAY) setup $(call given,--wheelhouse=,WHEELHOUSE)
+setup:           ## make the environments under .venvs/, the engines built for this machine
+	@$(ASSAY) setup $(call given,--wheelhouse=,WHEELHOUSE) $(call given,--build=,BUILD) $(call given,--architectures=,ARCHITECTURES)
 test: setup      ## the whole test suite: what starts no engine by two workers, then real engines one after the other
 	@$(PYTEST) -m "not engine"; fast=$$?; $(CONTROL) -m pytest -m engine && exit $$fast
 test-fast: setup ## the tests that start no engine

@@ -3,6 +3,7 @@
 from deploy.plan import Plan, PlanError
 from deploy.service import DeployError
 from deploy.settings import engine_version
+from deploy.setup.environments import read_marker
 from quantize.machine import Device, Machine, probe_machine
 from services.engines.spec import EngineSpec
 from services.engines.table import ENGINES
@@ -55,7 +56,10 @@ def engine_device(engine: EngineSpec, machine: Machine) -> Device:
         distribution, _version = engine_version(engine)
     except DeployError:
         return machine.device
-    return "cpu" if distribution in engine.cpu_distributions else machine.device
+    if engine.cpu_distributions:
+        return "cpu" if distribution in engine.cpu_distributions else machine.device
+    # One distribution for all devices: set-up wrote down what it was built for.
+    return "cpu" if read_marker(engine.environment).get("build") == "cpu" else machine.device
 
 
 def installed_devices(machine: Machine) -> dict[str, Device]:

@@ -57,6 +57,8 @@ def make(folder: Path, *words: str, **variables: str) -> list[list[str] | dict[s
         (["bench-serving", "PROFILE=0"], ["bench", "serving"]),
         (["conformance", "ENGINE=vllm"], ["conformance", "--engine=vllm"]),
         (["setup", "WHEELHOUSE=/media/my wheels"], ["setup", "--wheelhouse=/media/my wheels"]),
+        (["setup", "BUILD=cuda13"], ["setup", "--build=cuda13"]),
+        (["setup", "ARCHITECTURES=90;120"], ["setup", "--architectures=90;120"]),
         (["bench-soak", "MINUTES=5"], ["bench", "soak", "--minutes=5"]),
         (["bench-serving", "PROFILE=1"], ["bench", "serving", "--profile"]),
         (["bench-faults", "FAULTS=a,b"], ["bench", "faults", "--faults=a,b"]),

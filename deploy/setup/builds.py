@@ -6,7 +6,6 @@ share a lock, whose markers tell them apart.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -31,12 +30,14 @@ class Build:
     """What the environments of a checkout are built for.
 
     ``asked``: by the user, so that set-up does not choose anew. ``llama_cuda`` are the CUDA
-    architectures that llama.cpp is compiled for (``90``, ``90;120``); empty: for the CPU.
+    architectures that llama.cpp is compiled for (``90``, ``90;120``); empty: for the CPU. ``gpus``
+    are those of this machine's GPUs, so that what is installed can be proven on them.
     """
 
     name: BuildName = "cpu"
     asked: bool = False
     llama_cuda: str = ""
+    gpus: tuple[str, ...] = ()
     system: SystemPython | None = None
 
 
@@ -68,7 +69,13 @@ def choose_build(
     system = _fitting(found.system) if name == "system-torch" else None
     llama, llama_why = _llama(name, found, architectures)
     reasons = (f"engines: {_told(name, system)}{f' ({why})' if why else ''}", llama_why)
-    build = Build(name=name, asked=asked is not None, llama_cuda=llama, system=system)
+    build = Build(
+        name=name,
+        asked=asked is not None,
+        llama_cuda=llama,
+        gpus=_architectures(found),
+        system=system,
+    )
     return Choice(build=build, reasons=reasons)
 
 
@@ -135,8 +142,8 @@ def _llama(name: BuildName, found: Findings, architectures: str | None) -> tuple
     return wanted, f"llama.cpp: compiled with nvcc {version} for architecture {wanted}"
 
 
-def _architectures(found: Findings) -> Sequence[str]:
-    return sorted({gpu.cuda_architecture for gpu in found.gpus}, key=int)
+def _architectures(found: Findings) -> tuple[str, ...]:
+    return tuple(sorted({gpu.cuda_architecture for gpu in found.gpus}, key=int))
 
 
 def _compiles(nvcc: tuple[int, int], architecture: str) -> bool:

@@ -100,8 +100,8 @@ COMMANDS: Mapping[str, Command] = {
         examples=("bench serving --help", "bench soak --minutes 5"),
     ),
     "setup": Command(
-        summary="Make the environments under .venvs/ that are missing or out of date.",
-        examples=("setup", "setup --wheelhouse /media/wheels"),
+        summary="Make the environments under .venvs/, the engines built for this machine.",
+        examples=("setup", "setup --build cpu", "setup --wheelhouse /media/wheels"),
     ),
 }
 BENCHES: Mapping[str, Bench] = {

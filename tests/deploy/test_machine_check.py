@@ -48,6 +48,15 @@ def test_a_cpu_build_uses_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         check_machine(plan("nvfp4-vllm"))
 
 
+@pytest.mark.parametrize(("built", "device"), [("cpu", "cpu"), ("cuda-90", "hopper")])
+def test_an_engine_of_one_distribution_uses_what_set_up_built_it_for(
+    built: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, HOPPER, "llama-cpp-python")
+    monkeypatch.setattr(machine_check, "read_marker", lambda _name: {"build": built})
+    assert engine_device(ENGINES["llamacpp"], HOPPER) == device
+
+
 def test_weight_only_arithmetic_is_told_where_the_machine_lacks_the_format(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

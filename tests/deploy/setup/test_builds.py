@@ -73,11 +73,11 @@ def test_a_torch_that_no_vllm_fits_is_refused_with_the_table() -> None:
     found = with_torch(machine("h100"), "torch==2.12.1\n")
     with pytest.raises(BuildError, match=r"torch 2\.12\.1.*2\.11 \(vLLM 0\.26\.0\).*cuda13"):
         choose_build(found)
-    assert choose_build(found, "cuda13").build == Build(name="cuda13", asked=True)
+    assert choose_build(found, "cuda13").build == Build(name="cuda13", asked=True, gpus=("90",))
 
 
 def test_what_the_user_asks_for_is_taken_and_remembered_as_asked() -> None:
-    assert choose_build(machine("h100"), "cpu").build == Build(asked=True)
+    assert choose_build(machine("h100"), "cpu").build == Build(asked=True, gpus=("90",))
     with pytest.raises(BuildError, match="no torch"):
         choose_build(machine("h100"), "system-torch")
     with pytest.raises(BuildError, match="cuda13, system-torch"):

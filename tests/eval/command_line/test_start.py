@@ -19,7 +19,7 @@ from quantize.root import ROOT
 # All that must be there before set-up: no library, and no module that needs one.
 NEEDED = (
     *("assay", "Makefile", "pyproject.toml"),
-    *("quantize/root.py", "quantize/jobs", "deploy/setup", "deploy/envs"),
+    *("quantize/root.py", "quantize/jobs", "quantize/machine.py", "deploy/setup", "deploy/envs"),
     *("eval/command_line/commands.py", "eval/command_line/start.py"),
 )
 PYTHON = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
