@@ -1,6 +1,6 @@
 """Engine or recipe: who is to blame for a difference to the baseline. Pure functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from eval.measured import Measured
 from eval.paired import difference
@@ -29,7 +29,11 @@ def unquantized_sibling(name: str, baseline: str, variants: Sequence[str]) -> st
 
 
 def attribute(
-    measured: Mapping[str, Measured], baseline: str, point: LoadPoint | None, confidence: float
+    measured: Mapping[str, Measured],
+    baseline: str,
+    point: LoadPoint | None,
+    confidence: float,
+    silent: Collection[str] = (),
 ) -> dict[str, dict[str, Estimate]]:
     """For every variant with an unquantized sibling: the shares of engine and recipe.
 
@@ -37,7 +41,7 @@ def attribute(
     sibling against the baseline, recipe the variant against the sibling. Differences of a task
     (``<task>_engine``, ``<task>_recipe``) add up over items that all three answered; ratios of
     output tokens per second at ``point`` (``speed_ratio_engine``, ``speed_ratio_recipe``)
-    multiply.
+    multiply. Of ``silent`` tasks, which have no signal, nothing is attributed.
     """
     shares: dict[str, dict[str, Estimate]] = {}
     for name, variant in measured.items():
@@ -48,7 +52,7 @@ def attribute(
         recipe = _against(variant, measured[sibling], point, confidence)
         found = {
             f"{key}_{part}": share
-            for key in engine.keys() & recipe.keys()
+            for key in engine.keys() & recipe.keys() - set(silent)
             for part, share in (("engine", engine[key]), ("recipe", recipe[key]))
         }
         if found:

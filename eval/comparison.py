@@ -205,7 +205,9 @@ def build_comparison(
         baseline=plan.baseline,
         variants=compared,
         failed={name: _why(found) for name, found in failures.items() if found},
-        attribution=attribute(measured, plan.baseline, point, plan.objectives.confidence),
+        attribution=attribute(
+            measured, plan.baseline, point, plan.objectives.confidence, ground.silent
+        ),
     )
     write_whole(run_dir / COMPARISON_NAME, result.model_dump_json(indent=2))
     return result

@@ -45,6 +45,8 @@ def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:
 
 
 def _significance(result: TaskComparison) -> Cell:
+    if result.no_signal is not None:
+        return Cell(text="no signal", value=0)
     return Cell(text="yes" if result.significant else "no", value=int(result.significant))
 
 

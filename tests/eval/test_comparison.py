@@ -138,6 +138,8 @@ def test_engine_and_recipe_shares_add_up_multiply_and_have_intervals() -> None:
     # The recipe's loss is beyond doubt, the engine's is not.
     assert mine["t_engine"].low < 0 < mine["t_engine"].high  # type: ignore[operator]
     assert mine["t_recipe"].high < 0  # type: ignore[operator]
+    without = attribute(measured, "bf16-vllm", ClosedLoop(1), 0.95, silent=["t"])
+    assert set(without["gguf-q2_k"]) == {"speed_ratio_engine", "speed_ratio_recipe"}
 
 
 @pytest.mark.parametrize(
