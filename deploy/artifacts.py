@@ -1,6 +1,5 @@
 """Have the plan's artifacts made, by a command that runs each tool in its own environment."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from quantize.fitness import context_limit, why_not
 from quantize.jobs.environment import python_of
 from quantize.jobs.lifeline import guarded
 from quantize.model_source import prepared
+from quantize.processors import usable_cpus
 from quantize.recipes.catalogue import with_sources
 from quantize.root import ROOT
 from quantize.source.source_model import SourceModel, fingerprint
@@ -183,7 +183,7 @@ def quantize_command(plan: Plan, recipes: Sequence[str]) -> list[str]:
         "--samples": str(plan.calibration.samples),
         "--sequence-length": str(plan.calibration.sequence_length),
         "--artifacts": str(ARTIFACTS_DIR),
-        "--threads": str(plan.serving.threads or len(os.sched_getaffinity(0))),
+        "--threads": str(plan.serving.threads or usable_cpus()),
     }
     words = [word for option in options.items() for word in option]
     return [str(python_of("control")), "-m", "quantize", "make", *words]

@@ -19,7 +19,9 @@ from quantize.calibration.calibration_set import calibration_plan, read_texts
 from quantize.calibration.default_text import default_text
 from quantize.jobs.environment import python_of
 from quantize.jobs.failure import ToolError
+from quantize.jobs.surroundings import cleaned
 from quantize.jobs.worker import run_job
+from quantize.processors import usable_cpus
 from quantize.source.scores_job import REFERENCE_SCORES, TextsToScore
 from services.engine.conformance import Conformance, Finding, Reference, conformance_table
 from services.engine.engine_settings import EngineSettings
@@ -82,7 +84,7 @@ def _check(plan: Plan, variant: Variant) -> list[Finding]:
         python=str(python_of(variant.engine.environment)),
         context_length=plan.serving.context_length,
         max_sequences=limits.max_sequences,
-        threads=limits.threads or len(os.sched_getaffinity(0)),
+        threads=limits.threads or usable_cpus(),
         kv_cache_gib=limits.kv_cache_gib,
         tuning=limits.tuning,
         cpu_build=engine_version(variant.engine)[0] in variant.engine.cpu_distributions,
@@ -125,7 +127,7 @@ def reference_scores(model: Path) -> list[Reference]:
                 REFERENCE_SCORES,
                 request,
                 log=Path(folder) / "log",
-                variables={**os.environ, "HF_HUB_OFFLINE": "1"},
+                variables={**cleaned(os.environ), "HF_HUB_OFFLINE": "1"},
             )
         except ToolError as error:
             raise ConformanceError(

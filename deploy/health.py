@@ -1,29 +1,25 @@
 """What the running service says of itself, and how the terminal shows it."""
 
-import json
-import urllib.error
-import urllib.request
 from typing import Any
+
+import httpx
 
 from deploy.client_key import CLIENT_VARIABLE, client_headers
 from services.engine.life_cycle import State
 
+TIMEOUT_S = 15.0
+
 
 def health(url: str) -> dict[str, dict[str, Any]]:
     """Every variant's own description, by name; empty while the gateway does not answer."""
-    request = urllib.request.Request(f"{url}/healthz", headers=client_headers())
     try:
-        with urllib.request.urlopen(request, timeout=15) as answer:
-            content = json.load(answer)
-    except urllib.error.HTTPError as error:
-        try:
-            content = json.loads(error.read())
-        except ValueError:
-            return {}
-    except (OSError, ValueError):
+        # The proxy of the user's shell is not to be asked for what runs on this machine.
+        with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as client:
+            content = client.get(f"{url}/healthz", headers=client_headers()).json()
+    except (httpx.HTTPError, ValueError):
         return {}
-    variants: dict[str, dict[str, Any]] = content.get("variants", {})
-    return variants
+    variants = content.get("variants") if isinstance(content, dict) else None
+    return variants if isinstance(variants, dict) else {}
 
 
 def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False) -> str:

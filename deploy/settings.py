@@ -16,6 +16,7 @@ from deploy.service import RUN_DIR, DeployError
 from deploy.setup.environments import ENVIRONMENTS
 from quantize.artifact.manifest import read_manifest
 from quantize.jobs.environment import python_of
+from quantize.processors import cpu_quota, usable_cpus
 from quantize.root import VENVS
 from quantize.source.source_model import SourceModel
 from quantize.validity.code_hash import code_sha256
@@ -81,7 +82,7 @@ def serving_identity(plan: Plan, variant: str) -> str:
     parts = parts_of(
         limits=limits,
         own_limits=own,
-        machine=f"{cpu_model()} {os.sched_getaffinity(0)}",
+        machine=f"{cpu_model()} {os.sched_getaffinity(0)} {cpu_quota()}",
         code=code_sha256(*_ANSWERING),
     )
     return key_of(parts)[:8]
@@ -120,7 +121,7 @@ def _replica(
         context_length=serving.context_length,
         max_sequences=limits.max_sequences,
         queue_length=limits.queue_length,
-        threads=limits.threads or max(1, len(os.sched_getaffinity(0)) - 1),
+        threads=limits.threads or max(1, usable_cpus() - 1),
         kv_cache_gib=limits.kv_cache_gib,
         tuning=limits.tuning,
         cpu_build=engine_version(variant.engine)[0] in variant.engine.cpu_distributions,

@@ -1,18 +1,21 @@
 """Bring a plan's service up in the background, and wait until every variant is ready."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from deploy.haproxy.ingress import SWITCH
 from deploy.health import health
 from deploy.plan import Plan
+from deploy.ray_folder import make_ray_folder
 from deploy.service import (
     MARK,
     RUN_DIR,
@@ -25,10 +28,16 @@ from deploy.service import (
 from deploy.settings import fingerprint
 from quantize.jobs.lifeline import OWNER_VARIABLE, start_time
 from quantize.jobs.log_tail import log_tail
+from quantize.jobs.surroundings import direct, foreign
 from quantize.root import ROOT
 
 POLL_S = 0.5
 HOST_LOG = RUN_DIR / "host.log"
+# Which key of the plan is to be changed, and why, by what the kernel says.
+_PORT_REMEDIES: Mapping[int, tuple[str, str]] = {
+    errno.EADDRINUSE: ("port", "another program listens there; choose another port"),
+    errno.EACCES: ("port", "ports below 1024 are root's; choose another port"),
+}
 Say = Callable[[str], None]
 
 
@@ -45,7 +54,7 @@ def new_record(plan: Plan, ray_address: str | None = None) -> ServiceRecord:
         plan=plan.name,
         fingerprint=fingerprint(plan),
         variants=tuple(plan.variants),
-        ray_folder=tempfile.mkdtemp(prefix="assay-"),
+        ray_folder=make_ray_folder(),
         ray_address=ray_address,
     )
 
@@ -88,7 +97,10 @@ def up(
         _refuse_foreign_port(plan)
     else:
         command = [*command, "--ray-address", ray_address]
-    process = _start_host(command, owned)
+    tell_of_foreign(plan, say)
+    process = _start_host(
+        command, url=plan.serving.url, owned=owned, is_guest=ray_address is not None
+    )
     try:
         return Served(started=True, failed=_await_ready(plan, process, needed, say))
     except BaseException:
@@ -120,11 +132,14 @@ def _make_way(record: ServiceRecord, say: Say, owned: bool) -> None:
     stop(record)
 
 
-def _start_host(command: list[str], owned: bool) -> subprocess.Popen[bytes]:
+def _start_host(
+    command: list[str], *, url: str, owned: bool, is_guest: bool
+) -> subprocess.Popen[bytes]:
     """Start the host process in the background, its output to the host's log."""
     RUN_DIR.mkdir(parents=True, exist_ok=True)
-    variables = {key: value for key, value in os.environ.items() if key != OWNER_VARIABLE}
-    variables |= {MARK: uuid.uuid4().hex}
+    given = dict(os.environ) if is_guest else own_cluster_environment(os.environ)
+    variables = {key: value for key, value in given.items() if key != OWNER_VARIABLE}
+    variables |= {MARK: uuid.uuid4().hex, **direct(os.environ, urlsplit(url).hostname or "")}
     if owned:
         variables[OWNER_VARIABLE] = str(os.getpid())
     with HOST_LOG.open("wb") as log:
@@ -139,6 +154,25 @@ def _start_host(command: list[str], owned: bool) -> subprocess.Popen[bytes]:
         )
 
 
+def own_cluster_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which Ray is imported by the host of a cluster of our own.
+
+    Ray's variables of the user's shell are about a cluster of theirs.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("RAY_") or name == SWITCH
+    }
+
+
+def tell_of_foreign(plan: Plan, say: Say) -> None:
+    """Name the variables of the user's shell that would set up an engine beside the plan."""
+    own = [name for item in plan.resolved_variants() for name in item.engine.variables]
+    if names := foreign(os.environ, own):
+        say(f"not passed on to the engines, which the plan sets up: {', '.join(names)}")
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask the host to stop; a host that does not (a cluster that hangs) is killed."""
     process.terminate()
@@ -150,28 +184,36 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _refuse_foreign_port(plan: Plan) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((plan.serving.host, plan.serving.port))
-        except OSError as error:
-            raise DeployError(
-                f"serving.port: {plan.serving.host}:{plan.serving.port} cannot be used "
-                f"({error.strerror}): another program listens there; choose another port"
-            ) from None
+    host, port = plan.serving.host, plan.serving.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        key, remedy = _PORT_REMEDIES.get(
+            error.errno or 0, ("host", "this machine has no such address")
+        )
+        raise DeployError(
+            f"serving.{key}: {host} port {port} cannot be used ({error.strerror}): {remedy}"
+        ) from None
 
 
 def _await_ready(
     plan: Plan, process: subprocess.Popen[bytes] | None, needed: Collection[str], say: Say
 ) -> dict[str, str]:
     """Poll until every variant is ready or failed, telling each as it comes; returns the failed."""
-    deadline = time.monotonic() + plan.serving.start_timeout_s + 60
+    patience_s = plan.serving.start_timeout_s + 60
+    deadline, answered = time.monotonic() + patience_s, False
     ready: set[str] = set()
     failed: dict[str, str] = {}
     while set(plan.variants) - ready - failed.keys():
         if process is not None and process.poll() is not None:
             raise DeployError(f"the host stopped; the end of {HOST_LOG}:\n{log_tail(HOST_LOG)}")
         variants = health(plan.serving.url)
+        if variants and not answered:
+            # What Ray took to start, on a busy machine, is not the engines' time.
+            deadline, answered = time.monotonic() + patience_s, True
         late = time.monotonic() > deadline
         for name in sorted(set(plan.variants) - ready - failed.keys()):
             state = variants.get(name, {"state": "stopped"})

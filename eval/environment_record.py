@@ -1,7 +1,6 @@
 """``environment.json``: the machine and the versions a run was measured with."""
 
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from deploy.machine_check import weight_only_variants
 from deploy.plan import Plan
 from deploy.settings import cpu_model, engine_version
 from quantize.jobs.whole_file import write_whole
+from quantize.processors import usable_cpus
 from quantize.root import ROOT
 
 CONTROL_PACKAGES = ("ray", "locust", "lm-eval")
@@ -36,7 +36,7 @@ def describe_environment(plan: Plan) -> Mapping[str, object]:
     return {
         **({"weight-only here": ", ".join(weight_only)} if weight_only else {}),
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cpus(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
         "platform": platform.platform(),

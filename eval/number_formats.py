@@ -1,6 +1,5 @@
 """The explorer as a stage of the comparison: what the number formats keep of the plan's model."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from quantize.artifact_paths import model_directory
 from quantize.calibration.calibration_set import calibration_plan
 from quantize.jobs.failure import ToolError
 from quantize.jobs.whole_file import write_whole
+from quantize.processors import usable_cpus
 
 
 def figures_path(plan: Plan) -> Path:
@@ -39,7 +39,7 @@ def _order(plan: Plan) -> ExploreOrder:
         calibration=text.path,
         artifacts=ARTIFACTS_DIR,
         output=None,
-        threads=plan.serving.threads or len(os.sched_getaffinity(0)),
+        threads=plan.serving.threads or usable_cpus(),
     )
 
 

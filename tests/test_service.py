@@ -1,6 +1,6 @@
 """The running service, met the way its users meet it: with OpenAI's own client, over HTTP.
 
-covers: services/deployments.py,
+covers: deploy/ray_cluster/cluster.py, services/deployments.py,
 services/engines/llamacpp_engine.py, services/engines/vllm_engine.py
 """
 

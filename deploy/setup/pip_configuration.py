@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from quantize.processors import usable_cpus
+
 CPU_TORCH_PATTERN = "torch-2.13.0+cpu-*.whl"
 
 
@@ -58,7 +60,12 @@ def read_pip_settings() -> dict[str, str]:
 
 def installer_environment(wheelhouse: Path | None) -> dict[str, str]:
     """The whole environment for uv: this process's, pip's settings, and the wheelhouse if any."""
-    environment = {**os.environ, **uv_settings(read_pip_settings(), os.environ)}
+    environment = {
+        # A compiler for every CPU of the host would take more memory than the quota's share.
+        "CMAKE_BUILD_PARALLEL_LEVEL": str(usable_cpus()),
+        **os.environ,
+        **uv_settings(read_pip_settings(), os.environ),
+    }
     if wheelhouse is not None:
         environment |= {"UV_FIND_LINKS": str(wheelhouse), "UV_NO_INDEX": "1", "UV_OFFLINE": "1"}
         for key in ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL"):

@@ -1,6 +1,5 @@
 """``assay quantize``, ``capacity``, ``explore``: artifacts, and what to expect."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -89,6 +88,7 @@ def explore(
     from quantize.calibration.calibration_set import calibration_plan
     from quantize.calibration.default_text import default_text
     from quantize.jobs.workbench import explain_os_error
+    from quantize.processors import usable_cpus
     from quantize.source.source_model import fingerprint
 
     # The explorer takes as much of the text as it needs; the sizes asked here decide nothing.
@@ -99,7 +99,7 @@ def explore(
         calibration=text.path,
         artifacts=ARTIFACTS_DIR,
         output=output,
-        threads=len(os.sched_getaffinity(0)),
+        threads=usable_cpus(),
     )
     try:
         make_page(order, say)

@@ -1,5 +1,6 @@
 """``assay up``, ``serve``, ``status``, ``down``, ``conformance``, ``prometheus``: the service."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,9 +73,18 @@ def serve(
     ray_address: RayAddressOption = "",
 ) -> None:
     """Be the service."""
+    from deploy.up import own_cluster_environment, tell_of_foreign
+
+    served = _ready_to_serve(choose(plan, model, variants), ray_address)
+    tell_of_foreign(served, say)
+    if not ray_address:
+        variables = own_cluster_environment(os.environ)
+        os.environ.clear()
+        os.environ.update(variables)
+    # Only now: Ray reads its variables when it is imported.
     from deploy.ray_cluster.host import serve_plan
 
-    serve_plan(_ready_to_serve(choose(plan, model, variants), ray_address), ray_address or None)
+    serve_plan(served, ray_address or None)
 
 
 def status() -> None:

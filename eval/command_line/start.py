@@ -5,6 +5,7 @@ No step is a child: each takes the place of the last (exec), so signals, the exi
 owner (``quantize.jobs.lifeline``) reach the command itself.
 """
 
+import locale
 import os
 import sys
 from collections.abc import Sequence
@@ -14,15 +15,29 @@ from typing import NoReturn
 from deploy.setup.environments import ENVIRONMENTS, MARKER, base_python, is_finished, unfinished
 from eval.command_line.commands import BENCHES, COMMANDS, HELP, overview, version
 from quantize.jobs.environment import python_of
+from quantize.jobs.surroundings import PYTHON_PATHS, direct, somebody
 from quantize.root import ROOT, VENVS
 
 CONTROL = VENVS / "control"
 SCRIPT = ROOT / "assay"
+# For a user who has none that can be written; made by whoever writes there.
+HOME = ROOT / ".run" / "home"
 
 
 def start(words: Sequence[str]) -> NoReturn:
-    """``./assay``: set up what the command needs, and run it in the control environment."""
+    """``./assay``: set up what the command needs, and run it in the control environment.
+
+    Of the user's shell, nothing that decides what Python imports, or how it reads files, goes
+    further; and nobody that we start asks this machine through a proxy, or is without a name and a
+    home.
+    """
+    fixed = {"PYTHONUTF8": "1", **direct(os.environ), **somebody(os.environ, HOME)}
+    os.environ.update(fixed)
+    misled = {os.environ.pop(name, None) for name in PYTHON_PATHS} != {None}
+    misled |= locale.getencoding().lower() != "utf-8"
     if Path(sys.prefix).resolve() == CONTROL.resolve():
+        if misled:
+            _become(python_of("control"), words)
         _from_inside(words)
     if names := _needed(words):
         # Imported only here: help and completion must answer at once.

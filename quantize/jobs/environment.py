@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from quantize.jobs.failure import ToolError
+from quantize.jobs.surroundings import cleaned
 from quantize.root import ROOT, VENVS
 
 
@@ -58,4 +59,4 @@ def tool_variables(threads: int, extra: Mapping[str, str] | None = None) -> dict
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    return {**os.environ, **fixed, **(extra or {})}
+    return {**cleaned(os.environ), **fixed, **(extra or {})}

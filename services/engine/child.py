@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from quantize.jobs.surroundings import cleaned, somebody
 from quantize.root import ROOT
 from services.engine.engine_log import EngineLog
 from services.engine.process_tree import is_running, tree_memory_bytes
@@ -78,7 +79,8 @@ class EngineChild:
     def spawn(self) -> None:
         """Start the process on a fresh port with a fresh key; its output goes to the log."""
         self.launch = replace(self.launch, port=free_port(), api_key=secrets.token_urlsafe(24))
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        kept = cleaned(os.environ, self.spec.variables)
+        kept |= somebody(kept, self.launch.scratch)
         mark = {"PYTHONPATH": str(ROOT), MARK: self.launch.api_key}
         variables = {**kept, **mark, **self.spec.env(self.launch)}
         self._write_files()

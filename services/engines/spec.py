@@ -101,7 +101,9 @@ class EngineSpec:
     options of a plan that it takes (``tuning.py``), ``own_flags`` those of its command line that
     ``engine_args`` must leave alone. ``fields`` are those of a request that it does, by route; an
     engine without them refuses by itself what it does not know. ``no_limit`` is how a completion
-    says to it that it may be as long as there is room.
+    says to it that it may be as long as there is room. ``variables`` are how the names of
+    its own environment variables begin: what they say is the plan's to say, and the user's never
+    reach it.
     """
 
     name: str
@@ -122,6 +124,7 @@ class EngineSpec:
     cpu_distributions: frozenset[str] = frozenset()
     engine_builds: frozenset[EngineBuild] = frozenset()
     takes_key: bool = True
+    variables: tuple[str, ...] = ()
     metrics_path: str = "/metrics"
     series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refuses: Mapping[tuple[str, ...], str] = field(default_factory=dict)

@@ -161,6 +161,7 @@ TRTLLM = EngineSpec(
     expected_weight_bytes=_expected_weight_bytes,
     series=_SERIES,
     tunes=frozenset({"tensor_parallel", "batched_tokens"}),
+    variables=("TLLM_", "TRTLLM_"),
     claims=frozenset(
         {
             *("chat", "every_end", "ignore_eos", "min_tokens", "n", "plain_sampling", "stop"),

@@ -196,6 +196,7 @@ VLLM = EngineSpec(
     refuses=_REFUSES,
     fields=_FIELDS,
     no_limit=None,
+    variables=("VLLM_",),
     series=_SERIES,
     tunes=frozenset(Tuning.model_fields),
     own_flags=_OWN_FLAGS,

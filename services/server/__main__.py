@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from quantize.artifact.conversation import DEFAULT
+from quantize.processors import usable_cpus
 from services.server.app import Engine, make_app
 from services.server.backend import Backend, BackendError
 from services.server.chat_template import ChatTemplate
@@ -147,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 = any free port")
     parser.add_argument("--context-length", type=_positive, default=2048, metavar="TOKENS")
     parser.add_argument("--max-sequences", type=_positive, default=16)
-    parser.add_argument("--threads", type=_positive, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=_positive, default=usable_cpus())
     parser.add_argument("--kv-cache-dtype", help="of llama.cpp: f16 (default), f32, q8_0 or q4_0")
     parser.add_argument("--kv-cache-gib", type=float, help="of llama.cpp: fewer sequences if small")
     parser.add_argument("--chat-template", type=Path, metavar="FILE", help="default: the model's")

@@ -1,8 +1,14 @@
 """How the terminal shows what a service says of itself."""
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from deploy.health import table
+import pytest
+
+from deploy.health import health, table
 from services.engine.life_cycle import State
 
 URL = "http://127.0.0.1:8000"
@@ -29,3 +35,50 @@ def test_a_service_that_is_gone_is_no_matter_of_keys() -> None:
 def test_why_a_variant_failed_stands_below_the_table() -> None:
     failed = {"broken": {"state": State.FAILED.value, "restarts": 5, "reason": "no such file"}}
     assert table(URL, failed).splitlines()[-1] == "broken is failed: no such file"
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A server that answers what the dictionary's ``answer`` says; the shell has a dead proxy."""
+    says: dict[str, Any] = {"status": 200}
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+        def do_GET(self) -> None:
+            self.send_response(says["status"])
+            self.end_headers()
+            self.wfile.write(json.dumps(says["answer"]).encode())
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", says
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_service_is_asked_directly_whatever_proxy_the_shell_has(
+    gateway: tuple[str, dict[str, Any]], status: int
+) -> None:
+    url, says = gateway
+    says.update(status=status, answer={"variants": told()})
+    assert health(url) == told()
+
+
+@pytest.mark.parametrize("answer", [[], {"variants": ["a"]}, "busy", None])
+def test_what_is_no_answer_of_a_gateway_tells_of_no_variants(
+    gateway: tuple[str, dict[str, Any]], answer: Any
+) -> None:
+    url, says = gateway
+    says["answer"] = answer
+    assert health(url) == {}
+
+
+def test_a_service_that_does_not_answer_tells_of_no_variants() -> None:
+    assert health("http://127.0.0.1:9") == {}

@@ -1,6 +1,7 @@
 """Bringing a service up: whom it waits for, what it never stops, what it leaves behind."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import deploy.up as module
+from deploy.haproxy.ingress import SWITCH
 from deploy.plan import Plan, load_plan
 from deploy.service import DeployError, ServiceRecord
 from deploy.up import up
@@ -18,6 +20,7 @@ from tests.deploy.test_service import record_of
 
 PLAN = load_plan("cpu-demo", variants="gguf-q8_0,gguf-q2_k")
 READY = {"state": "ready", "start_s": 1.0}
+STARTING = {"state": "starting"}
 States = dict[str, dict[str, Any]]
 Stopped = list[ServiceRecord]
 
@@ -34,7 +37,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopped]:
     sleeper = [sys.executable, "-c", "import time; time.sleep(300)"]
     hosts: list[subprocess.Popen[bytes]] = []
 
-    def start_host(*_: object) -> subprocess.Popen[bytes]:
+    def start_host(*_: object, **__: object) -> subprocess.Popen[bytes]:
         hosts.append(subprocess.Popen(sleeper))
         return hosts[-1]
 
@@ -43,6 +46,12 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopped]:
     for host in hosts:
         host.kill()
         host.wait()
+
+
+def served_at(host: str, port: int) -> Plan:
+    """The plan at another address."""
+    serving = PLAN.serving.model_copy(update={"host": host, "port": port})
+    return PLAN.model_copy(update={"serving": serving})
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *states: States) -> None:
@@ -152,3 +161,54 @@ def test_a_comparison_uses_what_serves_its_plan_on_a_cluster(
     answers(monkeypatch, dict.fromkeys(PLAN.variants, READY))
     assert not up(PLAN, [], print, owned=True, needed=PLAN.variants).started
     assert not stopped
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_a_port_that_another_program_has_is_refused_by_name(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        occupant = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with occupant:
+        plan = served_at(host, occupant.getsockname()[1])
+        with pytest.raises(DeployError, match=r"serving\.port: .*another program listens there"):
+            module._refuse_foreign_port(plan)
+    module._refuse_foreign_port(plan)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_this_machine_does_not_have_is_no_matter_of_the_port(host: str) -> None:
+    with pytest.raises(DeployError, match=r"serving\.host: .* this machine has no such address"):
+        module._refuse_foreign_port(served_at(host, 8000))
+
+
+def test_the_time_that_ray_takes_to_start_is_not_the_engines(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 650.0, 650.0, 651.0])
+    monkeypatch.setattr("deploy.up.time.monotonic", lambda: next(clock, 652.0))
+    starting, ready = (dict.fromkeys(PLAN.variants, state) for state in (STARTING, READY))
+    answers(monkeypatch, {}, starting, ready)
+    limits = PLAN.serving.model_copy(update={"start_timeout_s": 600})
+    plan = PLAN.model_copy(update={"serving": limits})
+    assert up(plan, [], print, owned=True, needed=()).failed == {}
+
+
+def test_what_would_set_up_an_engine_beside_the_plan_is_named_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("VLLM_PORT", "RAY_ADDRESS", "LLAMA_CPP_LIB_PATH"):
+        monkeypatch.setenv(name, "x")
+    said: list[str] = []
+    module.tell_of_foreign(load_plan("cpu-demo", variants="bf16-vllm,gguf-q8_0"), said.append)
+    (line,) = said
+    assert all(name in line for name in ("VLLM_PORT", "RAY_ADDRESS", "LLAMA_CPP_LIB_PATH"))
+
+
+def test_a_host_of_ours_hears_nothing_of_the_users_cluster() -> None:
+    shell = {"RAY_ADDRESS": "10.0.0.9:6379", "RAY_AUTH_MODE": "disabled", "HOME": "/root"}
+    told = module.own_cluster_environment({**shell, SWITCH: "0"})
+    ours = {name: value for name, value in told.items() if name.startswith("RAY_")}
+    assert ours == {SWITCH: "0"}
+    assert told["HOME"] == "/root"

@@ -12,7 +12,8 @@ import ray
 from ray import serve
 
 from deploy.plan import Plan
-from deploy.ray_cluster.cluster import start_cluster, start_sweeper
+from deploy.ray_cluster.cluster import start_sweeper
+from deploy.ray_cluster.own_cluster import start_cluster
 from deploy.ray_cluster.serve_app import GATEWAY, QUIET, gateway_application, open_limit
 from deploy.service import MARK, RUN_DIR, DeployError, ServiceRecord
 from deploy.settings import gateway_settings, replica_settings

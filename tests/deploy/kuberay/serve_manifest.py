@@ -13,7 +13,7 @@ from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ServeDeploySchema
 
-from deploy.ray_cluster.cluster import RAY_VARIABLES
+from deploy.ray_cluster.own_cluster import RAY_VARIABLES
 from quantize.jobs.lifeline import terminate_as_interrupt
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import ray
 from ray import serve
 
 from deploy.plan import Serving
-from deploy.ray_cluster.cluster import start_cluster
+from deploy.ray_cluster.own_cluster import start_cluster
 from deploy.service import MARK, DeployError, ServiceRecord, kill_processes
 from quantize.jobs.lifeline import start_time
 

@@ -13,13 +13,15 @@ import pytest
 
 from deploy.setup.environments import DEFAULT, MARKER
 from eval.command_line.commands import BENCHES, COMMANDS, version
-from eval.command_line.start import _needed
+from eval.command_line.start import _needed, start
 from quantize.root import ROOT
 
 # All that must be there before set-up: no library, and no module that needs one.
 NEEDED = (
     *("assay", "Makefile", "pyproject.toml"),
-    *("quantize/root.py", "quantize/jobs", "quantize/machine.py", "deploy/setup", "deploy/envs"),
+    *("quantize/root.py", "quantize/jobs", "quantize/machine.py", "quantize/processors.py"),
+    *("deploy/setup", "deploy/envs"),
+    *(f"{name}/__init__.py" for name in ("quantize", "deploy", "eval", "eval/command_line")),
     *("eval/command_line/commands.py", "eval/command_line/start.py"),
 )
 PYTHON = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
@@ -81,6 +83,16 @@ def test_a_command_explains_itself_without_setting_anything_up(
 def test_the_version_is_that_of_the_project(checkout: Path) -> None:
     assert re.fullmatch(r"assay \d+\.\d+\.\d+", version())
     assert run(checkout, "--version").stdout == f"{version()}\n"
+
+
+@pytest.mark.parametrize("name", ["eval", "quantize", "deploy"])
+def test_modules_of_the_users_with_our_names_are_not_taken_for_ours(
+    checkout: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
+    for safe_path in ("", "1"):
+        done = run(checkout, "--version", PYTHONPATH=str(tmp_path), PYTHONSAFEPATH=safe_path)
+        assert (done.returncode, done.stdout) == (0, f"{version()}\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].environments])
@@ -207,3 +219,36 @@ def test_the_environments_script_is_made_by_set_up() -> None:
     )
     assert done.stdout == f"{version()}\n", done.stderr
     assert 'assay = "eval.command_line.start:installed"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("shell", "encoding", "anew"),
+    [
+        ({}, "utf-8", False),
+        ({}, "ISO-8859-1", True),
+        ({"PYTHONPATH": "/elsewhere"}, "utf-8", True),
+        ({"PYTHONSAFEPATH": "1"}, "utf-8", True),
+    ],
+)
+def test_it_begins_anew_where_the_shell_decides_what_is_imported_or_how_files_are_read(
+    shell: dict[str, str], encoding: str, anew: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: dict[str, str] = {"HOME": "/nonexistent", "no_proxy": "corp.internal", **shell}
+    begun: list[str] = []
+
+    def become(*_: object) -> None:
+        begun.append("anew")
+        sys.exit()
+
+    monkeypatch.setattr(os, "environ", left)
+    monkeypatch.setattr("eval.command_line.start._become", become)
+    monkeypatch.setattr("eval.command_line.start._from_inside", lambda _words: sys.exit())
+    monkeypatch.setattr("eval.command_line.start.CONTROL", Path(sys.prefix))
+    monkeypatch.setattr("locale.getencoding", lambda: encoding)
+    with pytest.raises(SystemExit):
+        start(["status"])
+    assert begun == ["anew"] * anew
+    assert not shell.keys() & left.keys()
+    assert left["PYTHONUTF8"] == "1"
+    assert left["HOME"] == str(ROOT / ".run" / "home")
+    assert left["NO_PROXY"] == "corp.internal,localhost,127.0.0.1,::1"

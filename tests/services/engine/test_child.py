@@ -176,3 +176,22 @@ def test_memory_that_cannot_be_read_of_every_process_is_unknown(
         parent.wait()
     assert (tree_memory_bytes(own) or 0) > 0
     assert tree_memory_bytes(parent.pid) is None
+
+
+def test_an_engine_finds_nothing_of_the_users_that_would_set_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = {"FAKE_PORT": "tcp://10.0.0.1", "RAY_ADDRESS": "a", "MKL_NUM_THREADS": "64"}
+    for name, value in {**shell, "HOME": "/nonexistent", "no_proxy": "corp.internal"}.items():
+        monkeypatch.setenv(name, value)
+    tells = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
+    engine = child(tmp_path)
+    engine.spec = replace(engine.spec, variables=("FAKE_",), argv=lambda _launch: tells)
+    engine.launch = replace(engine.launch, scratch=tmp_path)
+    engine.spawn()
+    assert engine.process is not None
+    assert engine.process.wait(timeout=30) == 0
+    found = json.loads(engine.log.tail())
+    assert not shell.keys() & found.keys()
+    assert found["HOME"] == str(tmp_path)
+    assert found["no_proxy"] == found["NO_PROXY"] == "corp.internal,localhost,127.0.0.1,::1"

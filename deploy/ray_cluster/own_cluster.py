@@ -1,0 +1,97 @@
+"""A Ray cluster of our own on this machine: how it is started, and what it is told.
+
+It ends with its host process (``cluster.py``).
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import ray
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.config import HTTPOptions
+from ray.serve.exceptions import RayServeException
+
+from deploy.api_keys import forget_keys, require_keys
+from deploy.haproxy.ingress import LOOPBACK, NO_HAPROXY, SWITCH, bind_host, ingress_variables
+from deploy.plan import Serving
+from deploy.service import DeployError, ServiceRecord, kill_processes
+from quantize.processors import usable_cpus
+from services.http.keys import digest_of
+
+OBJECT_STORE_BYTES = 150 * 2**20
+# Ray gives its node 30 s to start, which a busy machine can miss.
+RAY_ATTEMPTS = 3
+RAY_VARIABLES: Mapping[str, str] = {
+    # An engine must die with the Ray worker that owns it.
+    "RAY_process_group_cleanup_enabled": "1",
+    # `uv run` in a parent process must not make Ray rebuild this environment for its workers.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Ray runs its workers at niceness 15, and an engine would inherit it: anything else on the
+    # machine would starve it and spoil its figures.
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Serve starts a proxy anew that failed three checks; by default, that takes half a minute.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    # It kills one that is not ready in time, which a busy machine can miss in its 5 s.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+}
+
+
+def start_cluster(record: ServiceRecord, serving: Serving) -> None:
+    """Start a local Ray cluster of our own, with Serve's ingress at the plan's address.
+
+    Ray's processes find each other on loopback, and Serve's HTTP servers listen where the ingress
+    says. But Ray's own ports (its control store's, its node's) are open on every interface, and
+    whoever is heard there can run code: what guards them is Ray's token, which a local cluster asks
+    for unless ``RAY_AUTH_MODE`` is set otherwise.
+    """
+    digests = tuple(map(digest_of, require_keys(serving)))
+    os.environ.update(RAY_VARIABLES)
+    # What Ray and the engines leave in temporary folders when killed goes with the cluster's.
+    temporary = Path(record.ray_folder) / "tmp"
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary)
+    os.environ.update(ingress_variables(serving, digests, Path(record.ray_folder)))
+    forget_keys(serving)
+    if os.environ[SWITCH] == "0":
+        print(NO_HAPROXY, flush=True)
+    for attempt in range(1, RAY_ATTEMPTS + 1):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                num_cpus=usable_cpus(),
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=record.ray_folder,
+                _node_ip_address=LOOPBACK,
+                log_to_driver=False,
+                logging_level="warning",
+            )
+            serve.start(http_options=HTTPOptions(host=bind_host(serving), port=serving.port))
+            return
+        except Exception as error:  # noqa: BLE001 (Ray raises a bare Exception for a slow start)
+            if attempt == RAY_ATTEMPTS:
+                raise DeployError(f"Ray did not start: {error}") from None
+            print(
+                f"host: Ray did not start (attempt {attempt} of {RAY_ATTEMPTS}: {error}); "
+                "trying again",
+                flush=True,
+            )
+            _clear_attempt(record)
+
+
+def _clear_attempt(record: ServiceRecord) -> None:
+    """End what a start that failed has left.
+
+    Ray forgets a node that was too slow to start: its processes would stay beside the next one's.
+    """
+    if ray.is_initialized():
+        with suppress(RayError, RayServeException, TimeoutError):
+            serve.shutdown()
+    ray.shutdown()
+    kill_processes(record.deployment, record.ray_folder)
