@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Plan
 from deploy.plan_sections import Objectives
+from eval.artifact_remarks import artifact_remarks
 from eval.attribution import attribute
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat
 from eval.paired import compare_task, noise_floor
@@ -141,6 +142,7 @@ def compare_variant(
         load=[compare_level(level, mine, baseline, objectives) for level in levels],
         saturated_client=mine.load.saturated if mine.load else False,
         refused_tasks=refused,
+        remarks=artifact_remarks(mine.manifest),
     )
 
 

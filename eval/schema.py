@@ -103,7 +103,10 @@ class LoadComparison(AtPoint):
 
 
 class VariantComparison(_File):
-    """Everything the verdict may use of one variant. Sizes in bytes."""
+    """Everything the verdict may use of one variant. Sizes in bytes.
+
+    ``remarks`` are what else is to be known of its artifact.
+    """
 
     variant: str
     recipe: str
@@ -117,6 +120,7 @@ class VariantComparison(_File):
     load: list[LoadComparison]
     saturated_client: bool
     refused_tasks: dict[str, str]
+    remarks: list[str] = []
 
     def load_at(self, point: LoadPoint | None) -> LoadComparison | None:
         """The load figures at one point, None where it was not measured."""

@@ -193,6 +193,7 @@ def problems(run: Run) -> list[str]:
         if variant is None:
             said.append(f"{name}: ranked, but the comparison holds no results of it")
             continue
+        said += [f"{name}: {remark}" for remark in variant.remarks]
         said += [
             f"{name}: {task} was refused: {why}" for task, why in variant.refused_tasks.items()
         ]
