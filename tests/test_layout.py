@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.setup.environments import ENVIRONMENTS
-from quantize.by_llamacpp.llama_converter import GGUF_PY
+from quantize.jobs.llama_converter import GGUF_PY
 from quantize.root import ROOT, VENVS
 from tests.layout import PRODUCT, TOP_FOLDERS, House, Module, circle, read_house
 from tests.rooms import ROOMS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from quantize.by_llamacpp.llama_converter import CONVERTER
+from quantize.jobs.llama_converter import CONVERTER
 from quantize.source.model_shape import ModelShape
 from quantize.source.normalised_folder import PreparedSource
 

@@ -12,10 +12,10 @@ from quantize.artifact.gguf_header import GGUF_NAME
 from quantize.artifact.manifest import read_manifest
 from quantize.by_llamacpp.gguf_tokenizer import hold_tokenizer
 from quantize.by_llamacpp.imatrix import find_or_make_imatrix
-from quantize.by_llamacpp.llama_converter import CONVERTER, GGUF_PY
 from quantize.by_llamacpp.llamacpp_jobs import GGUF_QUANTIZE, GgufQuantized, GgufQuantizeRequest
 from quantize.jobs.environment import environment_python, tool_variables
 from quantize.jobs.failure import ToolError, Usage
+from quantize.jobs.llama_converter import CONVERTER, GGUF_PY
 from quantize.jobs.log_tail import log_text
 from quantize.jobs.tool import run_tool
 from quantize.jobs.worker import Done

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from quantize.artifact.gguf_header import read_gguf
 from quantize.artifact.manifest import sha256_of_file
-from quantize.by_llamacpp.llama_converter import GGUF_PY
 from quantize.by_llamacpp.llamacpp_jobs import IMATRIX_COLLECT, ImatrixRequest
 from quantize.calibration.calibration_set import plan_sha256
 from quantize.jobs.environment import installed_version
+from quantize.jobs.llama_converter import GGUF_PY
 from quantize.jobs.whole_file import write_whole
 from quantize.jobs.workbench import locked, making
 from quantize.method import Job

@@ -5,12 +5,12 @@ What it says of the tokenizer is found out by loading it: normalised_folder.py.
 """
 
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
+from quantize.source.gguf_source import NOTE_NAME
 from quantize.source.model_shape import ModelShape, ShapeError, read_shape
 from quantize.source.source_config import SourceConfig, read_source_config
-from quantize.source.source_error import SourceModelError, refuse_dangling
+from quantize.source.source_error import SourceModelError, read_json, refuse_dangling
 from quantize.source.source_tensors import EMBEDDING, HEAD, SourceTensorError, check_tensors
 from quantize.source.weight_set import WeightSet, choose_weights
 
@@ -65,17 +65,28 @@ def read_source(folder: Path) -> SourceReading:
     except SourceTensorError as error:
         raise SourceModelError(f"{folder}: {error}") from None
     _check_second_head(folder, shape, weights)
-    ignored = (
-        [f"not the model's, not read: {', '.join(weights.ignored)}"] if weights.ignored else []
-    )
+    notes = [*config.notes, *_of_gguf(folder)]
+    if weights.ignored:
+        notes.append(f"not the model's, not read: {', '.join(weights.ignored)}")
     return SourceReading(
         folder=folder,
         config=config,
         shape=shape,
         weights=weights,
         tokenizer_files=names,
-        notes=tuple(chain(config.notes, ignored)),
+        notes=tuple(notes),
     )
+
+
+def _of_gguf(folder: Path) -> list[str]:
+    """What there is to say of weights that were decoded from a GGUF file."""
+    note = read_json(folder / NOTE_NAME)
+    if note is None or not note.get("kinds"):
+        return []
+    return [
+        f"{note['file']} was quantized already ({', '.join(note['kinds'])}): what it had lost is "
+        "lost in every variant, the baseline too, and is not counted"
+    ]
 
 
 def _tokenizer_files(folder: Path) -> tuple[str, ...]:

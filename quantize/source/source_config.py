@@ -27,7 +27,11 @@ _ARCHITECTURES = {
 _ACTIVATIONS = ("silu", "swish")
 # What says where a text begins and ends; everything else in generation_config.json is a wish.
 _TOKEN_KEYS = ("bos_token_id", "eos_token_id", "pad_token_id")
-_NOTES = ("transformers_version", "_from_model_config")
+# What generate() of transformers keeps or returns changes no answer.
+_NOTES = (
+    *("transformers_version", "_from_model_config", "use_cache", "return_dict_in_generate"),
+    *("output_attentions", "output_hidden_states", "output_scores", "output_logits"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

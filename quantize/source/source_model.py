@@ -17,6 +17,7 @@ from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact.safetensors_header import INDEX_NAME
 from quantize.artifact.stored_tensor import StoredTensor
 from quantize.root import ROOT
+from quantize.source.gguf_source import folder_of
 from quantize.source.reading import CONFIG_FILES, TOKENIZER_FILES, SourceReading
 from quantize.source.source_error import SourceModelError, refuse_dangling
 from quantize.source.weight_set import choose_weights
@@ -41,7 +42,9 @@ class SourceModel:
 
 
 def resolve_model(name: str) -> Path:
-    """The folder of ``reference``, of a folder, or of a Hugging Face id (downloaded if needed).
+    """The folder of ``reference``, of a folder, of a GGUF file, or of a Hugging Face id.
+
+    An id is downloaded, and a GGUF file made a folder, where that was not done before.
 
     Raises:
         SourceModelError: there is no such folder, or the id cannot be downloaded.
@@ -49,6 +52,8 @@ def resolve_model(name: str) -> Path:
     folder = REFERENCE_WEIGHTS if name == REFERENCE else Path(name).expanduser()
     if folder.is_dir():
         return folder
+    if folder.is_file() and folder.suffix == ".gguf":
+        return folder_of(folder)
     if name == REFERENCE:
         raise SourceModelError(f"the reference model's weights are not at {folder}")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):

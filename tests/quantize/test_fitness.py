@@ -1,6 +1,6 @@
 """Whether a recipe can be made of a model is answered once, with the width or the feature named.
 
-covers: quantize/by_llamacpp/converter_limits.py, quantize/by_llamacpp/llama_converter.py
+covers: quantize/by_llamacpp/converter_limits.py, quantize/jobs/llama_converter.py
 """
 
 from pathlib import Path

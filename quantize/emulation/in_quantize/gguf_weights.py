@@ -19,10 +19,10 @@ from torch import Tensor
 
 from quantize.artifact.gguf_header import GgufFile, read_gguf
 from quantize.artifact.stored_tensor import StoredTensor
-from quantize.by_llamacpp.llama_converter import GGUF_PY
 from quantize.formats.announced_schemes import CheckpointError
 from quantize.formats.gguf_types import GGUF_TYPES
 from quantize.jobs.failure import ToolError
+from quantize.jobs.llama_converter import GGUF_PY
 
 # Architectures by llama.cpp's names, and whether query and key rows are stored in pairs.
 _PAIRED_ROWS: Mapping[str, bool] = {

@@ -1,7 +1,7 @@
 """SentencePiece, Hugging Face and llama.cpp read the same text as the same token ids.
 
 covers: quantize/by_llamacpp/in_llamacpp/gguf_tokenize.py,
-quantize/by_llamacpp/in_quantize/hf_tokenize.py, quantize/by_llamacpp/llama_converter.py,
+quantize/by_llamacpp/in_quantize/hf_tokenize.py, quantize/jobs/llama_converter.py,
 quantize/reference_model/vocabulary.py
 """
 
@@ -14,7 +14,6 @@ import pytest
 import sentencepiece
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from quantize.by_llamacpp.llama_converter import CONVERTER
 from quantize.by_llamacpp.llamacpp_jobs import (
     GGUF_TOKENIZE,
     HF_TOKENIZE,
@@ -23,6 +22,7 @@ from quantize.by_llamacpp.llamacpp_jobs import (
     TextsRequest,
 )
 from quantize.jobs.environment import environment_python, tool_variables
+from quantize.jobs.llama_converter import CONVERTER
 from quantize.jobs.worker import run_job
 from quantize.reference_model.build import CALIBRATION, WEIGHTS
 from quantize.reference_model.vocabulary import CONTROL_TOKENS, VOCABULARY

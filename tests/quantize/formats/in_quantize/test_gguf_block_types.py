@@ -5,8 +5,8 @@ covers: quantize/artifact/gguf_header.py, quantize/formats/gguf_types.py
 
 import sys
 
-from quantize.by_llamacpp.llama_converter import GGUF_PY
 from quantize.formats.gguf_types import BLOCK_TYPES
+from quantize.jobs.llama_converter import GGUF_PY
 
 sys.path.insert(0, str(GGUF_PY))
 

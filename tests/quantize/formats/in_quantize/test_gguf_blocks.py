@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from quantize.by_llamacpp.llama_converter import GGUF_PY
 from quantize.formats.in_quantize.gguf_blocks import GGUF_BLOCKS, Q4_0, Q4_K, Q8_0, GgufBlocks
+from quantize.jobs.llama_converter import GGUF_PY
 from quantize.root import VENVS
 from tests.quantize.formats.in_quantize.numbers import hard_rows
 
