@@ -65,7 +65,8 @@ def source_folder(plan: Plan) -> Path:
 def make_artifacts(plan: Plan, recipes: Sequence[str] = (), *, dry_run: bool = False) -> None:
     """Make what is missing of the plan's artifacts (or only say so); finished ones are reused.
 
-    ``recipes`` are made of its model instead of those that its variants need.
+    ``recipes`` are made of its model instead of those that its variants need; what engines are
+    held against is scored for the latter alone.
 
     Raises:
         ValueError: a variant cannot be what it is to be.
@@ -74,7 +75,7 @@ def make_artifacts(plan: Plan, recipes: Sequence[str] = (), *, dry_run: bool = F
     if not recipes and (reasons := left_out(plan)):
         told = (f"{', '.join(names)}: {why}" for why, names in _by_reason(reasons).items())
         raise ValueError(f"{plan.model}: {'; '.join(told)}")
-    command = quantize_command(plan, recipes or recipe_names(plan))
+    command = quantize_command(plan, recipes or recipe_names(plan), scored=not recipes)
     if dry_run:
         # Nothing is computed: our own code alone, which every environment runs, answers.
         command = [sys.executable, *command[1:], "--dry-run"]
@@ -129,7 +130,7 @@ def make_what_can_be(plan: Plan) -> dict[str, str]:
     variants = [v for v in plan.resolved_variants() if v.name not in failed_variants]
     recipes = [recipe.name for recipe in with_sources([v.recipe.name for v in variants])]
     try:
-        make_artifacts(plan, recipes)
+        run_stage("quantize", quantize_command(plan, recipes, scored=True))
     except StageError as error:
         if error.exit_code in STOPPED:
             raise
@@ -147,6 +148,8 @@ def make_what_can_be(plan: Plan) -> dict[str, str]:
             failed[recipe.name] = reason
             if recipe.name == needed:
                 raise StageError("quantize", 1)
+    made = [recipe for recipe in recipes if recipe not in failed]
+    run_stage("quantize", quantize_command(plan, made, scored=True))
     unmade = {v.name: failed[v.recipe.name] for v in variants if v.recipe.name in failed}
     return failed_variants | unmade
 
@@ -174,8 +177,11 @@ def _make_alone(plan: Plan, recipe: str) -> str | None:
     return (told or f"exit code {code}") if code else None
 
 
-def quantize_command(plan: Plan, recipes: Sequence[str]) -> list[str]:
-    """The command line that makes these recipes' artifacts of the plan's model."""
+def quantize_command(plan: Plan, recipes: Sequence[str], *, scored: bool = False) -> list[str]:
+    """The command line that makes these recipes' artifacts of the plan's model.
+
+    ``scored`` has transformers score them for the plan's context as well (agreement.json).
+    """
     options = {
         "--model": plan.model,
         "--recipes": ",".join(recipes),
@@ -185,6 +191,8 @@ def quantize_command(plan: Plan, recipes: Sequence[str]) -> list[str]:
         "--artifacts": str(ARTIFACTS_DIR),
         "--threads": str(plan.serving.threads or usable_cpus()),
     }
+    if scored:
+        options["--context-length"] = str(plan.serving.context_length)
     words = [word for option in options.items() for word in option]
     return [str(python_of("control")), "-m", "quantize", "make", *words]
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from quantize.agreement.expectations import score_artifacts
 from quantize.calibration.calibration_set import calibration_plan
 from quantize.calibration.default_text import default_text
 from quantize.jobs.failure import RefusedError, ToolError
@@ -35,6 +36,9 @@ def _arguments() -> argparse.Namespace:
     make.add_argument("--sequence-length", type=int, default=512)
     make.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     make.add_argument("--threads", type=int, default=2)
+    make.add_argument(
+        "--context-length", type=int, help="score what engines of such a context are held against"
+    )
     make.add_argument("--dry-run", action="store_true", help="say what would be made; make nothing")
     return parser.parse_args()
 
@@ -68,13 +72,21 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def _carry_out(arguments: argparse.Namespace, order: Order) -> None:
+    if arguments.dry_run:
+        dry_run(order, _say)
+        return
+    make_artifacts(order, _say)
+    if arguments.context_length is not None:
+        score_artifacts(order, arguments.context_length, _say)
+
+
 def main() -> int:
     """Run the command; returns the exit code."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _interrupt)
-    work = dry_run if arguments.dry_run else make_artifacts
     try:
-        work(_order(arguments), _say)
+        _carry_out(arguments, _order(arguments))
     except (ToolError, RecipeError) as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 2 if isinstance(error, RefusedError) else 1

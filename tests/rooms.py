@@ -10,6 +10,7 @@ ROOMS: Mapping[str, str] = {
     "quantize/source": "the model that the user gave",
     "quantize/sizing": "what it will cost, before any work",
     "quantize/emulation": "runs decoded weights as the format prescribes",
+    "quantize/agreement": "what transformers says of a probe: engines are held against it",
     "quantize/calibration": "the one calibration set",
     "quantize/validity": "whether what was made is still valid: one key, one hash of the code",
     "quantize/jobs": "runs modules of ours in other processes; the workbench, progress",

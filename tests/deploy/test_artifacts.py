@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 folder, recipes = Path(sys.argv[1]), sys.argv[2].split(",")
 with (folder / "calls").open("a") as calls:
-    calls.write(",".join(recipes) + "\\n")
+    calls.write(" ".join(sys.argv[2:]) + "\\n")
 for recipe in recipes:
     if recipe in (folder / "broken").read_text().split():
         sys.exit(f"some warning\\nquantize: {recipe} does not\\nfit")
@@ -34,8 +34,9 @@ for recipe in recipes:
 
 @pytest.fixture
 def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plan:
-    def command(plan: Plan, recipes: list[str]) -> list[str]:
-        return [sys.executable, "-c", COMMAND, str(tmp_path), ",".join(recipes)]
+    def command(plan: Plan, recipes: list[str], *, scored: bool = False) -> list[str]:
+        stand_in = [sys.executable, "-c", COMMAND, str(tmp_path), ",".join(recipes)]
+        return [*stand_in, "scored"] if scored else stand_in
 
     monkeypatch.setattr(module, "quantize_command", command)
     return load_plan("cpu-demo", variants="gguf-q8_0,gguf-q2_k,gptq-int4-g128-vllm")
@@ -48,12 +49,19 @@ def calls(folder: Path) -> list[str]:
 def test_the_command_runs_in_control_as_everything_outside_an_environments_folder() -> None:
     command = quantize_command(load_plan("cpu-demo"), ["bf16"])
     assert command[:4] == [str(python_of("control")), "-m", "quantize", "make"]
+    assert "--context-length" not in command
+
+
+def test_a_plans_artifacts_are_scored_for_the_context_that_it_serves() -> None:
+    plan = load_plan("cpu-demo")
+    command = quantize_command(plan, ["bf16"], scored=True)
+    assert command[-2:] == ["--context-length", str(plan.serving.context_length)]
 
 
 def test_where_nothing_fails_one_command_makes_all(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "broken").write_text("")
     assert make_what_can_be(plan) == {}
-    assert calls(tmp_path) == [",".join(recipe_names(plan))]
+    assert calls(tmp_path) == [f"{','.join(recipe_names(plan))} scored"]
 
 
 def test_the_reason_of_each_variant_is_the_commands_own(plan: Plan, tmp_path: Path) -> None:
@@ -63,6 +71,7 @@ def test_the_reason_of_each_variant_is_the_commands_own(plan: Plan, tmp_path: Pa
         "gguf-q2_k": "gguf-q2_k does not fit",
     }
     assert calls(tmp_path)[1] == "bf16"
+    assert calls(tmp_path)[-1] == "bf16,gguf-bf16,gguf-q8_0 scored"
 
 
 def test_what_is_made_from_a_failed_artifact_is_not_tried(plan: Plan, tmp_path: Path) -> None:
@@ -97,7 +106,7 @@ def test_what_the_model_does_not_allow_is_left_out_before_anything_is_made(
     with pytest.raises(ValueError, match=r"gptq-int4-g128-vllm: the down projections"):
         make_artifacts(narrow)
     assert make_what_can_be(narrow) == reasons
-    assert calls(tmp_path) == ["bf16,gguf-bf16,gguf-q8_0,gguf-q2_k"]
+    assert calls(tmp_path) == ["bf16,gguf-bf16,gguf-q8_0,gguf-q2_k scored"]
     with pytest.raises(ValueError, match=r"the baseline gptq-int4-g128-vllm: the down proj"):
         make_what_can_be(narrow.model_copy(update={"baseline": "gptq-int4-g128-vllm"}))
 

@@ -1,0 +1,116 @@
+"""Score the probe with transformers: the source as it loads it, and every decoded artifact.
+
+In the ``quantize`` environment, in its own process. One model is in memory in float32 at a time,
+beside the source's weights in 16 bits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from quantize.agreement.in_quantize.kept_weights import farthest_weight
+from quantize.agreement.in_quantize.probe_text import make_probe
+from quantize.agreement.probe import (
+    PROBE,
+    ArtifactToProbe,
+    Probed,
+    ProbedArtifact,
+    ProbeRequest,
+    ProbeSequence,
+    SequenceScores,
+)
+from quantize.emulation.in_quantize.emulation import load_any, load_emulated
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import serve
+
+_DIGITS = 5
+# Rows of logits that are normalised at once, in float64.
+_ROWS = 128
+
+
+def carry_out(request: ProbeRequest, tell: Callable[[Progress], None]) -> Probed:
+    """Make the probe and score it."""
+    torch.set_num_threads(request.threads)
+    probe = make_probe(request.model, request.text, request.tokens)
+    model: Any = AutoModelForCausalLM.from_pretrained(request.model, dtype=torch.float32).eval()
+    scores = _with_noise(model, probe.sequences)
+    weights: dict[str, Tensor] = model.state_dict()
+    artifacts: dict[str, ProbedArtifact] = {}
+    for item in request.artifacts:
+        tell(Progress("scoring", len(artifacts) + 1, len(request.artifacts), item.recipe))
+        artifacts[item.recipe] = _score_artifact(item, request, probe.sequences, weights)
+    return Probed(probe=probe, source=scores, artifacts=artifacts)
+
+
+def _with_noise(model: Any, sequences: Sequence[ProbeSequence]) -> dict[str, SequenceScores]:
+    """The model's scores and its noise; it is left in bfloat16."""
+    exact = score_all(model, sequences)
+    model.to(torch.bfloat16)
+    found = {}
+    for sequence in sequences:
+        scores = exact[sequence.name]
+        rounded, _ = score(model, sequence.ids)
+        off = (rounded - torch.tensor(scores.logprobs, dtype=torch.float64)).abs()
+        found[sequence.name] = scores.model_copy(update={"bf16_nats": float(off.mean())})
+    return found
+
+
+def _score_artifact(
+    item: ArtifactToProbe,
+    request: ProbeRequest,
+    sequences: Sequence[ProbeSequence],
+    source: Mapping[str, Tensor],
+) -> ProbedArtifact:
+    try:
+        model = load_any(item.artifact, request.model)
+    except (KeyError, RuntimeError, ValueError) as error:
+        # The others are scored all the same, and this one is not measured.
+        return ProbedArtifact(fault=str(error))
+    farthest = farthest_weight(item, model.state_dict(), source)
+    scores = score_all(model, sequences)
+    del model
+    inputs_kept = None
+    if item.rounded_inputs:
+        bare = load_emulated(item.artifact, kept_inputs=item.rounded_inputs).model
+        inputs_kept = score_all(bare, sequences)
+    return ProbedArtifact(scores=scores, inputs_kept=inputs_kept, farthest=farthest)
+
+
+def score_all(model: Any, sequences: Sequence[ProbeSequence]) -> dict[str, SequenceScores]:
+    """Every sequence's scores by name."""
+    found = {}
+    for sequence in sequences:
+        logprobs, spread = score(model, sequence.ids)
+        found[sequence.name] = SequenceScores(logprobs=_told(logprobs), spread=_told(spread))
+    return found
+
+
+def score(model: Any, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Log-probability of every id after the first, and its spread: both ``(ids - 1,)`` float64."""
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0, :-1]
+    wanted = torch.tensor(list(ids[1:]))
+    parts = [
+        _scored(rows, tokens)
+        for rows, tokens in zip(logits.split(_ROWS), wanted.split(_ROWS), strict=True)
+    ]
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _scored(rows: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    logprobs = torch.log_softmax(rows.double(), dim=-1)
+    chosen = logprobs.gather(-1, tokens[:, None])[:, 0]
+    p = chosen.exp()
+    squares = logprobs.exp().square().sum(-1) - p.square() + (1 - p).square()
+    return chosen, squares.clamp(min=0).sqrt()
+
+
+def _told(values: Tensor) -> tuple[float, ...]:
+    return tuple(round(value, _DIGITS) for value in values.tolist())
+
+
+if __name__ == "__main__":
+    serve(PROBE, carry_out)

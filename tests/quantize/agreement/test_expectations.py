@@ -1,0 +1,68 @@
+"""What engines are held against is made once per artifact, and lies beside its manifest.
+
+covers: quantize/agreement/agreement_file.py
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from quantize.agreement import expectations
+from quantize.agreement.agreement_file import AGREEMENT_NAME, read_agreement
+from quantize.agreement.expectations import score_artifacts
+from quantize.artifact.manifest import read_manifest
+from quantize.calibration.calibration_set import BUNDLED, calibration_plan
+from quantize.make import make_artifacts
+from quantize.order import Order
+from quantize.source.source_model import fingerprint
+from tests.quantize.tiny_model import make_tiny_model
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    model = make_tiny_model(tmp_path / "model", hidden_size=128, intermediate_size=128)
+    order = Order(
+        model=fingerprint(str(model)),
+        recipe_names=("bf16",),
+        calibration=calibration_plan(BUNDLED, samples=1, sequence_length=16),
+        artifacts=tmp_path / "artifacts",
+        threads=2,
+    )
+    make_artifacts(order, lambda _: None)
+    return order
+
+
+def folder(order: Order) -> Path:
+    return next(order.artifacts.glob("*/bf16"))
+
+
+def test_it_is_scored_once_and_again_only_for_another_probe(order: Order) -> None:
+    said: list[str] = []
+    before = read_manifest(folder(order)).content_sha256
+    score_artifacts(order, 256, said.append)
+    file = read_agreement(folder(order))
+    assert file is not None
+    assert file.made_from["artifact"] == before == read_manifest(folder(order)).content_sha256
+    assert (file.artifact, len(file.source["with BOS"].logprobs)) == (None, 254)
+    score_artifacts(order, 256, said.append)
+    assert len(said) == 1
+    assert said[0].startswith("agreement        1 scored by transformers on ")
+    assert expectations._wanted(order, 100)[0].is_there is False
+    (folder(order) / AGREEMENT_NAME).write_text("{")
+    assert read_agreement(folder(order)) is None
+
+
+def test_where_memory_does_not_suffice_that_is_said_and_nothing_is_written(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    little = SimpleNamespace(available=1000)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: little)
+    said: list[str] = []
+    score_artifacts(replace(order, threads=1), 256, said.append)
+    assert "not scored" in said[0]
+    assert "engines are held against nothing" in said[0]
+    assert read_agreement(folder(order)) is None
