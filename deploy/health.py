@@ -25,9 +25,11 @@ def health(url: str) -> dict[str, dict[str, Any]]:
 def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False) -> str:
     """Variants with their state, endpoint, weights and memory, as a plain table.
 
-    Below it, why those that are not ready are not. ``nodes`` adds where each one runs.
+    ``agreement`` is with what transformers computes: mean and worst difference of a token. Below
+    it, why those that are not ready are not. ``nodes`` adds where each one runs.
     """
-    header = ("variant", "state", "restarts", "endpoint", "bits", "weights MB", "memory MB")
+    sizes = ("bits", "weights MB", "memory MB")
+    header = ("variant", "state", "restarts", "endpoint", *sizes, "agreement")
     rows = [(*header, "node") if nodes else header]
     for name, state in variants.items():
         rows.append(
@@ -39,6 +41,7 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
                 _number(state.get("bits_per_weight"), 1, 2),
                 _number(state.get("held_weight_bytes"), 1e6, 1),
                 _number(state.get("memory_bytes"), 1e6, 0),
+                _agreement(state.get("agreement")),
                 *([state.get("node") or "–"] if nodes else []),
             )
         )
@@ -50,6 +53,11 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
     emulated = [name for name, state in variants.items() if state.get("emulated")]
     if emulated:
         lines.append(f"emulated, quality counts, speed does not: {', '.join(emulated)}")
+    lines += [
+        f"{name} is held against nothing: {'; '.join(found['reasons'])}"
+        for name, state in variants.items()
+        if (found := state.get("agreement")) and found["state"] == "not held"
+    ]
     reasons = {name: state.get("reason") for name, state in variants.items()}
     lines += [f"{name} is {variants[name]['state']}: {why}" for name, why in reasons.items() if why]
     if any(
@@ -59,6 +67,15 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
             f"without its key the service tells states alone: give it in {CLIENT_VARIABLE}"
         )
     return "\n".join(lines)
+
+
+def _agreement(found: dict[str, Any] | None) -> str:
+    """``agrees, 0.007 nats (worst 0.16)``."""
+    if found is None:
+        return "–"
+    if found["mean_nats"] is None:
+        return str(found["state"])
+    return f"{found['state']}, {found['mean_nats']:.3f} nats (worst {found['worst_nats']:.2f})"
 
 
 def _number(value: float | None, unit: float, digits: int) -> str:

@@ -143,6 +143,7 @@ def compare_variant(
         saturated_client=mine.load.saturated if mine.load else False,
         refused_tasks=refused,
         remarks=artifact_remarks(mine.manifest),
+        agreement=mine.quality.agreement if mine.quality else None,
     )
 
 

@@ -84,6 +84,7 @@ def _make_pass(
         tasks={**(earlier.tasks if earlier else {}), **answer.scores},
         refused_tasks={**(earlier.refused_tasks if earlier else {}), **answer.refused},
         failed_tasks=answer.failed,
+        agreement=health.agreement,
     )
     write_whole(scores, result.model_dump_json(indent=2))
     return result

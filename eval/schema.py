@@ -9,6 +9,7 @@ from eval.task_score import TaskScore
 from loadtest.intervals import Estimate
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
+from services.engine.agreement import Agreement
 
 
 class _File(BaseModel):
@@ -20,7 +21,8 @@ class QualityFile(_File):
 
     ``refused_tasks`` maps a task that cannot be scored, or not of this endpoint, to the reason;
     ``failed_tasks`` one that another try may finish.
-    ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with;
+    ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with,
+    ``agreement`` how its answers agreed with what transformers computes;
     ``inputs_sha256`` is the key of ``made_from``, which schema 2 had not.
     """
 
@@ -34,6 +36,7 @@ class QualityFile(_File):
     tasks: dict[str, TaskScore]
     refused_tasks: dict[str, str] = {}
     failed_tasks: dict[str, str] = {}
+    agreement: Agreement | None = None
 
 
 class Flips(_File):
@@ -121,6 +124,7 @@ class VariantComparison(_File):
     saturated_client: bool
     refused_tasks: dict[str, str]
     remarks: list[str] = []
+    agreement: Agreement | None = None
 
     def load_at(self, point: LoadPoint | None) -> LoadComparison | None:
         """The load figures at one point, None where it was not measured."""

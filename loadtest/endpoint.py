@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from deploy.client_key import client_headers
 from deploy.plan import Serving
 from loadtest.load_file import Endpoint
+from services.engine.agreement import Agreement
 
 TIMEOUT_S = 30.0
 
@@ -17,8 +18,8 @@ class EndpointError(ValueError):
 class Health(BaseModel):
     """The part of ``/<variant>/healthz`` that decides what may be measured, and what was.
 
-    ``capabilities`` are proven by the endpoint's own self-test. Other keys are the operator's and
-    may grow, so they are ignored here.
+    ``capabilities`` are proven by the endpoint's own self-test, ``agreement`` by its answers to a
+    probe. Other keys are the operator's and may grow, so they are ignored here.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -33,6 +34,7 @@ class Health(BaseModel):
     memory_bytes: int | None = None
     held_weight_bytes: int | None = None
     capabilities: tuple[str, ...] = ()
+    agreement: Agreement | None = None
 
 
 class ReadyHealth(Health):
@@ -82,4 +84,4 @@ def read_endpoint(serving: Serving, variant: str) -> Endpoint:
         EndpointError: see ``read_health``.
     """
     health = read_health(serving.url, variant)
-    return Endpoint(**health.model_dump(exclude={"state", "reason", "capabilities"}))
+    return Endpoint(**health.model_dump(exclude={"state", "reason", "capabilities", "agreement"}))

@@ -127,6 +127,12 @@ def test_quantized_weights_are_smaller_in_the_engines_too(run_dir: Path) -> None
     assert held["gguf-q2_k"] < held["gguf-q4_k_m"] < held["gguf-q8_0"] < held["gguf-bf16"]
 
 
+def test_how_every_variant_agrees_with_its_weights_is_part_of_the_evidence(run_dir: Path) -> None:
+    comparison = ComparisonFile.model_validate_json((run_dir / "comparison.json").read_text())
+    states = {item.variant: item.agreement.state for item in comparison.variants if item.agreement}
+    assert states == dict.fromkeys([item.variant for item in comparison.variants], "agrees")
+
+
 def test_two_bits_cost_quality_that_eight_bits_do_not(run_dir: Path) -> None:
     def nll(variant: str) -> float:
         rows = samples(run_dir, variant, "assay_text").values()

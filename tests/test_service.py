@@ -124,6 +124,14 @@ def test_every_claim_of_every_engine_passed_its_probe(service: str, variant: str
     assert health["memory_bytes"] > health["held_weight_bytes"] > 0
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_answers_as_its_weights_do(service: str, variant: str) -> None:
+    agreement = httpx.get(f"{service}/{variant}/healthz", timeout=30).json()["agreement"]
+    assert (agreement["state"], agreement["reasons"]) == ("agrees", [])
+    assert agreement["tokens"] > 800
+    assert 0 < agreement["mean_nats"] < agreement["limit_nats"]
+
+
 def test_an_unknown_model_is_a_404_that_names_the_nearest(client: OpenAI) -> None:
     with pytest.raises(NotFoundError, match="did you mean 'gguf-q2_k'"):
         client.completions.create(model="gguf-q2k", prompt=PROMPT)

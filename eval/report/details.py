@@ -50,6 +50,36 @@ def _significance(result: TaskComparison) -> Cell:
     return Cell(text="yes" if result.significant else "no", value=int(result.significant))
 
 
+def agreement_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """How each variant's answers agree with what transformers computes; None without any."""
+    rows = []
+    for variant in run.variants:
+        found = variant.agreement
+        if found is None:
+            continue
+        cells = (
+            name_cell(variant.variant, marks),
+            Cell(text=found.state, value=found.state, detail="; ".join(found.reasons)),
+            Cell(text=found.against, value=found.against),
+            *(
+                missing("not scored") if nats is None else Cell(text=f"{nats:.3f}", value=nats)
+                for nats in (found.mean_nats, found.limit_nats, found.worst_nats)
+            ),
+            Cell(text=f"{found.tokens:,}", value=found.tokens),
+        )
+        rows.append(Row(key=marks[variant.variant].key, cells=cells))
+    columns = (
+        Column(title="Variant", numeric=False),
+        Column(title="Agreement", numeric=False),
+        Column(title="Held against", numeric=False),
+        Column(title="Mean", note="nats a token, absolute"),
+        Column(title="Allowed", note="by rounding"),
+        Column(title="Worst token", note="nats"),
+        Column(title="Tokens"),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
 def attribution_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """What the engine alone changes and what the whole variant changes; None without any."""
     known = {name: shares for name, shares in run.comparison.attribution.items() if shares}

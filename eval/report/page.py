@@ -73,6 +73,7 @@ def render(run: Run) -> str:
         size_panels=panels.sizes(run, marks),
         forests=panels.quality_in_detail(run, marks),
         flips=details.flips_table(run, marks),
+        agreement=details.agreement_table(run, marks),
         attribution=details.attribution_table(run, marks),
         formats_kept=number_formats(run.formats) if run.formats else [],
         definitions=method.definitions(run),

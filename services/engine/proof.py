@@ -1,10 +1,29 @@
-"""Hold what an engine says it has loaded against what the artifact's manifest promises."""
+"""Hold an engine against its artifact: the weights it has loaded, and how it answers."""
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import aiohttp
 
+from quantize.agreement.agreement_file import read_agreement
+from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact.manifest import ArtifactError, Manifest
-from services.engine.child import EngineChild
+from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED, Agreement, judge, not_held
+from services.engine.child import EngineChild, EngineError
+from services.engine.probe_questions import ProbeQuestions
+from services.engine.scored_sequence import Limits
 from services.engines.spec import EngineSpec, HeldWeights
+from services.variants import Variant
+
+_UNQUANTIZED_BITS = 16
+
+
+class DisagreementError(EngineError):
+    """A variant that answers otherwise than its weights do; ``agreement`` says by how much."""
+
+    def __init__(self, variant: str, agreement: Agreement) -> None:
+        super().__init__(f"{variant} {'; it '.join(agreement.reasons)}")
+        self.agreement = agreement
 
 
 async def until_proven(
@@ -44,3 +63,57 @@ def prove_weights(spec: EngineSpec, manifest: Manifest, held: HeldWeights) -> No
         f"{manifest.bits_per_weight:.2f} bits per weight: it does not serve what the artifact "
         "says; delete the artifact and run `make quantize`"
     )
+
+
+async def prove_answers(
+    child: EngineChild, session: aiohttp.ClientSession, variant: Variant
+) -> tuple[Mapping[str, str | None], Agreement]:
+    """What an engine that is ready can do (by claim: None, or what failed), and its agreement.
+
+    Raises:
+        DisagreementError: it answers otherwise than its weights do.
+    """
+    launch = child.launch
+    questions = ProbeQuestions(
+        session,
+        child.base_url,
+        child.headers,
+        launch.served_name,
+        end_tokens=end_tokens(launch.artifact),
+        rounds_inputs=variant.recipe.format.rounds_inputs,
+    )
+    capabilities = await questions.run(child.spec.claims)
+    proven = frozenset(claim for claim, failure in capabilities.items() if failure is None)
+    agreement = await _agreement(
+        questions, variant, launch.manifest, launch.artifact, launch.context_length, proven
+    )
+    if agreement.state == "differs":
+        raise DisagreementError(variant.name, agreement)
+    return capabilities, agreement
+
+
+async def _agreement(
+    questions: ProbeQuestions,
+    variant: Variant,
+    manifest: Manifest,
+    artifact: Path,
+    context_length: int,
+    proven: frozenset[str],
+) -> Agreement:
+    file = read_agreement(artifact)
+    if file is None or file.made_from["artifact"] != manifest.content_sha256:
+        return not_held(
+            "transformers has not scored this artifact (agreement.json is missing or of another "
+            "one): run `make quantize`"
+        )
+    answers = await questions.ask(file.probe, proven, context_length)
+    return judge(file, answers, limits_of(variant))
+
+
+def limits_of(variant: Variant) -> Limits:
+    """How far a variant may be off by what its engine rounds beside the weights."""
+    if variant.kv_cache is not None or variant.engine_build is not None:
+        return BY_OPTION
+    form = variant.recipe.format
+    rounds_quantized = variant.engine.rounds_quantized and form.bits != _UNQUANTIZED_BITS
+    return ROUNDED if form.rounds_inputs or rounds_quantized else PLAIN

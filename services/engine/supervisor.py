@@ -6,16 +6,16 @@ What decides it stands in ``life_cycle``, what watches the engine in ``engine_wa
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact.manifest import ArtifactError, Manifest
 from quantize.artifact_check import check_artifact
+from services.engine.agreement import Agreement
 from services.engine.child import LOG_MARK, STOP_GRACE_S, EngineChild, EngineError
 from services.engine.engine_log import EngineLog
 from services.engine.engine_settings import ReplicaSettings, launch_of
@@ -27,8 +27,7 @@ from services.engine.engine_watch import (
     until_too_large,
 )
 from services.engine.life_cycle import End, RestartPolicy, State
-from services.engine.proof import until_proven
-from services.engine.self_test import SelfTest
+from services.engine.proof import DisagreementError, prove_answers, until_proven
 from services.engines.spec import HeldWeights
 from services.http.errors import RequestError
 from services.variants import Variant
@@ -52,7 +51,8 @@ class Status:
     reason: str | None = None
     manifest: Manifest | None = None
     held: HeldWeights | None = None
-    capabilities: dict[str, str | None] = field(default_factory=dict)
+    capabilities: Mapping[str, str | None] = field(default_factory=dict)
+    agreement: Agreement | None = None
     start_s: float | None = None
 
 
@@ -125,6 +125,8 @@ class Supervisor:
                 reason = await self._live_once(session)
             except ArtifactError as error:
                 return self._fail(str(error))
+            except DisagreementError as error:
+                return self._fail(str(error), error.agreement)
             except (EngineError, OSError) as error:
                 reason = str(error)
             if self._draining:
@@ -191,33 +193,25 @@ class Supervisor:
         count, window_s = self._policy.counted(ends, now_s), self._policy.window_s
         return f"given up after {count} failures within {window_s / 60:.0f} minutes; {reason}"
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, agreement: Agreement | None = None) -> None:
         logger.error("%s: failed: %s", self.variant.name, reason)
-        self.status = Status(state=State.FAILED, reason=reason)
+        self.status = Status(state=State.FAILED, reason=reason, agreement=agreement)
 
     async def _prove(
         self, child: EngineChild, session: aiohttp.ClientSession, started: float
     ) -> None:
         """Wait for an engine that has started, and prove what it holds and what it can do."""
-        engine, name, manifest = child.spec, self.variant.name, child.launch.manifest
         held = await until_proven(child, session, self.settings.start_timeout_s)
-        test = SelfTest(
-            session,
-            child.base_url,
-            child.headers,
-            name,
-            end_tokens=end_tokens(Path(self.settings.artifact)),
-            rounds_inputs=self.variant.recipe.format.rounds_inputs,
-        )
-        capabilities = await test.run(engine.claims)
+        capabilities, agreement = await prove_answers(child, session, self.variant)
         for claim, failure in capabilities.items():
             if failure is not None:
-                logger.warning("%s: the claim %s failed: %s", name, claim, failure)
+                logger.warning("%s: the claim %s failed: %s", self.variant.name, claim, failure)
         self.status = Status(
             state=State.DRAINING if self._draining else State.READY,
-            manifest=manifest,
+            manifest=child.launch.manifest,
             held=held,
             capabilities=capabilities,
+            agreement=agreement,
             start_s=time.monotonic() - started,
         )
 
@@ -247,5 +241,6 @@ class Supervisor:
             "held_weight_bytes": status.held.weight_bytes if status.held else None,
             "held_weight_kinds": dict(status.held.kinds) if status.held else {},
             "capabilities": sorted(c for c, failure in status.capabilities.items() if not failure),
+            "agreement": status.agreement.model_dump() if status.agreement else None,
             "failed_claims": {c: why for c, why in status.capabilities.items() if why},
         }

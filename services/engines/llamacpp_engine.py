@@ -32,6 +32,7 @@ LLAMACPP = EngineSpec(
     checkpoints=_CHECKPOINTS,
     plain_names=frozenset(_CHECKPOINTS),
     kv_cache_dtypes=MappingProxyType(dict.fromkeys(KV_CACHE_DTYPES, frozenset(DEVICES))),
+    rounds_quantized=True,
     argv=_argv,
     env=own_server.env,
     health_path="/health",

@@ -103,7 +103,8 @@ class EngineSpec:
     engine without them refuses by itself what it does not know. ``no_limit`` is how a completion
     says to it that it may be as long as there is room. ``variables`` are how the names of
     its own environment variables begin: what they say is the plan's to say, and the user's never
-    reach it.
+    reach it. One that ``rounds_quantized`` rounds the inputs of quantized layers to 8 bits,
+    whatever their format.
     """
 
     name: str
@@ -125,6 +126,7 @@ class EngineSpec:
     engine_builds: frozenset[EngineBuild] = frozenset()
     takes_key: bool = True
     variables: tuple[str, ...] = ()
+    rounds_quantized: bool = False
     metrics_path: str = "/metrics"
     series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refuses: Mapping[tuple[str, ...], str] = field(default_factory=dict)

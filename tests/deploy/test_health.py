@@ -82,3 +82,16 @@ def test_what_is_no_answer_of_a_gateway_tells_of_no_variants(
 
 def test_a_service_that_does_not_answer_tells_of_no_variants() -> None:
     assert health("http://127.0.0.1:9") == {}
+
+
+def agreement(state: str, mean: float | None, *reasons: str) -> dict[str, Any]:
+    """What the supervisor tells of it."""
+    return {"state": state, "mean_nats": mean, "worst_nats": mean, "reasons": reasons}
+
+
+def test_how_a_variant_agrees_with_its_weights_is_told() -> None:
+    lines = table(URL, told(restarts=0, agreement=agreement("agrees", 0.25))).splitlines()
+    assert lines[1].endswith("agrees, 0.250 nats (worst 0.25)")
+    unheld = table(URL, told(restarts=0, agreement=agreement("not held", None, "no scores")))
+    assert unheld.splitlines()[1].endswith("not held")
+    assert unheld.splitlines()[-1] == "gguf-q4_k_m is held against nothing: no scores"

@@ -11,7 +11,8 @@ from quantize.artifact.manifest import ArtifactError, FileEntry, Manifest
 from quantize.formats.engine_support import DEVICES
 from quantize.formats.storage_formats import FORMATS
 from quantize.machine import Machine
-from services.engine.proof import prove_weights
+from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED
+from services.engine.proof import limits_of, prove_weights
 from services.engines.spec import HeldWeights, Launch
 from services.engines.table import ENGINES
 from services.variants import VARIANTS, find_variant, refusal
@@ -177,3 +178,20 @@ def test_the_engines_weight_reports_are_read() -> None:
     llama = {"weight_bytes": 9, "description": "llama", "tensor_types": {"Q8_0": 3}}
     held = ENGINES["llamacpp"].parse_weights(json.dumps(llama).encode())
     assert held == HeldWeights(weight_bytes=9, kinds={"Q8_0": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("bf16-vllm", PLAIN),
+        ("gguf-bf16", PLAIN),
+        ("gptq-int4-g128-vllm", PLAIN),
+        ("gguf-q8_0", ROUNDED),
+        ("int8-w8a8-vllm", ROUNDED),
+        ("gguf-q8_0-kv-q4_0", BY_OPTION),
+    ],
+)
+def test_what_an_engine_rounds_beside_the_weights_decides_how_far_it_may_be_off(
+    name: str, limits: object
+) -> None:
+    assert limits_of(find_variant(name)) is limits

@@ -1,0 +1,95 @@
+"""Variants agree within rounding, and every other difference is caught."""
+
+import pytest
+
+from quantize.agreement.probe import KeptWeight, ProbedArtifact
+from services.engine.agreement import (
+    DECODED,
+    INPUTS_KEPT,
+    PLAIN,
+    ROUNDED,
+    SOURCE,
+    Answers,
+    judge,
+    noise_of,
+    not_held,
+)
+from tests.services.engine.recorded import NOISE, agreement_file, heard, off, scores
+
+
+def kept(residual: float = 0.2, limit: float = 0.5) -> KeptWeight:
+    return KeptWeight(name="model.layers.0.mlp.up_proj.weight", residual=residual, limit=limit)
+
+
+def test_an_engine_that_rounds_agrees_and_its_figures_are_told() -> None:
+    file = agreement_file()
+    found = judge(file, Answers(scores=heard(file.source)), PLAIN)
+    assert (found.state, found.against, found.reasons) == ("agrees", SOURCE, ())
+    assert found.tokens == sum(len(each.logprobs) for each in file.source.values())
+    assert found.mean_nats is not None
+    assert found.limit_nats is not None
+    assert 0 < found.mean_nats < found.limit_nats / 3
+    assert found.worst_nats is not None
+    assert found.worst_nats > found.mean_nats
+
+
+def test_the_models_own_noise_is_the_yardstick() -> None:
+    assert noise_of(scores()) == pytest.approx(NOISE)
+
+
+def test_a_quantized_variant_is_held_against_its_decoded_weights() -> None:
+    decoded = scores(seed=5)
+    file = agreement_file(artifact=ProbedArtifact(scores=decoded, farthest=kept()))
+    found = judge(file, Answers(scores=heard(decoded)), PLAIN)
+    assert (found.state, found.against) == ("agrees", DECODED)
+    assert judge(file, Answers(scores=heard(file.source)), PLAIN).state == "differs"
+
+
+def test_an_engine_that_only_shrinks_weights_is_held_against_inputs_left_alone() -> None:
+    artifact = ProbedArtifact(scores=scores(5), inputs_kept=scores(6), farthest=kept())
+    found = judge(agreement_file(artifact=artifact), Answers(scores=heard(scores(6))), ROUNDED)
+    assert (found.state, found.against) == ("agrees", INPUTS_KEPT)
+
+
+def test_an_artifact_of_other_weights_differs_though_its_engine_serves_it_well() -> None:
+    decoded = scores(seed=5)
+    file = agreement_file(artifact=ProbedArtifact(scores=decoded, farthest=kept(0.97)))
+    found = judge(file, Answers(scores=heard(decoded)), PLAIN)
+    assert found.state == "differs"
+    assert "its weights are not the source's" in found.reasons[0]
+    assert "97%" in found.reasons[0]
+
+
+def test_an_artifact_that_cannot_be_decoded_differs() -> None:
+    file = agreement_file(artifact=ProbedArtifact(fault="q_proj.bias is no weight of Llama"))
+    found = judge(file, Answers(scores=heard(scores())), PLAIN)
+    assert found.state == "differs"
+    assert "q_proj.bias is no weight of Llama" in found.reasons[0]
+
+
+def test_what_only_rounding_of_inputs_explains_is_allowed_where_there_is_some() -> None:
+    file = agreement_file()
+    answers = Answers(scores=heard(file.source, off(0.15)))
+    assert judge(file, answers, ROUNDED).state == "agrees"
+    assert judge(file, answers, PLAIN).state == "differs"
+
+
+def test_a_fault_alone_makes_a_variant_differ() -> None:
+    file = agreement_file()
+    answers = Answers(scores=heard(file.source), faults=("a chat without a limit ends",))
+    found = judge(file, answers, PLAIN)
+    assert (found.state, found.reasons) == ("differs", ("a chat without a limit ends",))
+
+
+def test_an_engine_that_scores_no_prompts_is_not_held_and_says_so() -> None:
+    assert judge(agreement_file(), Answers(scores={}), PLAIN).state == "not held"
+    assert judge(agreement_file(), Answers(scores={}, faults=("x",)), PLAIN).state == ("differs")
+    assert not_held("why").reasons == ("why",)
+
+
+def test_a_shorter_context_is_held_against_what_it_heard() -> None:
+    file = agreement_file()
+    short = {name: values[:100] for name, values in heard(file.source).items()}
+    found = judge(file, Answers(scores=short), PLAIN)
+    assert found.state == "agrees"
+    assert found.tokens == 100 + 100 + 59 + 29 + 16
