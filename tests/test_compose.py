@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from deploy.plan import load_plan
-from deploy.setup.environments import ENVIRONMENTS, is_finished
+from deploy.setup.builds import choose_build
+from deploy.setup.environments import ENVIRONMENTS, is_finished, lock_of
+from deploy.setup.findings import Findings
 from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 
@@ -139,6 +141,26 @@ def test_the_image_holds_every_package_and_runs_the_projects_own_set_up() -> Non
         assert f"COPY --chown=10001:10001 {package} {package}\n" in text
         assert f"!{package}\n" in IGNORED.read_text()
     assert "RUN make setup" in text
+    assert 'BUILD="${BUILD}" ARCHITECTURES="${ARCHITECTURES}"' in text
+    assert "ARG BUILD=cpu\n" in text
     assert text.index("USER 10001") < text.index("RUN make setup")
     assert 'CMD ["make", "serve",' in text
     assert ":latest" not in text
+
+
+def test_the_gpu_image_holds_the_builds_of_its_own_cuda(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    assert "args" not in services["assay"]["build"]
+    arguments = services["assay-gpu"]["build"]["args"]
+    # No GPU is seen while it is built: what it is for must be asked for.
+    found = Findings(processor="x86_64", nvcc=(13, 0))
+    _, _, architectures = arguments["ARCHITECTURES"].removesuffix("}").partition(":-")
+    build = choose_build(found, arguments["BUILD"], architectures).build
+    assert (build.name, build.llama_cuda) == (arguments["BUILD"], architectures)
+    major = build.name.removeprefix("cuda")
+    assert arguments["BASE"].startswith(f"nvidia/cuda:{major}.")
+    assert "-devel-" in arguments["BASE"], "nvcc compiles llama.cpp"
+    lock = lock_of(ENVIRONMENTS["vllm"], build)
+    assert lock is not None
+    assert lock.parent.name == build.name

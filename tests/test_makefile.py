@@ -33,7 +33,8 @@ def folder(tmp_path: Path) -> Path:
 def make(folder: Path, *words: str, **variables: str) -> list[list[str] | dict[str, str | None]]:
     clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run(
-        ["make", *words, f"PYTHON={sys.executable}"],
+        # The last of one name counts: what a test says of PYTHON stands.
+        ["make", f"PYTHON={sys.executable}", *words],
         cwd=folder,
         env=clean | variables,
         capture_output=True,
@@ -57,8 +58,16 @@ def make(folder: Path, *words: str, **variables: str) -> list[list[str] | dict[s
         (["bench-serving", "PROFILE=0"], ["bench", "serving"]),
         (["conformance", "ENGINE=vllm"], ["conformance", "--engine=vllm"]),
         (["setup", "WHEELHOUSE=/media/my wheels"], ["setup", "--wheelhouse=/media/my wheels"]),
+        (["status", "MACHINE=1"], ["status", "--machine"]),
         (["setup", "BUILD=cuda13"], ["setup", "--build=cuda13"]),
         (["setup", "ARCHITECTURES=90;120"], ["setup", "--architectures=90;120"]),
+        (
+            ["wheelhouse", "PYTHON=3.12", "CUDA=13", "SYSTEM=a b.txt", "ENVS=vllm", "PART_MB=58"],
+            [
+                *("wheelhouse", "--python=3.12", "--cuda=13", "--system=a b.txt"),
+                *("--envs=vllm", "--part-mb=58"),
+            ],
+        ),
         (["bench-soak", "MINUTES=5"], ["bench", "soak", "--minutes=5"]),
         (["bench-serving", "PROFILE=1"], ["bench", "serving", "--profile"]),
         (["bench-faults", "FAULTS=a,b"], ["bench", "faults", "--faults=a,b"]),

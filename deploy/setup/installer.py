@@ -24,6 +24,7 @@ from deploy.setup.environments import (
     LAST_SETUP,
     Environment,
     SetupError,
+    lock_of,
     record_build,
     recorded_build,
     unfinished,
@@ -31,6 +32,7 @@ from deploy.setup.environments import (
 from deploy.setup.findings import look
 from deploy.setup.pip_configuration import installer_environment
 from deploy.setup.steps import Steps
+from deploy.setup.wheelhouse_parts import LOCKS, open_parts, read_target
 from quantize.jobs.lifeline import follow_owner, terminate_as_interrupt
 from quantize.jobs.lock import locked_file
 from quantize.root import ROOT, VENVS
@@ -101,14 +103,48 @@ def set_up(names: list[str], build: Build, wheelhouse: Path | None = None) -> No
 
 
 def _make(missing: list[Environment], build: Build, wheelhouse: Path | None) -> None:
+    locks: dict[str, Path] = {}
+    if wheelhouse is not None:
+        wheelhouse, locks = unpack(wheelhouse, build, [item.name for item in missing])
     steps = Steps(installer_environment(wheelhouse))
-    maker = EnvironmentMaker(steps, build)
+    maker = EnvironmentMaker(steps, build, locks)
     with ThreadPoolExecutor(len(missing)) as pool:
         try:
             _await({pool.submit(maker.make, item): item.name for item in missing})
         except BaseException:
             steps.stop()
             raise
+    # Joined from the wheelhouse; all of it is installed.
+    shutil.rmtree(VENVS / "wheelhouse", ignore_errors=True)
+
+
+def unpack(wheelhouse: Path, build: Build, names: Sequence[str]) -> tuple[Path, dict[str, Path]]:
+    """The folder to install from, and the locks that the wheelhouse brings.
+
+    A plain folder of wheels is what it is; one that ``assay wheelhouse`` made is checked, and its
+    parts are joined.
+
+    Raises:
+        SetupError: it is damaged, for another machine, or of other pins than this checkout's.
+    """
+    target = read_target(wheelhouse)
+    if target is None:
+        return wheelhouse, {}
+    if why := target.mismatch(build.name, build.system.packages if build.system else None):
+        raise SetupError(f"--wheelhouse {wheelhouse}: {why}")
+    if lacking := set(names) - set(target.environments):
+        raise SetupError(f"--wheelhouse {wheelhouse}: it has nothing for {', '.join(lacking)}")
+    locks = {name: wheelhouse / LOCKS / f"{name}.txt" for name in names}
+    for name, lock in locks.items():
+        own = lock_of(ENVIRONMENTS[name], build)
+        if own is not None and own.read_bytes() != lock.read_bytes():
+            raise SetupError(
+                f"--wheelhouse {wheelhouse}: {name} has other pins in this checkout; make it anew"
+            )
+    print(f"  wheelhouse: checking and joining {wheelhouse}", flush=True)
+    joined = VENVS / "wheelhouse"
+    open_parts(wheelhouse, joined)
+    return joined, locks
 
 
 def choose(asked: str | None, architectures: str | None) -> Build:

@@ -54,7 +54,11 @@ COMMANDS: Mapping[str, Command] = {
         summary="Serve in the foreground, until Ctrl-C or SIGTERM (for containers).",
         examples=("serve --plan container",),
     ),
-    "status": Command(summary="What runs, with health.", examples=("status",), environments=()),
+    "status": Command(
+        summary="What runs, with health.",
+        examples=("status", "status --machine"),
+        environments=(),
+    ),
     "down": Command(summary="Stop what this project started.", examples=("down",), environments=()),
     "quantize": Command(
         summary="Make what is missing of the plan's artifacts, or the recipes that are named.",
@@ -102,6 +106,14 @@ COMMANDS: Mapping[str, Command] = {
     "setup": Command(
         summary="Make the environments under .venvs/, the engines built for this machine.",
         examples=("setup", "setup --build cpu", "setup --wheelhouse /media/wheels"),
+    ),
+    "wheelhouse": Command(
+        summary="Collect all that set-up needs on another machine that has no network.",
+        examples=(
+            "wheelhouse --python 3.12 --cuda 13 --output /media/wheels",
+            "wheelhouse --python 3.12 --system pip-list.txt --part-mb 58",
+        ),
+        environments=(),
     ),
 }
 BENCHES: Mapping[str, Bench] = {

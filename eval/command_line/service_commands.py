@@ -87,8 +87,17 @@ def serve(
     serve_plan(served, ray_address or None)
 
 
-def status() -> None:
-    """Tell what runs."""
+def status(
+    machine: Annotated[
+        bool, typer.Option("--machine", help="The device, the engines' builds, every recipe.")
+    ] = False,
+) -> None:
+    """Tell what runs, or what can."""
+    if machine:
+        from deploy.machine_report import machine_report
+
+        say(machine_report())
+        return
     from deploy.health import health, table
     from deploy.service import read_record
     from services.engine.life_cycle import State

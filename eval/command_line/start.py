@@ -39,8 +39,12 @@ def start(words: Sequence[str]) -> NoReturn:
         if misled:
             _become(python_of("control"), words)
         _from_inside(words)
-    if names := _needed(words):
+    if _collects(words):
         # Imported only here: help and completion must answer at once.
+        from deploy.setup import wheelhouse
+
+        sys.exit(wheelhouse.main(words[1:]))
+    if names := _needed(words):
         from deploy.setup import installer
 
         code = installer.main(words[1:] if words[0] == "setup" else names)
@@ -59,7 +63,7 @@ def installed() -> NoReturn:
 def _from_inside(words: Sequence[str]) -> NoReturn:
     """On the control environment's Python: only another one can remake that environment."""
     names = _needed(words)
-    if unfinished(names) or (names and words[0] == "setup"):
+    if _collects(words) or unfinished(names) or (names and words[0] == "setup"):
         _become(base_python(), words)
     if not is_finished(ENVIRONMENTS["control"]):
         _without_environments(words, "this checkout needs other packages than are installed")
@@ -67,6 +71,11 @@ def _from_inside(words: Sequence[str]) -> NoReturn:
     from eval.command_line.typer_app import run
 
     run(words)
+
+
+def _collects(words: Sequence[str]) -> bool:
+    """Whether wheels are collected for another machine: by pip, which no environment has."""
+    return list(words[:1]) == ["wheelhouse"] and not set(HELP).intersection(words)
 
 
 def _become(python: str | Path, words: Sequence[str]) -> NoReturn:

@@ -39,8 +39,28 @@ def setup(
     wheelhouse: Annotated[
         Path | None, typer.Option(help="Install from this folder alone, offline.")
     ] = None,
+    build: Annotated[
+        str, typer.Option(help="What the engines are built for: auto, cpu, cuda13, …")
+    ] = "auto",
+    architectures: Annotated[
+        str, typer.Option(help="CUDA architectures of llama.cpp, as 90;120.")
+    ] = "",
 ) -> None:
     """Only described here: ``eval.command_line.start`` has it done by a Python outside of them."""
+
+
+def wheelhouse(
+    python: Annotated[str, typer.Option(help="That machine's Python, as 3.12.")] = "",
+    cuda: Annotated[str, typer.Option(help="The CUDA that its driver runs: 12 or 13.")] = "",
+    processor: Annotated[str, typer.Option(help="x86_64 or aarch64.")] = "x86_64",
+    system: Annotated[
+        Path | None, typer.Option(help="`pip list --format=freeze` of its CUDA torch's Python.")
+    ] = None,
+    envs: Annotated[str, typer.Option(help="Only these environments.")] = "",
+    part_mb: Annotated[int, typer.Option(help="Folders of at most so many megabytes.")] = 0,
+    output: Annotated[Path, typer.Option(help="The folder to fill.")] = Path("wheelhouse"),
+) -> None:
+    """Only described here, like ``setup``."""
 
 
 ACTIONS: Mapping[str, Callable[..., None]] = {
@@ -58,6 +78,7 @@ ACTIONS: Mapping[str, Callable[..., None]] = {
     "conformance": conformance,
     "prometheus": prometheus,
     "setup": setup,
+    "wheelhouse": wheelhouse,
 }
 
 

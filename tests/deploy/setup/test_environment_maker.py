@@ -3,84 +3,21 @@
 covers: deploy/setup/source_builds.py
 """
 
-import io
 import json
 import os
-import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from deploy.setup import environment_maker, environments, source_builds, steps, system_resolution
+from deploy.setup import environment_maker, source_builds
 from deploy.setup.builds import Build
 from deploy.setup.environment_maker import EnvironmentMaker
-from deploy.setup.environments import MARKER, Environment, SetupError, base_python
+from deploy.setup.environments import MARKER, SetupError
 from deploy.setup.pip_configuration import installer_environment
 from deploy.setup.sdist import CONVERTER, main_file
 from deploy.setup.source_builds import wheel_key
 from deploy.setup.steps import Steps
-from quantize.root import VENVS
-
-PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-METADATA = "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n"
-BACKEND = """
-import os, zipfile
-def build_wheel(folder, *_):
-    with open(os.environ["TINY_BUILDS"], "a") as stream:
-        stream.write(os.environ["CMAKE_ARGS"] + "\\n")
-    with zipfile.ZipFile(os.path.join(folder, "tiny-1.0-py3-none-any.whl"), "w") as wheel:
-        wheel.writestr("tiny.py", "made_with = %r" % os.environ["CMAKE_ARGS"])
-        info = "tiny-1.0.dist-info/"
-        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
-        tags = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
-        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\n" + tags)
-        wheel.writestr(info + "RECORD", "")
-    return "tiny-1.0-py3-none-any.whl"
-def prepare_metadata_for_build_wheel(folder, *_):
-    os.mkdir(os.path.join(folder, "tiny-1.0.dist-info"))
-    with open(os.path.join(folder, "tiny-1.0.dist-info", "METADATA"), "w") as stream:
-        stream.write("Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
-    return "tiny-1.0.dist-info"
-"""
-TINY = Environment(
-    name="tiny",
-    build_settings=(("CMAKE_ARGS", "-DCPU"),),
-    cuda_settings=(("CMAKE_ARGS", "-DCUDA={architectures}"),),
-    converter="tiny==1.0",
-)
-
-
-def write_sdist(folder: Path) -> None:
-    files = {
-        "PKG-INFO": METADATA,
-        "pyproject.toml": PYPROJECT,
-        "backend.py": BACKEND,
-        f"{CONVERTER.root}{CONVERTER.main}": "print('converts')",
-    }
-    with tarfile.open(folder / "tiny-1.0.tar.gz", "w:gz") as archive:
-        for name, text in files.items():
-            member = tarfile.TarInfo(f"tiny-1.0/{name}")
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
-
-
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty ``.venvs`` with pins for one environment, and a wheelhouse that holds its source."""
-    for name in ("venvs", "pins", "wheelhouse"):
-        (tmp_path / name).mkdir()
-    write_sdist(tmp_path / "wheelhouse")
-    (tmp_path / "pins" / "tiny.txt").write_text("tiny==1.0\n")
-    (tmp_path / "pins" / "overrides.txt").write_text("")
-    for module in (environments, environment_maker, source_builds, steps, system_resolution):
-        monkeypatch.setattr(module, "VENVS", tmp_path / "venvs", raising=False)
-    monkeypatch.setattr(source_builds, "WHEELS", tmp_path / "venvs" / "wheels")
-    monkeypatch.setattr(environments, "PINS", tmp_path / "pins")
-    monkeypatch.setattr(sys, "executable", base_python())
-    monkeypatch.setattr(steps, "uv_outside", lambda: str(VENVS / "control" / "bin" / "uv"))
-    monkeypatch.setenv("TINY_BUILDS", str(tmp_path / "builds"))
-    return tmp_path
+from tests.deploy.setup.tiny import TINY
 
 
 def maker(house: Path, build: Build | None = None) -> EnvironmentMaker:

@@ -95,7 +95,10 @@ def test_modules_of_the_users_with_our_names_are_not_taken_for_ours(
         assert (done.returncode, done.stdout) == (0, f"{version()}\n"), done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].environments])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in COMMANDS if not COMMANDS[name].environments and name != "wheelhouse"],
+)
 def test_a_command_for_what_runs_names_the_remedy(checkout: Path, name: str) -> None:
     done = run(checkout, name)
     assert done.returncode == 2
@@ -148,6 +151,7 @@ def inside(checkout: Path) -> Path:
     [
         (("setup", "nonsense"), "assay setup: error: unknown: nonsense"),
         (("setup", "--wheelhouse", "/nowhere"), "--wheelhouse: no folder '/nowhere'"),
+        (("wheelhouse", "--envs", "nonsense"), "assay wheelhouse: error: --envs: unknown"),
         (("setup",), "set-up: no C/C++ compiler found"),
         (("compare",), "set-up: no C/C++ compiler found"),
     ],
