@@ -30,6 +30,7 @@ from deploy.plan_sections import (
     Quality,
     Sampling,
     Section,
+    later,
 )
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
 from services.engines.tuning import Tuning, refused_option
@@ -94,12 +95,12 @@ class Serving(Tuning):
     start_timeout_s: float = Field(default=600, gt=0)
     request_timeout_s: float = Field(default=300, gt=0)
     drain_timeout_s: float = Field(default=15, ge=0, le=30)
-    one_at_a_time: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
+    one_at_a_time: bool = later(False)
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
     api_keys_env: str = Field(default="ASSAY_API_KEYS", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     api_keys_file: str | None = None
-    cors_origins: tuple[Origin, ...] = ()
-    sampling: Sampling = Sampling()
+    cors_origins: tuple[Origin, ...] = later(())
+    sampling: Sampling = later(Sampling())
 
     @field_validator("api_keys_file")
     @classmethod

@@ -1,7 +1,7 @@
 """The sections of a plan that say what is made, measured and asked for."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
@@ -15,6 +15,14 @@ def _origin(text: str) -> str:
 _ORIGIN = re.compile(r"https?://[^/,?#\s]+")
 # Whence a page comes, as browsers write it.
 Origin = Annotated[str, AfterValidator(_origin)]
+
+
+def later(default: Any, **bounds: Any) -> Any:
+    """A key that came later: left out of what is written while it has its default.
+
+    So a plan that does not name it has the hash, and the results, that it had before.
+    """
+    return Field(default=default, exclude_if=lambda value: value == default, **bounds)
 
 
 class Section(BaseModel):
@@ -64,9 +72,9 @@ class Quality(Section):
     tasks: tuple[str, ...] = Field(
         default=("assay_text", "assay_choice", "assay_words"), min_length=1
     )
-    include_path: str | None = None
-    num_fewshot: int | None = Field(default=None, ge=0)
-    apply_chat_template: bool = False
+    include_path: str | None = later(None)
+    num_fewshot: int | None = later(None, ge=0)
+    apply_chat_template: bool = later(False)
     limit: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=8, ge=1)
 
