@@ -1,7 +1,7 @@
 # One line per target, each a sub-command of `assay` (./assay --help), which makes the environments that are missing.
 # Options, on make's command line: PLAN=path-or-name MODEL=folder-or-id VARIANTS=a,b; DRY_RUN=1 (quantize); RAY_ADDRESS=host:6379
 # (deploy-all); ENGINE=vllm (conformance); FAULTS=a,b, MINUTES=60, PROFILE=1 (bench-…); WHEELHOUSE=folder, BUILD=cpu,
-# ARCHITECTURES='90;120' (setup); PYTHON=3.12 CUDA=13 SYSTEM=pip-list.txt ENVS=a,b PART_MB=58 PROCESSOR=aarch64 OUTPUT=folder (wheelhouse);
+# ARCHITECTURES='90;120' (setup); PYTHON=3.12 CUDA=13 SYSTEM=pip-list.txt ENVS=a,b PART_MB=58 WITHOUT=a,b PROCESSOR=aarch64 OUTPUT=folder (wheelhouse);
 # elsewhere PYTHON=python3.11 runs it
 PYTHON = python3
 CONTROL = .venvs/control/bin/python
@@ -15,7 +15,7 @@ OPTIONS = $(call given,--plan=,PLAN) $(call given,--model=,MODEL) $(call given,-
 ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
 # There PYTHON is the other machine's.
 wheelhouse: ASSAY = ASSAY_OWNER_PID=$$PPID python3 assay
-unexport MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
+unexport WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
 
 .PHONY: help compare deploy-all serve quantize explore loadtest eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
 
@@ -46,7 +46,7 @@ prometheus:      ## watch what runs with Debian's Prometheus, at http://127.0.0.
 setup:           ## make the environments under .venvs/, the engines built for this machine
 	@$(ASSAY) setup $(call given,--wheelhouse=,WHEELHOUSE) $(call given,--build=,BUILD) $(call given,--architectures=,ARCHITECTURES)
 wheelhouse:      ## all that set-up needs on a machine without network
-	@$(ASSAY) wheelhouse $(call given,--python=,PYTHON) $(call given,--cuda=,CUDA) $(call given,--processor=,PROCESSOR) $(call given,--system=,SYSTEM) $(call given,--envs=,ENVS) $(call given,--part-mb=,PART_MB) $(call given,--output=,OUTPUT)
+	@$(ASSAY) wheelhouse $(call given,--python=,PYTHON) $(call given,--cuda=,CUDA) $(call given,--processor=,PROCESSOR) $(call given,--system=,SYSTEM) $(call given,--envs=,ENVS) $(call given,--without=,WITHOUT) $(call given,--part-mb=,PART_MB) $(call given,--output=,OUTPUT)
 test: setup      ## the whole test suite: what starts no engine by two workers, then real engines one after the other
 	@$(PYTEST) -m "not engine"; fast=$$?; $(CONTROL) -m pytest -m engine && exit $$fast
 test-fast: setup ## the tests that start no engine

@@ -38,6 +38,20 @@ EXAMPLE_SERVER = SdistPart(
 )
 
 
+# What no build looks at, and most of llama-cpp-python's source distribution: its makers' git
+# objects, llama.cpp's pages and its sample vocabularies.
+LEFT_OUT = (".git/", *(f"vendor/llama.cpp/{name}/" for name in ("docs", "models", "media")))
+
+
+def slim(archive: Path, output: Path) -> None:
+    """Copy an sdist (``.tar.gz``) without what no build looks at."""
+    with tarfile.open(archive) as source, tarfile.open(output, "w:gz") as copy:
+        for member in source.getmembers():
+            _, _, path = member.name.partition("/")
+            if not path.startswith(LEFT_OUT):
+                copy.addfile(member, source.extractfile(member) if member.isfile() else None)
+
+
 def main_file(home: Path, part: SdistPart) -> Path:
     """Where a part's main file lies in the environment ``home``."""
     return home / "share" / part.folder / part.main

@@ -12,10 +12,12 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from deploy.setup.builds import Build
 from deploy.setup.environments import ENVIRONMENTS, UV_PIN, Environment, SetupError, lock_of
+from deploy.setup.sdist import slim
 from deploy.setup.steps import Steps
 from deploy.setup.system_resolution import COMPILE, resolve_beside
 from deploy.setup.wheelhouse_parts import LOCKS
@@ -52,10 +54,17 @@ def parse_choice(pylock: str) -> Chosen:
 class WheelCollector:
     """Collects the files for one machine into a folder."""
 
-    def __init__(self, steps: Steps, build: Build, python: str, processor: str) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        build: Build,
+        python: str,
+        processor: str,
+        without: Sequence[str] = (),
+    ) -> None:
         self.steps = steps
         self.build = build
-        self.python = python
+        self.without = without
         self.log = steps.logs / "wheelhouse.log"
         self.log.unlink(missing_ok=True)
         platform = f"{processor}-manylinux_2_{_GLIBC}"
@@ -92,6 +101,7 @@ class WheelCollector:
         resolve_beside(
             self.steps, self.build.system, environment.name, path, self.log, self.uv_target
         )
+        path.write_text(leave_out(path.read_text(), self.without))
 
     def _fetch_requirements(self, requirements: Sequence[str], output: Path) -> None:
         """Fetch requirements with all that they need in turn."""
@@ -130,7 +140,10 @@ class WheelCollector:
             if wheel := self._pure_wheel(source, Path(folder, "built")):
                 shutil.copy(wheel, output)
                 return
-            shutil.copy(source, output)
+            if source.suffix == ".gz":
+                slim(source, output / source.name)
+            else:
+                shutil.copy(source, output)
             needs = build_requirements(source)
         if needs:
             self._fetch_requirements(needs, output)
@@ -146,6 +159,16 @@ class WheelCollector:
         except SetupError:
             return None
         return next(iter(output.glob("*-none-any.whl")), None)
+
+
+def leave_out(pins: str, without: Sequence[str]) -> str:
+    """Pins less those whose names are among these patterns (``nvidia-cutlass-dsl*``)."""
+    lines = pins.splitlines(keepends=True)
+    return "".join(
+        line
+        for line in lines
+        if not any(fnmatch(line.partition("==")[0], pattern) for pattern in without)
+    )
 
 
 def build_requirements(source: Path) -> list[str]:

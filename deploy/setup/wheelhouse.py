@@ -7,6 +7,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.setup.builds import Build, BuildName
@@ -22,20 +23,34 @@ from quantize.root import ROOT, VENVS
 _BUILDS: dict[str | None, BuildName] = {None: "cpu", "12": "cuda12", "13": "cuda13"}
 
 
-def collect_wheelhouse(target: Target, build: Build, output: Path, part_mb: int | None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is collected, for whom, and how it is laid out."""
+
+    target: Target
+    build: Build
+    output: Path
+    part_mb: int | None = None
+    without: tuple[str, ...] = ()
+
+
+def collect_wheelhouse(request: Request) -> None:
     """Collect, lay out, and say how large it is; blocks for minutes.
 
     Raises:
         SetupError: something cannot be had, or the folder holds something else.
     """
+    target, output = request.target, request.output
     clear(output)
     VENVS.mkdir(exist_ok=True)
     steps = Steps(installer_environment(None))
     print(f"wheelhouse: {target.build}, Python {target.python}, {target.processor}", flush=True)
     with tempfile.TemporaryDirectory(dir=VENVS) as folder:
-        collector = WheelCollector(steps, build, target.python, target.processor)
+        collector = WheelCollector(
+            steps, request.build, target.python, target.processor, request.without
+        )
         collector.collect(target.environments, Path(folder))
-        part_bytes = part_mb * 10**6 if part_mb else None
+        part_bytes = request.part_mb * 10**6 if request.part_mb else None
         pieces = write_parts(Path(folder), output, target, part_bytes)
     size = sum(piece.size for piece in pieces)
     parts = {Path(piece.path).parent for piece in pieces}
@@ -58,17 +73,32 @@ def _parser() -> argparse.ArgumentParser:
         "--system", type=Path, help="`pip list --format=freeze` of a Python that holds a CUDA torch"
     )
     parser.add_argument("--envs", help="only these environments, separated by commas")
+    parser.add_argument(
+        "--without",
+        help="with --system: what that machine's kernels do not use, as `tilelang,nvidia-cutlass*`",
+    )
     parser.add_argument("--part-mb", type=int, help="folders of at most so many megabytes")
     parser.add_argument("--output", type=Path, default=ROOT / "wheelhouse")
     return parser
 
 
-def read_request(words: Sequence[str] | None) -> tuple[Target, Build, Path, int | None]:
+def _system_of(parser: argparse.ArgumentParser, path: Path) -> SystemPython:
+    """That machine's Python, of which only the packages are known."""
+    if not path.is_file():
+        parser.error(f"--system: no file {str(path)!r}")
+    packages = parse_packages(path.read_text())
+    system = SystemPython(executable="", folders=(), packages=packages)
+    if "torch" not in packages or system.vllm is None:
+        known = ", ".join(VLLM_OF_TORCH)
+        parser.error(f"--system: {path} names no torch that a vLLM fits ({known})")
+    return system
+
+
+def read_request(words: Sequence[str] | None) -> Request:
     """The command line's words as what is to be collected, for whom, and where.
 
     Raises:
         SystemExit: a mistake in them, told.
-        SetupError: no vLLM fits the torch of ``--system``.
     """
     parser = _parser()
     given = parser.parse_args(words)
@@ -77,15 +107,11 @@ def read_request(words: Sequence[str] | None) -> tuple[Target, Build, Path, int 
         parser.error(f"--envs: unknown: {', '.join(unknown)} (valid: {', '.join(ENVIRONMENTS)})")
     if given.part_mb is not None and given.part_mb < 1:
         parser.error("--part-mb: at least 1")
-    system = None
-    if given.system is not None:
-        if not given.system.is_file():
-            parser.error(f"--system: no file {str(given.system)!r}")
-        packages = parse_packages(given.system.read_text())
-        system = SystemPython(executable="", folders=(), packages=packages)
-        if "torch" not in packages or system.vllm is None:
-            known = ", ".join(VLLM_OF_TORCH)
-            parser.error(f"--system: {given.system} names no torch that a vLLM fits ({known})")
+    if (given.cuda, given.processor) == ("12", "aarch64"):
+        parser.error("--cuda 12: there are no CUDA 12 builds for aarch64 (--cuda 13 has them)")
+    if given.without and given.system is None:
+        parser.error("--without: only with --system; the other builds are installed as pinned")
+    system = _system_of(parser, given.system) if given.system else None
     name: BuildName = "system-torch" if system else _BUILDS[given.cuda]
     target = Target(
         python=given.python,
@@ -94,7 +120,13 @@ def read_request(words: Sequence[str] | None) -> tuple[Target, Build, Path, int 
         environments=names,
         system=system.packages if system else None,
     )
-    return target, Build(name=name, system=system), given.output, given.part_mb
+    return Request(
+        target=target,
+        build=Build(name=name, system=system),
+        output=given.output,
+        part_mb=given.part_mb,
+        without=tuple(given.without.split(",")) if given.without else (),
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -102,7 +134,7 @@ def main(words: Sequence[str] | None = None) -> int:
     terminate_as_interrupt()
     follow_owner()
     try:
-        collect_wheelhouse(*read_request(words))
+        collect_wheelhouse(read_request(words))
     except (SetupError, OSError) as error:
         print(f"wheelhouse: {error}", file=sys.stderr)
         return 2

@@ -57,6 +57,7 @@ def wheelhouse(
         Path | None, typer.Option(help="`pip list --format=freeze` of its CUDA torch's Python.")
     ] = None,
     envs: Annotated[str, typer.Option(help="Only these environments.")] = "",
+    without: Annotated[str, typer.Option(help="Leave these out, as `tilelang,nvidia-cut*`.")] = "",
     part_mb: Annotated[int, typer.Option(help="Folders of at most so many megabytes.")] = 0,
     output: Annotated[Path, typer.Option(help="The folder to fill.")] = Path("wheelhouse"),
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.setup.sdist import EXAMPLE_SERVER, SdistError, extract_part, main_file
+from deploy.setup.sdist import EXAMPLE_SERVER, SdistError, extract_part, main_file, slim
 
 
 def sdist(folder: Path, *names: str) -> Path:
@@ -30,3 +30,12 @@ def test_only_the_part_is_kept_and_lies_in_its_folder(tmp_path: Path) -> None:
 def test_a_distribution_without_the_part_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(SdistError, match=r"examples/server/server\.py"):
         extract_part(sdist(tmp_path, "README.md"), EXAMPLE_SERVER, tmp_path / "home")
+
+
+def test_an_sdist_travels_without_what_no_build_looks_at(tmp_path: Path) -> None:
+    kept = ["pyproject.toml", "vendor/llama.cpp/ggml/src/ggml.c", "vendor/llama.cpp/gguf-py/x.py"]
+    dropped = [".git/modules/x", "vendor/llama.cpp/docs/ops/a", "vendor/llama.cpp/models/b.gguf"]
+    slim(sdist(tmp_path, *kept, *dropped), tmp_path / "slim.tar.gz")
+    with tarfile.open(tmp_path / "slim.tar.gz") as archive:
+        assert archive.getnames() == [f"thing-1.0/{name}" for name in kept]
+        assert archive.extractfile(f"thing-1.0/{kept[0]}").read() == kept[0].encode()  # type: ignore[union-attr]

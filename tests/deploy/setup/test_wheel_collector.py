@@ -15,8 +15,8 @@ from deploy.setup.builds import Build
 from deploy.setup.environments import SetupError
 from deploy.setup.installer import unpack
 from deploy.setup.pip_configuration import installer_environment
-from deploy.setup.wheel_collector import build_requirements, parse_choice
-from deploy.setup.wheelhouse import collect_wheelhouse, read_request
+from deploy.setup.wheel_collector import build_requirements, leave_out, parse_choice
+from deploy.setup.wheelhouse import Request, collect_wheelhouse, read_request
 from deploy.setup.wheelhouse_parts import Target
 from tests.deploy.setup.machines import PACKAGES
 from tests.deploy.setup.tiny import write_sdist
@@ -57,6 +57,12 @@ def test_what_a_source_is_built_with_is_read_from_it(tmp_path: Path) -> None:
     assert build_requirements(tmp_path / "older-1.0.zip") == ["setuptools"]
 
 
+def test_what_a_machine_does_not_use_is_left_out_by_name_or_pattern() -> None:
+    pins = "numpy==2.3.5\nnvidia-cutlass-dsl-libs-cu13==4.6.0\ntilelang==0.1.9\n"
+    assert leave_out(pins, ["tilelang", "nvidia-cutlass*"]) == "numpy==2.3.5\n"
+    assert leave_out(pins, []) == pins
+
+
 TARGET = Target(
     python=f"{sys.version_info.major}.{sys.version_info.minor}",
     processor=platform.machine(),
@@ -74,7 +80,7 @@ def test_what_is_pure_python_travels_built_and_is_installed_from_its_parts(
     settings = installer_environment(house / "wheelhouse") | {"CMAKE_ARGS": "-DOTHER"}
     monkeypatch.setattr(wheelhouse, "installer_environment", lambda _: settings)
     medium = house / "medium"
-    collect_wheelhouse(TARGET, Build(), medium, 1)
+    collect_wheelhouse(Request(target=TARGET, build=Build(), output=medium, part_mb=1))
     (wheel,) = medium.glob("part-*/*")
     assert wheel.name == "tiny-1.0-py3-none-any.whl"
     joined, locks = unpack(medium, Build(), ["tiny"])
@@ -92,15 +98,19 @@ def test_a_request_names_the_machine(tmp_path: Path, capsys: pytest.CaptureFixtu
     listing = tmp_path / "pip-list.txt"
     listing.write_text(PACKAGES)
     words = ["--python", "3.12", "--system", str(listing), "--envs", "vllm", "--part-mb", "58"]
-    target, build, _, part_mb = read_request(words)
+    request = read_request([*words, "--without", "tilelang,nvidia-cutlass*"])
+    target = request.target
     assert (target.build, target.python, target.environments) == ("system-torch", "3.12", ("vllm",))
-    assert (build.system is not None, part_mb) == (True, 58)
-    assert read_request(["--cuda", "12"])[0].build == "cuda12"
+    assert (request.build.system is not None, request.part_mb) == (True, 58)
+    assert request.without == ("tilelang", "nvidia-cutlass*")
+    assert read_request(["--cuda", "12"]).target.build == "cuda12"
     listing.write_text("torch==2.9.0\n")
     for wrong, said in {
         ("--envs", "nonsense"): "unknown: nonsense",
         ("--system", str(listing)): "names no torch that a vLLM fits (2.11, 2.13, 2.14)",
         ("--part-mb", "0"): "at least 1",
+        ("--cuda", "12", "--processor", "aarch64"): "no CUDA 12 builds",
+        ("--cuda", "13", "--without", "tilelang"): "only with --system",
     }.items():
         with pytest.raises(SystemExit):
             read_request(wrong)
