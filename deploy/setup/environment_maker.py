@@ -69,7 +69,8 @@ class EnvironmentMaker:
 
     def _install(self, environment: Environment, home: Path, log: Path) -> None:
         variables = self.steps.environment | settings_of(environment, self.build)
-        pip = [self.steps.uv, "pip", "install", "--python", str(home / "bin" / "python")]
+        pip = [self.steps.uv, "pip", "install", *self.steps.uv_words]
+        pip += ["--python", str(home / "bin" / "python")]
         if environment.torch and build_of(environment, self.build) == "cpu":
             pip += torch_backend(variables)
         if environment.build_first:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from quantize.processors import usable_cpus
 
+# pip's own variable.
+NO_INDEX = "PIP_NO_INDEX"
 CPU_TORCH_PATTERN = "torch-2.13.0+cpu-*.whl"
 
 
@@ -67,10 +69,10 @@ def installer_environment(wheelhouse: Path | None) -> dict[str, str]:
         **uv_settings(read_pip_settings(), os.environ),
     }
     if wheelhouse is not None:
-        environment |= {"UV_FIND_LINKS": str(wheelhouse), "UV_NO_INDEX": "1", "UV_OFFLINE": "1"}
+        environment |= {"UV_FIND_LINKS": str(wheelhouse), "UV_OFFLINE": "1"}
         for key in ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL"):
             environment.pop(key, None)
-        environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse)}
+        environment |= {NO_INDEX: "1", "PIP_FIND_LINKS": str(wheelhouse)}
     return environment
 
 
@@ -78,7 +80,7 @@ def torch_backend(environment: Mapping[str, str]) -> list[str]:
     """The uv option that picks PyTorch's CPU builds, unless a local one is already at hand."""
     folders = [Path(part.removeprefix("file://")) for part in _find_links(environment)]
     at_hand = any(folder.is_dir() and any(folder.glob(CPU_TORCH_PATTERN)) for folder in folders)
-    return [] if at_hand or "UV_NO_INDEX" in environment else ["--torch-backend", "cpu"]
+    return [] if at_hand or NO_INDEX in environment else ["--torch-backend", "cpu"]
 
 
 def _find_links(environment: Mapping[str, str]) -> list[str]:

@@ -74,7 +74,8 @@ class SourceBuilds:
         if found := sorted(home.glob("*.whl")):
             return found[0]
         source = self.sdist(requirement, log)
-        build = [self.steps.uv, "build", "--wheel", "--python", sys.executable, str(source)]
+        build = [self.steps.uv, "build", "--wheel", *self.steps.uv_words]
+        build += ["--python", sys.executable, str(source)]
         return self._kept(home, "*.whl", lambda folder: [*build, "-o", str(folder)], log, variables)
 
     def _kept(

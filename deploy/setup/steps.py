@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.setup.environments import UV_PIN, SetupError
+from deploy.setup.pip_configuration import NO_INDEX
 from quantize.jobs.lifeline import guarded
 from quantize.jobs.log_tail import log_tail
 from quantize.root import VENVS
@@ -24,6 +25,9 @@ class Steps:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
+        # uv has no variable for it. Offline alone, it would take an index from its cache, and then
+        # look in vain for the files that this one names.
+        self.uv_words = ["--no-index"] if NO_INDEX in self.environment else []
         self.running: set[subprocess.Popen[bytes]] = set()
         self.logs = VENVS / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)

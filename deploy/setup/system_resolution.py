@@ -76,7 +76,7 @@ def resolve_beside(
         output.write_text(preferences(system.packages))
         steps.run(
             [
-                *(steps.uv, *COMPILE, *target, "--overrides", str(overrides)),
+                *(steps.uv, *COMPILE, *steps.uv_words, *target, "--overrides", str(overrides)),
                 *(str(wanted), "-o", str(output)),
             ],
             log,

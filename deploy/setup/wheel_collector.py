@@ -108,8 +108,8 @@ class WheelCollector:
         with tempfile.TemporaryDirectory(dir=VENVS) as folder:
             wanted, pins = Path(folder, "wanted.in"), Path(folder, "pins.txt")
             wanted.write_text("".join(f"{line}\n" for line in dict.fromkeys(requirements)))
-            words = [self.steps.uv, *COMPILE, *self.uv_target, str(wanted), "-o", str(pins)]
-            self.steps.run(words, self.log)
+            choose = [self.steps.uv, *COMPILE, *self.steps.uv_words, *self.uv_target]
+            self.steps.run([*choose, str(wanted), "-o", str(pins)], self.log)
             self._fetch(pins, output)
 
     def _fetch(self, pins: Path, output: Path, *, cpu_torch: bool = False) -> None:
@@ -119,7 +119,8 @@ class WheelCollector:
             pylock, addresses = Path(folder, "pylock.toml"), Path(folder, "addresses.txt")
             choose = [self.steps.uv, "pip", "compile", "--no-deps", "--format", "pylock.toml"]
             choose += ["--torch-backend", "cpu"] if cpu_torch else []
-            self.steps.run([*choose, *self.uv_target, str(pins), "-o", str(pylock)], self.log)
+            choose += [*self.steps.uv_words, *self.uv_target]
+            self.steps.run([*choose, str(pins), "-o", str(pylock)], self.log)
             chosen = parse_choice(pylock.read_text())
             addresses.write_text("".join(f"{line}\n" for line in chosen.wheels))
             if chosen.wheels:

@@ -24,13 +24,15 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("venvs", "pins", "wheelhouse"):
         (tmp_path / name).mkdir()
     write_sdist(tmp_path / "wheelhouse")
-    (tmp_path / "pins" / "tiny.txt").write_text("tiny==1.0\n")
+    for name in ("tiny.in", "tiny.txt"):
+        (tmp_path / "pins" / name).write_text("tiny==1.0\n")
     (tmp_path / "pins" / "overrides.txt").write_text("")
     modules = (environments, environment_maker, source_builds, steps, system_resolution)
     for module in (*modules, wheel_collector):
         monkeypatch.setattr(module, "VENVS", tmp_path / "venvs", raising=False)
     monkeypatch.setattr(source_builds, "WHEELS", tmp_path / "venvs" / "wheels")
-    monkeypatch.setattr(environments, "PINS", tmp_path / "pins")
+    for module in (environments, system_resolution):
+        monkeypatch.setattr(module, "PINS", tmp_path / "pins")
     monkeypatch.setitem(environments.ENVIRONMENTS, "tiny", TINY)
     monkeypatch.setattr(sys, "executable", base_python())
     monkeypatch.setattr(steps, "uv_outside", lambda: str(VENVS / "control" / "bin" / "uv"))

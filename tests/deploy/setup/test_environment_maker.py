@@ -5,6 +5,8 @@ covers: deploy/setup/source_builds.py
 
 import json
 import os
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from deploy.setup.pip_configuration import installer_environment
 from deploy.setup.sdist import CONVERTER, main_file
 from deploy.setup.source_builds import wheel_key
 from deploy.setup.steps import Steps
+from deploy.setup.system_torch import SystemPython
 from tests.deploy.setup.tiny import TINY
 
 
@@ -48,6 +51,24 @@ def test_an_environment_that_cannot_load_what_it_needs_is_not_finished(
     with pytest.raises(SetupError, match=r"'tiny' cannot load(.|\n)*tiny_kernels: ModuleNotFound"):
         maker(house).make(TINY)
     assert not (house / "venvs" / "tiny" / MARKER).exists()
+
+
+def test_an_environment_beside_a_torch_sees_that_python_behind_its_own(house: Path) -> None:
+    theirs = house / "theirs" / "site-packages"
+    theirs.mkdir(parents=True)
+    for name in ("torch", "tiny"):
+        (theirs / f"{name}.py").write_text("whose = 'theirs'\n")
+    system = SystemPython(
+        executable="/p", folders=(str(theirs),), packages={"torch": "2.11.0", "numpy": "2.5.2"}
+    )
+    environment = replace(TINY, torch=True, converter=None, cuda_settings=())
+    build = Build(name="system-torch", system=system)
+    maker(house, build).make(environment)
+    home = house / "venvs" / "tiny"
+    assert json.loads((home / MARKER).read_text())["build"] == "system-torch"
+    code = "import tiny, torch; print(torch.whose, tiny.made_with)"
+    done = subprocess.run([home / "bin" / "python", "-c", code], capture_output=True, text=True)
+    assert done.stdout == "theirs -DCPU\n", done.stderr
 
 
 def test_a_wheel_is_known_by_its_source_and_by_what_decides_how_it_is_compiled() -> None:

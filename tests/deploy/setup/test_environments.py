@@ -198,4 +198,4 @@ def test_the_cpu_build_of_torch_is_asked_for_unless_a_wheel_is_at_hand(tmp_path:
     assert torch_backend(links) == ["--torch-backend", "cpu"]
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
     assert torch_backend(links) == []
-    assert torch_backend({"UV_NO_INDEX": "1"}) == []
+    assert torch_backend({"PIP_NO_INDEX": "1"}) == []
