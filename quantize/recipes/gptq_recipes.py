@@ -63,5 +63,6 @@ GPTQ_RECIPES = (
     _awq(64),
     _awq(128),
     _rtn("gptq-int4-sym", 32),
+    _rtn("gptq-int4-sym", 64),
     _rtn("gptq-int4-sym", 128),
 )
