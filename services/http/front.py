@@ -33,7 +33,8 @@ class Front:
         """
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1003})
-        path = named(scope["path"].removeprefix(scope.get("root_path", "")))
+        asked = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = named(asked)
         tally = Tally(_bodyless(send) if scope["method"] == "HEAD" else send)
         ended: int | None = None
         try:
@@ -55,7 +56,7 @@ class Front:
             await send_error(tally.send, RequestError(500, "internal error; the log tells more"))
         finally:
             if path not in OPEN_NAMES:
-                self._note(scope, path, tally, ended or tally.status or CLIENT_LEFT)
+                self._note(scope, asked, tally, ended or tally.status or CLIENT_LEFT)
         return None
 
     def _note(self, scope: Scope, path: str, tally: Tally, status: int) -> None:

@@ -17,6 +17,7 @@ from deploy.haproxy.haproxy_config import ERROR_CODES, HAProxyConfigError, Site,
 from deploy.haproxy.ingress import haproxy_binary, ingress_variables
 from deploy.plan import Serving
 from services.engine.child import free_port
+from services.http.serve_errors import DIGESTS_VARIABLE, ORIGINS_VARIABLE
 from tests.benches.fuzz.sockets import answers_of
 
 WRITER = Path(__file__).with_name("write_haproxy_config.py")
@@ -34,6 +35,13 @@ def serves_own(tmp_path_factory: pytest.TempPathFactory) -> str:
 def site(tmp_path: Path) -> Site:
     ingress_variables(Serving(), (), tmp_path)
     return Site(bind="127.0.0.1:8000", errors=tmp_path / "haproxy", keyed=True)
+
+
+def test_serves_own_servers_are_told_the_keys_and_whose_pages_are_let_in(tmp_path: Path) -> None:
+    serving = Serving(cors_origins=("https://chat.org", "http://localhost:3000"))
+    variables = ingress_variables(serving, ("digest",), tmp_path)
+    assert variables[DIGESTS_VARIABLE] == "digest"
+    assert variables[ORIGINS_VARIABLE] == "https://chat.org,http://localhost:3000"
 
 
 def test_nothing_listens_but_the_plans_address(serves_own: str, site: Site) -> None:

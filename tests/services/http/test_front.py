@@ -96,6 +96,8 @@ async def test_head_is_answered_as_get_without_a_body(tmp_path: Path) -> None:
 async def test_a_path_is_known_by_its_name_however_it_is_written(tmp_path: Path) -> None:
     for path in ("//v1/ok/", "/v1//ok"):
         assert (await ask(tmp_path / "log", path))[0]["status"] == 200
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [json.loads(line)["path"] for line in lines] == ["//v1/ok/", "/v1//ok"]
 
 
 async def test_an_error_of_ours_is_a_500_that_shows_nothing_of_it(tmp_path: Path) -> None:
