@@ -6,18 +6,22 @@ instead of keeping clients waiting.
 
 import asyncio
 import json
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from pydantic_core import to_json
 
+from quantize.artifact.conversation import read_conversation
 from services.engine.life_cycle import State
 from services.engine.supervisor import Supervisor
 from services.engines.spec import EngineSpec
 from services.http.access_log import AccessLog
 from services.http.admission import Admission
 from services.http.asgi import EXPOSITION, JSON, Receive, Scope, Send, live, send_response
+from services.http.calling_answer import CallingAnswer
 from services.http.cross_origin import CrossOrigin
 from services.http.errors import MODEL_NOT_FOUND, RequestError
 from services.http.front import Front
@@ -25,7 +29,10 @@ from services.http.keys import Keyring
 from services.http.relay import Relay, open_session
 from services.http.request_body import check_refused, check_tokens, parse_object, read_body
 from services.http.request_fields import read_fields
+from services.http.response_format import FIELD, read_format
 from services.http.routes import Route, check_method, find_route, model_of, no_route
+from services.http.tool_calls import Reading
+from services.http.tools import take_tools
 from services.metrics.traffic import Traffic
 from services.metrics.variant_metrics import VariantMetrics
 from services.model_listing import model_entry
@@ -125,28 +132,38 @@ class VariantApp:
             body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
             # The engine may have been replaced while the body came.
             child = self._supervisor.ready_child()
+            asked, reading = self._read(body, route, child.spec)
             # Exact paths only: an engine's other routes, reached by its own key, would obey any
             # client.
             return await self._relay.forward(
                 scope,
                 receive,
-                send,
+                send if reading is None else CallingAnswer(send, reading),
                 url=f"{child.base_url}{route.engine_path}",
-                body=self._read(body, route, child.spec),
+                body=asked,
                 headers=child.headers,
             )
 
-    def _read(self, body: bytes, route: Route, spec: EngineSpec) -> bytes:
-        """The body as the engine is asked, which is as it came wherever nothing must be changed.
+    def _read(self, body: bytes, route: Route, spec: EngineSpec) -> tuple[bytes, Reading | None]:
+        """The body as the engine is asked, which is as it came wherever nothing must be changed;
+        and how calls are read from its answer.
 
         Raises:
             RequestError: 400 for what no engine, or not this one, could answer.
         """
         content = parse_object(body)
         if route.asks is None:
-            return body
+            return body, None
+        failure = self._supervisor.status.capabilities.get(FIELD)
+        formats, reading, asked = FIELD in spec.claims and failure is None, None, content
+        if route.asks == "chat":
+            asked, reading = take_tools(content, self._templates, formats=formats)
+        asked = read_format(asked)
+        if FIELD in asked and not formats:
+            message = f"{FIELD}: {spec.title} holds no answer to a format"
+            raise RequestError(400, message, param=FIELD, code="unsupported_parameter")
+        given = {name: value for name, value in asked.items() if value is not None}
         known = spec.fields[route.asks] if spec.fields else None
-        given = {name: value for name, value in content.items() if value is not None}
         asked = read_fields({**self._settings.sampling, **given}, route.asks, known)
         # Below its own name a variant need not be named once more.
         asked.setdefault("model", self._settings.variant)
@@ -154,7 +171,13 @@ class VariantApp:
         check_tokens(asked, self._settings.context_length)
         if asked.get("max_tokens") == -1:
             asked["max_tokens"] = spec.no_limit
-        return body if asked == content else to_json(asked)
+        return body if asked == content else to_json(asked), reading
+
+    @cached_property
+    def _templates(self) -> Mapping[str, str]:
+        """The model's chat templates by name, which its artifact's files keep for ever."""
+        conversation = read_conversation(Path(self._settings.artifact))
+        return conversation.templates if conversation else {}
 
     async def _health(self, scope: Scope) -> dict[str, Any]:
         """Health is open to everybody, what it tells in detail to those with a key alone.

@@ -122,7 +122,7 @@ class FakeEngine(NullServer):
                 return await answer(writer, 200, self.engine.metrics.encode(), kind="text/plain")
             case "/v1/models":
                 return await answer(writer, 200, {"data": [{"id": self.engine.name}]})
-            case "/v1/completions":
+            case "/v1/completions" | "/v1/chat/completions":
                 return await self._complete(head, body, writer)
         return await answer(writer, 404, {"error": {"message": "no such route"}})
 

@@ -33,6 +33,17 @@ ROUNDED_INPUTS_TOLERANCE = 0.5
 SHARED_TOKENS = 0.8
 TOP_TOKENS = 5
 OTHER_SEEDS = (8, 9, 10)
+PROBE_JSON = {"zebra": ["q7"]}
+PROBE_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "zebra": {"type": "array", "items": {"enum": ["q7"]}, "minItems": 1, "maxItems": 1}
+    },
+    "required": ["zebra"],
+    "additionalProperties": False,
+}
+# A token for each of its bytes, and spaces between.
+PROBE_SCHEMA_TOKENS = 64
 
 
 class SelfTest(MeaningProbes):
@@ -98,6 +109,16 @@ class SelfTest(MeaningProbes):
             raise ProbeFailed(
                 f"of the {TOP_TOKENS} likeliest tokens, echo and generation share {share:.0%}"
             )
+
+    async def _response_format(self) -> None:
+        """An answer of JSON that no model would write by itself."""
+        named = {"name": "probe", "schema": PROBE_SCHEMA}
+        answer = await self._complete(
+            prompt=PROBE_TEXT,
+            max_tokens=PROBE_SCHEMA_TOKENS,
+            response_format={"type": "json_schema", "json_schema": named},
+        )
+        expect("the answer", json.loads(answer["choices"][0]["text"]), PROBE_JSON)
 
     async def _ignore_eos(self) -> None:
         ending = await self._ending()

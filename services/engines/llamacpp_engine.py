@@ -39,7 +39,8 @@ LLAMACPP = EngineSpec(
     weights_request=own_server.WEIGHTS_REQUEST,
     parse_weights=own_server.parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
-    claims=own_server.CLAIMS,
+    # It has grammars.
+    claims=own_server.CLAIMS | {"response_format"},
     fields=own_server.FIELDS,
     series=own_server.SERIES,
 )

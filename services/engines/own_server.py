@@ -9,7 +9,7 @@ from services.http.request_fields import Route
 from services.server.protocol import ChatBody, CompletionBody
 
 # The server itself answers for all of these, whatever computes the logits.
-CLAIMS = CAPABILITIES
+CLAIMS = CAPABILITIES - {"response_format"}
 FIELDS: Mapping[Route, frozenset[str]] = MappingProxyType(
     {
         "completions": frozenset(CompletionBody.model_fields),

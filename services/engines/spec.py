@@ -31,6 +31,7 @@ CAPABILITIES = frozenset(
         "min_tokens",
         "n",
         "plain_sampling",
+        "response_format",
         "seed",
         "stop",
         "stream_usage",

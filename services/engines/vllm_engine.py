@@ -88,6 +88,7 @@ _OWN_FLAGS = frozenset(
         "--model",
         "--port",
         "--served-model-name",
+        "--structured-outputs-config",
         "--tensor-parallel-size",
         "--worker-extension-cls",
     }
@@ -113,6 +114,9 @@ def _argv(launch: Launch) -> list[str]:
         "vllm",
         "--max-logprobs",
         "20",
+        # Else a model that knows no JSON may break lines for ever.
+        "--structured-outputs-config",
+        '{"backend": "xgrammar", "disable_any_whitespace": true}',
         *_options(launch),
         "--middleware",
         "services.engines.in_vllm.vllm_extension.require_key",

@@ -71,6 +71,22 @@ class Batch:
         self.rows += wants_logits
 
 
+class Constraint(Protocol):
+    """What one answer is held to; called from one thread only."""
+
+    def restrict(self, logits: Logits) -> Logits:
+        """A copy of one row of logits, minus infinity where a token may not come next."""
+        ...
+
+    def allows(self, token: int) -> bool:
+        """Whether one token may come next; much faster than to ask of all."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Go on by one token that may come next and ends nothing."""
+        ...
+
+
 class Backend(Protocol):
     """An inference library with a key-value cache per sequence number.
 
@@ -88,6 +104,13 @@ class Backend(Protocol):
 
     def piece(self, token: int, *, special: bool) -> bytes:
         """A token's bytes, possibly part of a character; control tokens only if ``special``."""
+        ...
+
+    def constrain(self, schema: str) -> Constraint:
+        """What holds an answer to a JSON schema; compiling it may take milliseconds.
+
+        Raises ValueError where the library has nothing to hold it with, or not to this schema.
+        """
         ...
 
     def decode(self, batch: Batch) -> Logits:

@@ -32,13 +32,14 @@ class ChatTemplate:
         self._conversation = conversation
         self._in_parts: dict[str, bool] = {}
 
-    def render(self, body: ChatBody, tools: Sequence[dict[str, Any]] | None = None) -> str:
-        """The prompt of a chat, with its special tokens written out.
+    def render(self, body: ChatBody) -> str:
+        """The prompt of a chat, with its special tokens written out; tools are variables of it.
 
         Raises:
             RequestError: 400, there is no template, or it refuses these messages.
         """
-        source = self._choose(tools)
+        variables = dict(body.chat_template_kwargs or {})
+        source = self._choose(has_tools=bool(variables.get("tools")))
         turns = _turns(body.messages, source)
         if self._reads_parts(source):
             turns = [_in_parts(turn) for turn in turns]
@@ -53,17 +54,16 @@ class ChatTemplate:
             return self._write(
                 source,
                 turns,
-                tools=list(tools) if tools else None,
                 add_generation_prompt=body.add_generation_prompt,
                 continue_final_message=continued,
-                **(body.chat_template_kwargs or {}),
+                **{"tools": None, **variables},
             )
         except _FAILURES as error:
             raise RequestError(400, f"messages: {error}", param="messages") from error
 
-    def _choose(self, tools: Sequence[dict[str, Any]] | None) -> str:
+    def _choose(self, *, has_tools: bool) -> str:
         templates = self._conversation.templates
-        if tools and _WITH_TOOLS in templates:
+        if has_tools and _WITH_TOOLS in templates:
             return templates[_WITH_TOOLS]
         if DEFAULT in templates:
             return templates[DEFAULT]

@@ -5,7 +5,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from services.http.errors import TOO_LONG, RequestError
-from services.server.backend import Backend
+from services.server.backend import Backend, Constraint
 from services.server.protocol import GenerationBody
 from services.server.sampling import TokenScores, join_scores
 from services.server.scheduler import Scheduler
@@ -141,9 +141,18 @@ def plan_requests(
                     logprobs=scoring.logprobs,
                     prompt_logprobs=scoring.prompt_logprobs,
                     stream=bool(body.stream),
+                    constraint=_constraint(backend, body.schema_text()),
                 )
             )
     return requests
+
+
+def _constraint(backend: Backend, schema: str | None) -> Constraint | None:
+    try:
+        return None if schema is None else backend.constrain(schema)
+    except ValueError as error:
+        message = f"response_format.json_schema.schema: {error}"
+        raise RequestError(400, message, param="response_format") from None
 
 
 def _allowed_tokens(backend: Backend, prompt: list[int], max_tokens: int | None) -> int:

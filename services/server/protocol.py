@@ -5,7 +5,8 @@ Field meanings are OpenAI's (https://platform.openai.com/docs/api-reference); ``
 Bodies come with what changes nothing taken off (``services.http.request_fields``).
 """
 
-from typing import Annotated, Any, ClassVar, TypeVar
+import json
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,6 +42,20 @@ class StreamOptions(StrictBody):
     continuous_usage_stats: bool = False
 
 
+class NamedSchema(StrictBody):
+    """A JSON schema, as OpenAI wraps it."""
+
+    name: str
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+class ResponseFormat(StrictBody):
+    """``response_format``, of which the app before us makes a schema whatever it was."""
+
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
 class GenerationBody(StrictBody):
     """What completions and chat completions have in common."""
 
@@ -53,6 +68,7 @@ class GenerationBody(StrictBody):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
+    response_format: ResponseFormat | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -79,6 +95,11 @@ class GenerationBody(StrictBody):
             repetition_penalty=self.repetition_penalty or 1.0,
             logit_bias=_biases(self.logit_bias or {}, vocab_size),
         )
+
+    def schema_text(self) -> str | None:
+        """The JSON schema that the answer is held to."""
+        form = self.response_format
+        return None if form is None else json.dumps(form.json_schema.schema_)
 
     def stops(self) -> tuple[str, ...]:
         """All stop strings."""

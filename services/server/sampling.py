@@ -38,6 +38,12 @@ class SamplingParameters:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
 
     @property
+    def cuts_tail(self) -> bool:
+        """Whether a draw leaves out the unlikeliest tokens; the likeliest alone needs no tail."""
+        is_cut = self.top_p < 1 or self.top_k > 0 or self.min_p > 0
+        return is_cut and self.temperature >= _GREEDY_BELOW
+
+    @property
     def alters_logits(self) -> bool:
         """Whether penalties or biases move the logits before the choice."""
         penalties = self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1

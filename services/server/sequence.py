@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from services.server.backend import Constraint
 from services.server.detokenizer import Detokenizer
 from services.server.sampling import (
     Logits,
@@ -26,7 +27,8 @@ class GenerationRequest:
     """What one sequence must do.
 
     ``logprobs``: likeliest tokens to report beside each generated one, None for no scores;
-    ``prompt_logprobs`` the same for the prompt. ``stream``: give out every step.
+    ``prompt_logprobs`` the same for the prompt. ``stream``: give out every step. ``constraint`` is
+    this sequence's own, and moves on with it.
     """
 
     prompt: list[int]
@@ -38,6 +40,7 @@ class GenerationRequest:
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     stream: bool = False
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Sequence:
         return (
             sampling.temperature == 0
             and not sampling.alters_logits
+            and self.request.constraint is None
             and len(self.generated) >= self.request.min_tokens
         )
 
@@ -112,7 +116,26 @@ class Sequence:
         banned = sorted(end_tokens) if len(self.generated) < self.request.min_tokens else ()
         if sampling.alters_logits or banned:
             logits = adjust_logits(logits, sampling, self._counts, banned, self._seen)
+        if self.request.constraint is not None:
+            return self._choose_within(self.request.constraint, logits, end_tokens)
         return choose_token(logits, sampling, self._uniform())
+
+    def _choose_within(
+        self, constraint: Constraint, logits: Logits, end_tokens: frozenset[int]
+    ) -> int:
+        """Draw what may come next; an answer that nothing may follow ends."""
+        sampling = self.request.sampling
+        token = choose_token(logits, sampling, self._uniform())
+        # A token that is drawn from all and allowed is as likely as one drawn from those allowed,
+        # and is found far sooner; but what cuts the tail off must cut it among these.
+        if sampling.cuts_tail or not constraint.allows(token):
+            allowed = constraint.restrict(logits)
+            if allowed.max() == -np.inf:
+                return min(end_tokens, default=token)
+            token = choose_token(allowed, sampling, self._uniform())
+        if token not in end_tokens:
+            constraint.accept(token)
+        return token
 
     def accept(self, token: int, piece: bytes, scores: TokenScores | None, is_end: bool) -> bool:
         """Take one generated token; returns whether the sequence is finished with it."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ KEY = "a-key-of-this-deployment"
 async def serving(
     tmp_path: Path, *options: str, **changes: Any
 ) -> AsyncIterator[tuple[VariantApp, Supervisor]]:
-    watched = supervisor(tmp_path, spec(*options), **changes)
+    claims = changes.pop("claims", frozenset())
+    engine = replace(spec(*options), claims=claims)
+    watched = supervisor(tmp_path, engine, **changes)
     app = VariantApp(watched)
     async with living(app):
         await until(watched, State.READY)
@@ -179,3 +182,55 @@ async def test_an_engine_is_asked_without_what_changes_nothing(tmp_path: Path) -
     }
     assert refused[0] == 400
     assert refused[1]["error"]["message"] == "no"
+
+
+TOOLS = [{"type": "function", "function": {"name": "time", "parameters": {"type": "object"}}}]
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "a"}], "tools": TOOLS}
+
+
+async def ask_once(app: VariantApp, path: str, content: Mapping[str, Any]) -> Any:
+    bodies = [json.dumps(content).encode()]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": bodies.pop()} if bodies else await never()
+
+    return await ask(app, "POST", path, receive)
+
+
+@pytest.mark.parametrize("holds", [False, True])
+async def test_a_format_goes_to_engines_that_prove_to_hold_to_one_alone(
+    tmp_path: Path, holds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, claims=frozenset({"response_format"})) as (app, watched):
+        # The stand-in writes no JSON, so that its self-test has failed.
+        assert watched.status.capabilities["response_format"]
+        if holds:
+            monkeypatch.setitem(watched.status.capabilities, "response_format", None)
+        content = {"prompt": "a", "response_format": {"type": "json_object"}}
+        status, told = await ask_once(app, "/v1/completions", content)
+        _, chat = await ask_once(app, "/v1/chat/completions", {**CHAT, "tools": None})
+    if holds:
+        schema = told["given"]["response_format"]["json_schema"]["schema"]
+        assert (status, schema) == (200, {"type": "object"})
+    else:
+        assert (status, told["error"]["param"]) == (400, "response_format")
+    assert "tools" not in chat["given"]
+
+
+async def test_an_engine_is_asked_with_tools_as_what_its_template_writes(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "chat_template.jinja").write_text("{{ tools }}<tool_call>")
+    async with serving(tmp_path) as (app, _watched):
+        status, told = await ask_once(app, "/v1/chat/completions", CHAT)
+        required = {**CHAT, "tool_choice": "required"}
+        refused = await ask_once(app, "/v1/chat/completions", required)
+    assert (status, told["given"]["chat_template_kwargs"]) == (200, {"tools": TOOLS})
+    assert "tools" not in told["given"]
+    assert (refused[0], refused[1]["error"]["param"]) == (400, "tool_choice")
+
+
+async def test_a_model_whose_template_has_no_tools_takes_none(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (app, _watched):
+        status, told = await ask_once(app, "/v1/chat/completions", CHAT)
+        taken, _ = await ask_once(app, "/v1/chat/completions", {**CHAT, "tool_choice": "none"})
+    assert (status, told["error"]["param"], taken) == (400, "tools", 200)

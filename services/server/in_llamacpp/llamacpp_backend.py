@@ -26,6 +26,7 @@ from services.server.in_llamacpp.llamacpp_cache import (
     sequences_within,
     set_cache_type,
 )
+from services.server.in_llamacpp.llamacpp_grammar import Grammar
 from services.server.sampling import Logits
 
 _ERROR_LEVEL = 4
@@ -110,6 +111,10 @@ class LlamaCppBackend:
         if (known := self._pieces.get(key)) is None:
             known = self._pieces[key] = self._piece(token, special)
         return known
+
+    def constrain(self, schema: str) -> Grammar:
+        """A grammar of a JSON schema."""
+        return Grammar(self._vocab, schema)
 
     def decode(self, batch: Batch) -> Logits:
         """One ``llama_decode``; the interpreter lock is free while it runs."""

@@ -21,6 +21,7 @@ from services.server.backend import (
     BackendError,
     Batch,
     Capacity,
+    Constraint,
     LoadedWeights,
     rows_of_logits,
 )
@@ -81,6 +82,10 @@ class TransformersBackend:
     def piece(self, token: int, *, special: bool) -> bytes:
         """A token's bytes."""
         return self._tokenizer.piece(token, special=special)
+
+    def constrain(self, schema: str) -> Constraint:
+        """Nothing holds an answer to a schema here."""
+        raise ValueError("answers of transformers cannot be held to a schema")
 
     def decode(self, batch: Batch) -> Logits:
         """One forward pass over all tokens of the batch."""

@@ -44,6 +44,8 @@ class Engine(SelfTest):
         return json.dumps(self._whole(fields)).encode()
 
     def _text(self, fields: Mapping[str, Any]) -> str:
+        if "response_format" in fields and self.lie != "response_format":
+            return '{ "zebra": ["q7"] }'
         text = "abcdefghijklmnop"[: fields.get("max_tokens", 16)]
         temperature = fields.get("temperature", 0)
         if temperature is None:
@@ -140,6 +142,7 @@ async def test_an_honest_engine_proves_every_claim() -> None:
         ("min_tokens_is_max_tokens", "min_tokens"),
         ("logit_bias", "min_tokens"),
         ("n", "n"),
+        ("response_format", "response_format"),
         ("seed", "seed"),
         ("always_greedy", "seed"),
         ("stop", "stop"),

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from services.server.backend import Batch, Capacity, LoadedWeights
+from services.server.backend import Batch, Capacity, Constraint, LoadedWeights
 from services.server.sampling import Logits
 
 
@@ -30,6 +30,10 @@ class GatedBackend:
     def piece(self, token: int, *, special: bool) -> bytes:
         """A letter per token."""
         return b"abcd"[token : token + 1]
+
+    def constrain(self, schema: str) -> Constraint:
+        """No grammars."""
+        raise ValueError(f"no grammar of {schema}")
 
     def decode(self, batch: Batch) -> Logits:
         """Blocks until the gate is open."""
