@@ -81,6 +81,7 @@ ENVIRONMENTS = {
         ),
         Environment(name="fuzz", optional=True),
         Environment(name="compose", optional=True),
+        Environment(name="clients", upon="quantize", optional=True),
         Environment(name="peers", example_server=LLAMA_CPP_PYTHON, upon="llamacpp", optional=True),
     )
 }

@@ -145,6 +145,10 @@ BENCHES: Mapping[str, Bench] = {
         module="tests.benches.export",
         summary="Exported artifacts against the tools' own models, vLLM and llama.cpp.",
     ),
+    "clients": Bench(
+        module="tests.benches.clients",
+        summary="Do the clients that people use get their answers, from every engine?",
+    ),
     "client": Bench(
         module="tests.benches.client",
         summary="What the load generator itself adds to latency.",

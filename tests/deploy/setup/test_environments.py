@@ -113,7 +113,7 @@ def test_a_build_changes_only_the_environments_that_differ_in_it() -> None:
         for name, environment in ENVIRONMENTS.items()
         if environment_hash(environment, cuda) != environment_hash(environment, Build())
     }
-    assert changed == {"vllm", "quantize", "llamacpp", "peers"}
+    assert changed == {"vllm", "quantize", "llamacpp", "peers", "clients"}
     assert build_of(ENVIRONMENTS["llamacpp"], cuda) == "cuda-90"
     assert settings_of(ENVIRONMENTS["llamacpp"], cuda)["CMAKE_ARGS"].endswith("ARCHITECTURES=90")
 
