@@ -17,6 +17,7 @@ BUILDS: tuple[BuildName, ...] = get_args(BuildName)
 
 # PyPI's torch for CUDA 12 is a CPU build on 64-bit Arm.
 _PROCESSORS = {"cuda12": ("x86_64",), "cuda13": ("x86_64", "aarch64")}
+_ARCHITECTURES = re.compile(r"\d{2,3}[af]?(;\d{2,3}[af]?)*")
 # The first compiler that knows a compute capability (NVIDIA, CUDA release notes).
 _COMPILERS = ((12.1, (12, 9)), (12.0, (12, 8)), (10.3, (12, 9)), (10.0, (12, 8)), (9.0, (11, 8)))
 
@@ -131,6 +132,8 @@ def _llama(name: BuildName, found: Findings, architectures: str | None) -> tuple
     wanted = architectures or ";".join(_architectures(found))
     if not wanted:
         return "", f"{cpu} (no GPU here to compile for; --architectures 90 names one)"
+    if not _ARCHITECTURES.fullmatch(wanted):
+        raise BuildError(f"--architectures {wanted!r}: numbers such as 90 or '90;120'")
     if found.nvcc is None:
         return "", f"{cpu} (CUDA's compiler nvcc is not on the PATH)"
     version = ".".join(map(str, found.nvcc))
@@ -148,7 +151,6 @@ def _architectures(found: Findings) -> tuple[str, ...]:
 
 def _compiles(nvcc: tuple[int, int], architecture: str) -> bool:
     """Whether a compiler knows an architecture such as ``90`` or ``120a``."""
-    digits = re.match(r"\d+", architecture)
-    capability = int(digits[0]) / 10 if digits else 0
+    capability = int(architecture.rstrip("af")) / 10
     least = next((first for since, first in _COMPILERS if capability >= since), (11, 0))
     return nvcc >= least

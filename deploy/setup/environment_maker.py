@@ -18,7 +18,7 @@ from deploy.setup.environments import (
     lock_of,
     settings_of,
 )
-from deploy.setup.pip_configuration import torch_backend
+from deploy.setup.pip_configuration import torch_backend, without_cpu_torch
 from deploy.setup.proofs import PROOF, proofs_of, remedy_of
 from deploy.setup.sdist import CONVERTER, EXAMPLE_SERVER, SdistError, SdistPart, extract_part
 from deploy.setup.source_builds import SourceBuilds
@@ -69,9 +69,12 @@ class EnvironmentMaker:
 
     def _install(self, environment: Environment, home: Path, log: Path) -> None:
         variables = self.steps.environment | settings_of(environment, self.build)
+        cpu = build_of(environment, self.build) == "cpu"
+        if environment.torch and not cpu:
+            variables = without_cpu_torch(variables)
         pip = [self.steps.uv, "pip", "install", *self.steps.uv_words]
         pip += ["--python", str(home / "bin" / "python")]
-        if environment.torch and build_of(environment, self.build) == "cpu":
+        if environment.torch and cpu:
             pip += torch_backend(variables)
         if environment.build_first:
             self.steps.run([*pip, *environment.build_first], log, variables)

@@ -78,9 +78,19 @@ def installer_environment(wheelhouse: Path | None) -> dict[str, str]:
 
 def torch_backend(environment: Mapping[str, str]) -> list[str]:
     """The uv option that picks PyTorch's CPU builds, unless a local one is already at hand."""
-    folders = [Path(part.removeprefix("file://")) for part in _find_links(environment)]
-    at_hand = any(folder.is_dir() and any(folder.glob(CPU_TORCH_PATTERN)) for folder in folders)
+    at_hand = any(map(_has_cpu_torch, _find_links(environment)))
     return [] if at_hand or NO_INDEX in environment else ["--torch-backend", "cpu"]
+
+
+def without_cpu_torch(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a CUDA build: a CPU torch of the same version would be preferred."""
+    kept = [folder for folder in _find_links(environment) if not _has_cpu_torch(folder)]
+    return {**environment, "UV_FIND_LINKS": ",".join(kept)}
+
+
+def _has_cpu_torch(link: str) -> bool:
+    folder = Path(link.removeprefix("file://"))
+    return folder.is_dir() and any(folder.glob(CPU_TORCH_PATTERN))
 
 
 def _find_links(environment: Mapping[str, str]) -> list[str]:

@@ -41,6 +41,17 @@ def lacking(resolved: str, packages: Mapping[str, str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def relied_on(resolved: str, packages: Mapping[str, str]) -> dict[str, str]:
+    """What a resolution takes of a Python as it is: its torch, and every version that agrees."""
+    pins = (line.partition(";")[0].strip().partition("==") for line in resolved.splitlines())
+    agreeing = {normalized(name): version for name, _, version in pins}
+    return {
+        name: version
+        for name, version in packages.items()
+        if name == "torch" or agreeing.get(name) == version
+    }
+
+
 def requirements_of(name: str, system: SystemPython) -> str:
     """What an environment asks for: vLLM's release that fits the torch, or its own file."""
     if name == "vllm":
@@ -55,8 +66,10 @@ def resolve_beside(
     output: Path,
     log: Path,
     target: Sequence[str] = (),
-) -> None:
+) -> dict[str, str]:
     """Write the pins of what an environment needs and the system's Python lacks; blocks.
+
+    Returns what is relied on of that Python.
 
     Args:
         steps: runs uv.
@@ -81,4 +94,6 @@ def resolve_beside(
             ],
             log,
         )
-    output.write_text(lacking(output.read_text(), system.packages))
+    resolved = output.read_text()
+    output.write_text(lacking(resolved, system.packages))
+    return relied_on(resolved, system.packages)

@@ -65,6 +65,8 @@ class WheelCollector:
         self.steps = steps
         self.build = build
         self.without = without
+        # What that machine's Python must have for what is collected to be enough.
+        self.relied_on: dict[str, str] = {}
         self.log = steps.logs / "wheelhouse.log"
         self.log.unlink(missing_ok=True)
         platform = f"{processor}-manylinux_2_{_GLIBC}"
@@ -98,7 +100,7 @@ class WheelCollector:
             shutil.copy(kept, path)
             return
         assert self.build.system is not None
-        resolve_beside(
+        self.relied_on |= resolve_beside(
             self.steps, self.build.system, environment.name, path, self.log, self.uv_target
         )
         path.write_text(leave_out(path.read_text(), self.without))

@@ -7,12 +7,12 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.setup.builds import Build, BuildName
 from deploy.setup.environments import DEFAULT, ENVIRONMENTS, SetupError
-from deploy.setup.pip_configuration import installer_environment
+from deploy.setup.pip_configuration import installer_environment, without_cpu_torch
 from deploy.setup.steps import Steps
 from deploy.setup.system_torch import VLLM_OF_TORCH, SystemPython, parse_packages
 from deploy.setup.wheel_collector import WheelCollector
@@ -43,13 +43,15 @@ def collect_wheelhouse(request: Request) -> None:
     target, output = request.target, request.output
     clear(output)
     VENVS.mkdir(exist_ok=True)
-    steps = Steps(installer_environment(None))
+    settings = installer_environment(None)
+    steps = Steps(settings if target.build == "cpu" else without_cpu_torch(settings))
     print(f"wheelhouse: {target.build}, Python {target.python}, {target.processor}", flush=True)
     with tempfile.TemporaryDirectory(dir=VENVS) as folder:
         collector = WheelCollector(
             steps, request.build, target.python, target.processor, request.without
         )
         collector.collect(target.environments, Path(folder))
+        target = replace(target, system=collector.relied_on or None)
         part_bytes = request.part_mb * 10**6 if request.part_mb else None
         pieces = write_parts(Path(folder), output, target, part_bytes)
     size = sum(piece.size for piece in pieces)
@@ -118,7 +120,6 @@ def read_request(words: Sequence[str] | None) -> Request:
         processor=given.processor,
         build=name,
         environments=names,
-        system=system.packages if system else None,
     )
     return Request(
         target=target,

@@ -25,7 +25,10 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The machine that a wheelhouse is for: ``3.12``, ``x86_64``, a build, a Python's packages."""
+    """The machine that a wheelhouse is for: ``3.12``, ``x86_64``, a build, for environments.
+
+    ``system``: what is relied on of a Python that holds a torch, by version.
+    """
 
     python: str
     processor: str

@@ -111,3 +111,5 @@ def test_an_image_names_the_architectures_that_it_is_built_for() -> None:
     assert choose_build(builder, "cuda13", "90;120").build.llama_cuda == "90;120"
     assert "--architectures" in choose_build(builder, "cuda13").reasons[1]
     assert choose_build(builder, "cpu", "90").build.llama_cuda == ""
+    with pytest.raises(BuildError, match="--architectures 'sm_90'"):
+        choose_build(builder, "cuda13", "sm_90")

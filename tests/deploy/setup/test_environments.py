@@ -24,7 +24,12 @@ from deploy.setup.environments import (
     recorded_build,
     settings_of,
 )
-from deploy.setup.pip_configuration import parse_pip_config, torch_backend, uv_settings
+from deploy.setup.pip_configuration import (
+    parse_pip_config,
+    torch_backend,
+    uv_settings,
+    without_cpu_torch,
+)
 from deploy.setup.system_torch import SystemPython, normalized
 from services.engines.table import ENGINES
 
@@ -199,3 +204,5 @@ def test_the_cpu_build_of_torch_is_asked_for_unless_a_wheel_is_at_hand(tmp_path:
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
     assert torch_backend(links) == []
     assert torch_backend({"PIP_NO_INDEX": "1"}) == []
+    both = {"UV_FIND_LINKS": f"/wheels/a,{tmp_path}", "HOME": "/h"}
+    assert without_cpu_torch(both) == {"UV_FIND_LINKS": "/wheels/a", "HOME": "/h"}

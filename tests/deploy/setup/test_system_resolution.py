@@ -1,6 +1,12 @@
 """Versions beside a Python with its own torch: what uv is told, and what is left to install."""
 
-from deploy.setup.system_resolution import hidden, lacking, preferences, requirements_of
+from deploy.setup.system_resolution import (
+    hidden,
+    lacking,
+    preferences,
+    relied_on,
+    requirements_of,
+)
 from deploy.setup.system_torch import SystemPython, parse_packages
 from tests.deploy.setup.machines import NGC_PACKAGES, PACKAGES
 
@@ -29,6 +35,13 @@ def test_only_what_the_python_lacks_is_installed() -> None:
     )
     left = "numpy==2.3.5 ; python_full_version < '3.13'\nvllm==0.26.0\n"
     assert lacking(resolved, SYSTEM) == left
+
+
+def test_what_is_relied_on_is_the_torch_and_what_agrees() -> None:
+    resolved = (
+        "huggingface-hub==1.33.0\nnumpy==2.3.5 ; python_full_version < '3.13'\nvllm==0.26.0\n"
+    )
+    assert relied_on(resolved, SYSTEM) == {"huggingface-hub": "1.33.0", "torch": "2.11.0"}
 
 
 def test_vllm_is_asked_for_in_the_release_that_fits_and_all_else_by_its_file() -> None:
