@@ -24,6 +24,7 @@ from deploy.setup.sdist import CONVERTER, EXAMPLE_SERVER, SdistError, SdistPart,
 from deploy.setup.source_builds import SourceBuilds
 from deploy.setup.steps import Steps
 from deploy.setup.system_resolution import resolve_beside
+from quantize.machine import VISIBLE
 from quantize.root import ROOT, VENVS
 
 
@@ -110,8 +111,11 @@ class EnvironmentMaker:
     def _prove(self, environment: Environment, home: Path, log: Path) -> None:
         """Load every compiled extension that the environment will need."""
         words = proofs_of(environment, self.build)
+        # All GPUs were found, also those that the user's shell hides.
+        variables = {k: v for k, v in self.steps.environment.items() if k != VISIBLE}
         try:
-            self.steps.run([str(home / "bin" / "python"), "-P", str(PROOF), *words], log)
+            python = str(home / "bin" / "python")
+            self.steps.run([python, "-P", str(PROOF), *words], log, variables)
         except SetupError as error:
             raise SetupError(
                 f"the environment {environment.name!r} cannot load what it needs: "

@@ -25,6 +25,7 @@ _REMEDIES = (
     ("GLIBC", "this system's C or C++ library is older than the wheels: a newer distribution has"),
     ("libcuda", "the NVIDIA driver's library is not found (in a container: start it with --gpus)"),
     ("not compiled with CUDA", "a CPU build of torch was installed: pip's settings name one"),
+    ("NVIDIA driver", "the driver does not answer: `nvidia-smi` must work for this user"),
     ("finds no GPU", "no GPU can be used: `nvidia-smi` must name it for this user"),
 )
 _ELSE = "run `./assay setup` again; `./assay setup --build cpu` does without the GPU"

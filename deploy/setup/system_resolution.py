@@ -14,7 +14,7 @@ from deploy.setup.system_torch import SystemPython, normalized, packages_to_hide
 from quantize.root import VENVS
 
 _NEVER = "sys_platform == 'never'"
-COMPILE = ("pip", "compile", "--no-header", "--no-annotate", "--no-progress")
+COMPILE = ("pip", "compile", "--quiet", "--no-header", "--no-annotate")
 
 
 def hidden(packages: Iterable[str]) -> str:

@@ -119,7 +119,7 @@ class WheelCollector:
         print(f"  {pins.stem} …", flush=True)
         with tempfile.TemporaryDirectory(dir=VENVS) as folder:
             pylock, addresses = Path(folder, "pylock.toml"), Path(folder, "addresses.txt")
-            choose = [self.steps.uv, "pip", "compile", "--no-deps", "--format", "pylock.toml"]
+            choose = [self.steps.uv, *COMPILE, "--no-deps", "--format", "pylock.toml"]
             choose += ["--torch-backend", "cpu"] if cpu_torch else []
             choose += [*self.steps.uv_words, *self.uv_target]
             self.steps.run([*choose, str(pins), "-o", str(pylock)], self.log)

@@ -32,5 +32,6 @@ def test_a_cpu_build_and_an_image_without_a_gpu_ask_for_none() -> None:
 
 def test_the_remedy_fits_what_the_loader_says() -> None:
     assert "--gpus" in remedy_of("ImportError: libcuda.so.1: cannot open shared object file")
+    assert "nvidia-smi" in remedy_of("RuntimeError: Found no NVIDIA driver on your system.")
     assert "newer distribution" in remedy_of("version `GLIBC_2.38' not found")
     assert "--build cpu" in remedy_of("ImportError: undefined symbol")
