@@ -157,13 +157,17 @@ def _start_host(
 def own_cluster_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment in which Ray is imported by the host of a cluster of our own.
 
-    Ray's variables of the user's shell are about a cluster of theirs.
+    Ray's variables of the user's shell are about a cluster of theirs. The one of ours makes
+    loopback the node's address: Ray takes ``127.0.0.1`` for a mistake everywhere but on desktop
+    systems, which its name is about (``ray._private.services.get_node_ip_address``), and would
+    listen on all interfaces. Ray reads it when it is imported.
     """
-    return {
+    kept = {
         name: value
         for name, value in environment.items()
         if not name.startswith("RAY_") or name == SWITCH
     }
+    return kept | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 def tell_of_foreign(plan: Plan, say: Say) -> None:

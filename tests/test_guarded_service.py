@@ -1,6 +1,7 @@
 """A service with keys, met on every port it opens: nobody without one of its keys gets further.
 
-Of a deployment of its own, with one variant, because keys are a property of the whole.
+Of a deployment of its own, with one variant, because keys are a property of the whole. It is
+deployed from a shell with all that keeps services from starting.
 
 covers: deploy/api_keys.py, services/http/keys.py
 """
@@ -9,6 +10,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,18 @@ from tests.assay_command import ASSAY
 pytestmark = pytest.mark.engine
 KEY, SECOND, FOREIGN = "first-key-0123456789", "second-key-0123456789", "another-deployments-key"
 VARIANT = "gguf-q8_0"
+OF_OTHERS = {
+    "RAY_ADDRESS": "192.0.2.1:6379",
+    "LLAMA_CPP_LIB_PATH": "/nonexistent",
+    "WEB_CONCURRENCY": "4",
+}
+# A proxy where nobody listens, no home, and settings for others of what we start.
+UNFIT = {
+    **dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("no_proxy", "NO_PROXY"), ""),
+    "HOME": "/nonexistent",
+    **OF_OTHERS,
+}
 BODY = {"model": VARIANT, "prompt": "The capital of", "max_tokens": 4, "temperature": 0}
 
 
@@ -34,6 +48,8 @@ class Guarded:
     def __init__(self, folder: Path) -> None:
         self.run_folder = folder / "run"
         self.plan = folder / "plan.yaml"
+        self.long_folder = folder / ("a-temporary-folder-with-a-long-name" * 3)
+        self.long_folder.mkdir()
         self.port = free_port()
         serving = {"port": self.port, "context_length": 1024, "kv_cache_gib": 0.5}
         content = {"name": "guarded", "variants": [VARIANT], "baseline": VARIANT}
@@ -53,6 +69,8 @@ class Guarded:
             **os.environ,
             "ASSAY_RUN_DIR": str(self.run_folder),
             "ASSAY_API_KEYS": f"{KEY},{SECOND}",
+            **UNFIT,
+            "TMPDIR": str(self.long_folder),
         }
         options = [] if command == "down" else ["--plan", str(self.plan)]
         subprocess.run([*ASSAY, command, *options], check=True, cwd=ROOT, env=variables)
@@ -135,13 +153,23 @@ def test_health_is_open_and_tells_strangers_the_state_alone(guarded: Guarded) ->
     assert "artifact_sha256" in ask(f"{guarded.url}/healthz", KEY).json()["variants"][VARIANT]
 
 
-def test_what_answers_http_listens_on_loopback_alone(guarded: Guarded) -> None:
-    for process in guarded.processes():
-        for address in listening(process):
-            if address.port == guarded.port or 30000 <= address.port < 31000:
-                assert address.ip == "127.0.0.1"
-            if process.name().startswith("haproxy"):
-                assert address.port == guarded.port
+def test_nothing_of_it_is_heard_beyond_loopback_neither_rays_nor_ours(guarded: Guarded) -> None:
+    heard = [
+        (process, address) for process in guarded.processes() for address in listening(process)
+    ]
+    assert {process.name() for process, _ in heard} >= {"raylet", "gcs_server"}
+    assert [pair for pair in heard if not ip_address(pair[1].ip).is_loopback] == []
+    for process, address in heard:
+        assert address.port == guarded.port or not process.name().startswith("haproxy")
+
+
+def test_no_engine_finds_what_the_shell_had_for_another(guarded: Guarded) -> None:
+    engines = [p for p in guarded.processes() if "services.server" in p.cmdline()]
+    assert engines
+    for process in engines:
+        assert not process.environ().keys() & OF_OTHERS.keys()
+        assert process.environ()["TMPDIR"].startswith(guarded.record.ray_folder)
+        assert "127.0.0.1" in process.environ()["no_proxy"].split(",")
 
 
 def test_no_key_is_in_what_the_service_writes_or_its_processes_inherit(guarded: Guarded) -> None:

@@ -4,6 +4,7 @@ It ends with its host process (``cluster.py``).
 """
 
 import os
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +22,12 @@ from deploy.service import DeployError, ServiceRecord, kill_processes
 from quantize.processors import usable_cpus
 from services.http.keys import digest_of
 
+_TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
 OBJECT_STORE_BYTES = 150 * 2**20
-# Ray gives its node 30 s to start, which a busy machine can miss.
+# A start that the settings below did not give enough time is tried again.
 RAY_ATTEMPTS = 3
+# What Ray waits for while it starts takes it a few seconds, and a busy machine minutes.
+_START_S = 180
 RAY_VARIABLES: Mapping[str, str] = {
     # An engine must die with the Ray worker that owns it.
     "RAY_process_group_cleanup_enabled": "1",
@@ -33,6 +37,16 @@ RAY_VARIABLES: Mapping[str, str] = {
     # machine would starve it and spoil its figures.
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A node waits for its agents, which import half of Ray; by default all have 30 s or less.
+    "RAY_raylet_start_wait_time_s": str(_START_S),
+    "RAY_gcs_server_port_wait_time_s": str(_START_S),
+    "RAY_gcs_rpc_server_connect_timeout_s": str(_START_S),
+    "RAY_py_gcs_connect_timeout_s": str(_START_S),
+    "RAY_raylet_client_connect_timeout_milliseconds": str(_START_S * 1000),
+    "RAY_agent_register_timeout_ms": str(_START_S * 1000),
+    "RAY_worker_register_timeout_seconds": str(_START_S),
+    # Nobody reads Ray's own metrics here: what engines and replicas tell comes by /metrics.
+    "RAY_enable_metrics_collection": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Serve starts a proxy anew that failed three checks; by default, that takes half a minute.
@@ -45,10 +59,9 @@ RAY_VARIABLES: Mapping[str, str] = {
 def start_cluster(record: ServiceRecord, serving: Serving) -> None:
     """Start a local Ray cluster of our own, with Serve's ingress at the plan's address.
 
-    Ray's processes find each other on loopback, and Serve's HTTP servers listen where the ingress
-    says. But Ray's own ports (its control store's, its node's) are open on every interface, and
-    whoever is heard there can run code: what guards them is Ray's token, which a local cluster asks
-    for unless ``RAY_AUTH_MODE`` is set otherwise.
+    Ray listens on loopback alone (``deploy.up.own_cluster_environment``), and Serve's HTTP servers
+    where the ingress says. Whoever is heard by Ray can run code: it asks everybody for a token,
+    which is the deployment's own and lies in its folder.
     """
     digests = tuple(map(digest_of, require_keys(serving)))
     os.environ.update(RAY_VARIABLES)
@@ -56,6 +69,7 @@ def start_cluster(record: ServiceRecord, serving: Serving) -> None:
     temporary = Path(record.ray_folder) / "tmp"
     temporary.mkdir(exist_ok=True)
     os.environ["TMPDIR"] = str(temporary)
+    os.environ[_TOKEN_VARIABLE] = str(_write_token(Path(record.ray_folder)))
     os.environ.update(ingress_variables(serving, digests, Path(record.ray_folder)))
     forget_keys(serving)
     if os.environ[SWITCH] == "0":
@@ -83,6 +97,14 @@ def start_cluster(record: ServiceRecord, serving: Serving) -> None:
                 flush=True,
             )
             _clear_attempt(record)
+
+
+def _write_token(folder: Path) -> Path:
+    """Write a new token for Ray, for nobody else to read; returns the file's path."""
+    path = folder / "auth_token"
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32))
+    return path
 
 
 def _clear_attempt(record: ServiceRecord) -> None:

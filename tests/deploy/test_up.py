@@ -210,5 +210,5 @@ def test_a_host_of_ours_hears_nothing_of_the_users_cluster() -> None:
     shell = {"RAY_ADDRESS": "10.0.0.9:6379", "RAY_AUTH_MODE": "disabled", "HOME": "/root"}
     told = module.own_cluster_environment({**shell, SWITCH: "0"})
     ours = {name: value for name, value in told.items() if name.startswith("RAY_")}
-    assert ours == {SWITCH: "0"}
+    assert ours == {SWITCH: "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     assert told["HOME"] == "/root"
