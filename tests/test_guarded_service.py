@@ -10,15 +10,15 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
+import grpc
 import httpx
 import psutil
 import pytest
 import yaml
 
+from deploy.listeners import heard_beyond, is_loopback, listening
 from deploy.service import ServiceRecord, processes_of
 from quantize.root import ROOT
 from services.engine.child import free_port
@@ -64,7 +64,8 @@ class Guarded:
         content = yaml.safe_load((self.run_folder / "service.json").read_text())
         return ServiceRecord(**{**content, "variants": tuple(content["variants"])})
 
-    def deploy(self, command: str) -> None:
+    def run(self, command: str, *options: str) -> str:
+        """Run a command in that shell; returns what it prints."""
         variables = {
             **os.environ,
             "ASSAY_RUN_DIR": str(self.run_folder),
@@ -72,29 +73,27 @@ class Guarded:
             **UNFIT,
             "TMPDIR": str(self.long_folder),
         }
-        options = [] if command == "down" else ["--plan", str(self.plan)]
-        subprocess.run([*ASSAY, command, *options], check=True, cwd=ROOT, env=variables)
+        words = [*ASSAY, command, *options]
+        done = subprocess.run(
+            words, check=True, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
+
+    def deploy(self, command: str) -> None:
+        """Bring it up, or take it down."""
+        print(self.run(command, *([] if command == "down" else ["--plan", str(self.plan)])))
 
     def replica_ports(self) -> list[int]:
         """Where the replicas answer HTTP without a proxy before them."""
         return sorted(
-            address.port
+            port
             for process in self.processes()
-            for address in listening(process)
-            if 30000 <= address.port < 31000
+            for _address, port in listening(process)
+            if 30000 <= port < 31000
         )
 
     def processes(self) -> list[psutil.Process]:
         return processes_of(self.record.deployment, self.record.ray_folder)
-
-
-def listening(process: psutil.Process) -> list[Any]:
-    """The addresses (``ip``, ``port``) at which a process listens."""
-    try:
-        found = process.net_connections("tcp")
-    except psutil.NoSuchProcess:
-        return []
-    return [item.laddr for item in found if item.status == psutil.CONN_LISTEN]
 
 
 @pytest.fixture(scope="module")
@@ -153,14 +152,25 @@ def test_health_is_open_and_tells_strangers_the_state_alone(guarded: Guarded) ->
     assert "artifact_sha256" in ask(f"{guarded.url}/healthz", KEY).json()["variants"][VARIANT]
 
 
-def test_nothing_of_it_is_heard_beyond_loopback_neither_rays_nor_ours(guarded: Guarded) -> None:
-    heard = [
-        (process, address) for process in guarded.processes() for address in listening(process)
-    ]
+def test_beyond_loopback_only_serves_replicas_are_heard_and_they_want_a_token(
+    guarded: Guarded,
+) -> None:
+    heard = [(process, item) for process in guarded.processes() for item in listening(process)]
     assert {process.name() for process, _ in heard} >= {"raylet", "gcs_server"}
-    assert [pair for pair in heard if not ip_address(pair[1].ip).is_loopback] == []
-    for process, address in heard:
-        assert address.port == guarded.port or not process.name().startswith("haproxy")
+    for process, (address, port) in heard:
+        assert is_loopback(address) or process.name().startswith("ray::ServeReplica")
+        assert port == guarded.port or not process.name().startswith("haproxy")
+    told = guarded.run("status")
+    beyond = list(heard_beyond(guarded.record))
+    assert len(beyond) == 2  # the variant's and the gateway's
+    for name, _address, port in beyond:
+        assert f"{name} at :: port {port}" in told
+        with (
+            grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+            pytest.raises(grpc.RpcError) as refused,
+        ):
+            channel.unary_unary("/ray.serve.ASGIService/HandleRequest")(b"", timeout=30)
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_no_engine_finds_what_the_shell_had_for_another(guarded: Guarded) -> None:

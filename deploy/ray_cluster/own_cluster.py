@@ -24,9 +24,10 @@ from services.http.keys import digest_of
 
 _TOKEN_VARIABLE = "RAY_AUTH_TOKEN_PATH"
 OBJECT_STORE_BYTES = 150 * 2**20
-# A start that the settings below did not give enough time is tried again.
-RAY_ATTEMPTS = 3
-# What Ray waits for while it starts takes it a few seconds, and a busy machine minutes.
+# Ray's node dies when its agents have not begun within 15 s, which no setting changes and a busy
+# machine can miss (``WaitForDashboardAgentPorts`` in the raylet); Ray itself notices after 30.
+RAY_ATTEMPTS = 6
+# Whatever else Ray waits for while it starts.
 _START_S = 180
 RAY_VARIABLES: Mapping[str, str] = {
     # An engine must die with the Ray worker that owns it.
@@ -37,8 +38,7 @@ RAY_VARIABLES: Mapping[str, str] = {
     # machine would starve it and spoil its figures.
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A node waits for its agents, which import half of Ray; by default all have 30 s or less.
-    "RAY_raylet_start_wait_time_s": str(_START_S),
+    # By default 30 or 60 s.
     "RAY_gcs_server_port_wait_time_s": str(_START_S),
     "RAY_gcs_rpc_server_connect_timeout_s": str(_START_S),
     "RAY_py_gcs_connect_timeout_s": str(_START_S),
@@ -59,9 +59,10 @@ RAY_VARIABLES: Mapping[str, str] = {
 def start_cluster(record: ServiceRecord, serving: Serving) -> None:
     """Start a local Ray cluster of our own, with Serve's ingress at the plan's address.
 
-    Ray listens on loopback alone (``deploy.up.own_cluster_environment``), and Serve's HTTP servers
-    where the ingress says. Whoever is heard by Ray can run code: it asks everybody for a token,
-    which is the deployment's own and lies in its folder.
+    Ray listens on loopback (``deploy.up.own_cluster_environment``), and Serve's HTTP servers where
+    the ingress says. Whoever is heard by Ray can run code: it asks everybody for a token, which is
+    the deployment's own and lies in its folder. So do the ports by which Serve's replicas call each
+    other, the only ones on all interfaces (``deploy.listeners``).
     """
     digests = tuple(map(digest_of, require_keys(serving)))
     os.environ.update(RAY_VARIABLES)

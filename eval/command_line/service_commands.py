@@ -99,6 +99,7 @@ def status(
         say(machine_report())
         return
     from deploy.health import health, table
+    from deploy.listeners import heard_beyond
     from deploy.service import read_record
     from services.engine.life_cycle import State
 
@@ -112,6 +113,9 @@ def status(
         where = f" on the Ray cluster {record.ray_address}" if record.ray_address else ""
         say(f"plan {record.plan} at {record.url}{where}, host process {record.host_pid}")
         say(table(record.url, health(record.url), nodes=record.ray_address is not None))
+        if record.ray_address is None and (heard := list(heard_beyond(record))):
+            told = ", ".join(f"{name} at {address} port {port}" for name, address, port in heard)
+            say(f"beyond loopback, for whoever has the token of this Ray, listen: {told}")
 
 
 def down() -> None:
