@@ -209,6 +209,11 @@ def _text_of(token: object) -> object:
 
 
 def _notes(reading: SourceReading, found: TokenizerFound) -> Iterator[str]:
+    if not found.as_stored:
+        yield (
+            f"transformers reads text for {reading.shape.architecture} by rules of its own, other "
+            "than tokenizer.json says; a GGUF file that follows tokenizer.json is refused"
+        )
     # Not to sample is what every engine does where nothing asks for it.
     sampling = {key: value for key, value in reading.config.sampling.items() if key != "do_sample"}
     if sampling:

@@ -34,7 +34,8 @@ class TokenizerFound:
     ``eos_token`` … as they are to stand in ``tokenizer_config.json``; ``templates`` are the chat
     templates by name, each with what is wrong with it (empty: nothing); ``refused`` is why the
     default one refuses a short chat; ``probe_sha256`` the hash of the probe's ids as a Python list.
-    ``end`` is the id that the tokenizer itself calls the end.
+    ``end`` is the id that the tokenizer itself calls the end; ``as_stored`` says whether
+    transformers reads text as ``tokenizer.json`` has it, and not by a class of its own.
     """
 
     top_id: int
@@ -45,6 +46,7 @@ class TokenizerFound:
     refused: str
     probe_sha256: str
     converted: bool
+    as_stored: bool
 
 
 TOKENIZER = JobModule(
