@@ -27,8 +27,6 @@ from services.gateway import GatewaySettings
 from services.http.keys import digest_of
 from services.variants import Variant
 
-# What engines compile, kept between their starts.
-CACHE = RUN_DIR / "cache"
 ACCESS_LOGS = RUN_DIR / "logs" / "access"
 GATEWAY_ROUTE = "/"
 # What Ray Serve runs for a variant: the relay, the engine it starts, our own servers among them.
@@ -125,7 +123,6 @@ def _replica(
         kv_cache_gib=limits.kv_cache_gib,
         tuning=limits.tuning,
         cpu_build=engine_version(variant.engine)[0] in variant.engine.cpu_distributions,
-        cache=str(CACHE),
         memory_gib=limits.memory_gib,
         hang_timeout_s=serving.hang_timeout_s,
         crashes_before_failed=serving.crashes_before_failed,

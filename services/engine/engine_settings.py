@@ -1,23 +1,27 @@
 """What an engine, and the replica around it, are told: where things are, and within what limits."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from quantize.artifact.manifest import Manifest
 from quantize.machine import probe_machine
+from quantize.root import VENVS
 from services.engines.spec import Launch
 from services.engines.tuning import UNTUNED, Tuning
 from services.http.request_body import MAX_BODY_BYTES
 from services.variants import Variant
+
+# What engines compile and look up, kept beside them: every service of theirs starts sooner for it.
+CACHE = VENVS / "cache"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
     """How an engine is started; paths as strings, sizes per variant.
 
-    A ``cpu_build`` leaves a GPU alone. ``cache`` outlives the engine; without one, what it compiles
-    goes with it.
+    A ``cpu_build`` leaves a GPU alone.
     """
 
     artifact: str
@@ -29,7 +33,6 @@ class EngineSettings:
     start_timeout_s: float
     tuning: Tuning = UNTUNED
     cpu_build: bool = False
-    cache: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,5 +85,5 @@ def launch_of(
         kv_cache_dtype=variant.kv_cache,
         engine_build=variant.engine_build,
         scratch=scratch,
-        cache=Path(settings.cache) if settings.cache else scratch / "cache",
+        cache=CACHE if os.access(VENVS, os.W_OK) else scratch / "cache",
     )
