@@ -61,7 +61,7 @@ def _use(service: str, variant: str) -> None:
     url, body = f"{service}/{variant}/v1/completions", {"model": variant, "prompt": "The capital"}
     httpx.post(url, json={**body, "max_tokens": 8, "stream": True}, timeout=120).raise_for_status()
     httpx.post(url, json={**body, "max_tokens": 8}, timeout=120).raise_for_status()
-    assert httpx.post(url, json={**body, "max_tokens": -1}, timeout=120).status_code == 400
+    assert httpx.post(url, json={**body, "temperature": -1}, timeout=120).status_code == 400
 
 
 def _asked(expression: str, variant: str = "|".join(VARIANTS)) -> str:

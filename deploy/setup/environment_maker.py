@@ -74,7 +74,9 @@ class EnvironmentMaker:
         if environment.torch and not cpu:
             variables = without_cpu_torch(variables)
         pip = [self.steps.uv, "pip", "install", *self.steps.uv_words]
-        pip += ["--python", str(home / "bin" / "python")]
+        # Once, and not in every process of an engine: images that set PYTHONDONTWRITEBYTECODE keep
+        # Python from doing it, and one of vLLM's then reads its sources for half a minute.
+        pip += ["--compile-bytecode", "--python", str(home / "bin" / "python")]
         if environment.torch and cpu:
             pip += torch_backend(variables)
         if environment.build_first:
