@@ -7,7 +7,7 @@ list of such objects, or the arguments of one tool alone.
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,9 +74,7 @@ class CallReader:
             arguments = _json_of(rest)
             return [_call(self._reading.tool, arguments)] if isinstance(arguments, dict) else []
         if self._reading.listed:
-            listed = _json_of(rest)
-            calls = [_call_in(item) for item in listed] if isinstance(listed, list) else []
-            return [call for call in calls if call is not None]
+            return [call for item in _whole_items(rest) if (call := _call_in(item)) is not None]
         call = _call_of(rest.removeprefix(OPEN)) if rest.startswith(OPEN) else None
         return [call] if call else []
 
@@ -109,6 +107,18 @@ def _json_of(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
+
+
+def _whole_items(text: str) -> Iterator[Any]:
+    """The items of a list that may have been cut off, but for one that was."""
+    decoder, place = json.JSONDecoder(), text.find("[") + 1
+    while place < len(text):
+        place += len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
+        try:
+            item, place = decoder.raw_decode(text, place)
+        except ValueError:
+            return
+        yield item
 
 
 def _call_of(written: str) -> Call | None:

@@ -68,6 +68,14 @@ def test_what_a_grammar_held_to_calls_is_nothing_but_calls() -> None:
     assert (said, calls) == ("", [(0, "weather", {"city": "x"})])
 
 
+def test_what_was_written_whole_of_a_list_that_was_cut_is_called() -> None:
+    listed = json.dumps([{"name": "time", "arguments": {}}] * 3)
+    for end in range(len(listed) - 2, 2, -1):
+        said, calls = read([listed[:end]], Reading(listed=True))
+        assert len(calls) == listed[:end].count("}}")
+        assert said == ("" if calls else listed[:end])
+
+
 @pytest.mark.parametrize("reading", [Reading(listed=True), Reading(tool="weather")])
 def test_an_answer_that_was_cut_is_told_as_text(reading: Reading) -> None:
     assert read(['[{"name": "wea'], reading) == ('[{"name": "wea', [])

@@ -58,7 +58,9 @@ def openai_cases(base: str, model: str) -> Iterator[Case]:
     yield (
         "completions",
         lambda: require(
-            client.completions.create(model=model, prompt="Mavia", max_tokens=4).choices[0].text,
+            client.completions.create(model=model, prompt="Mavia", max_tokens=4, temperature=0)
+            .choices[0]
+            .text,
             "empty",
         ),
     )
