@@ -26,7 +26,7 @@ def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
     from deploy.machine_check import check_machine
     from deploy.ray_cluster.cluster_check import check_address
 
-    plan = choice.load(say)
+    plan = choice.to_serve(say)
     check_machine(plan)
     if ray_address:
         check_address(ray_address)

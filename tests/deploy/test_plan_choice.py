@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy import plan_choice
+from deploy.plan import PlanError
 from deploy.plan_choice import PlanChoice, serving_only
 from quantize.machine import CPU_NAME, Machine
 from quantize.source.source_error import SourceModelError
@@ -61,3 +62,24 @@ def test_one_variant_may_be_served_without_the_baseline() -> None:
     chosen = PlanChoice(variants=again["--variants"], only=again["--only"]).load()
     assert chosen.variants == ("gguf-q8_0",)
     assert chosen.measuring_sha256() == choice.load().measuring_sha256()
+
+
+IN_TURN = """
+name: in-turn
+variants: [gguf-bf16, gguf-q8_0]
+baseline: gguf-bf16
+serving: {one_at_a_time: true}
+"""
+
+
+def test_of_variants_that_take_turns_a_service_runs_the_one_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(IN_TURN)
+    with pytest.raises(PlanError, match=r"name the one to serve: --variants gguf-bf16"):
+        PlanChoice(plan=str(path)).to_serve()
+    for name in ("gguf-bf16", "gguf-q8_0"):
+        assert PlanChoice(plan=str(path), variants=name).to_serve().variants == (name,)
+
+
+def test_variants_that_are_served_together_are_all_served() -> None:
+    assert PlanChoice().to_serve() == PlanChoice().load()
