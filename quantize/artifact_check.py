@@ -16,7 +16,7 @@ from quantize.artifact.weight_measures import (
     measure_gguf,
     measure_safetensors,
 )
-from quantize.formats.gguf_types import GGUF_TYPES, stored_type
+from quantize.formats.gguf_types import GGUF_TYPES, SUPER_BLOCK, stored_type
 from quantize.formats.layer_format import WHOLE_ROW
 from quantize.formats.storage_format import announced_at
 from quantize.recipes.catalogue import find_recipe
@@ -102,11 +102,15 @@ def _kinds_allowed(recipe: Recipe, layer: LinearLayer) -> set[str]:
 
 
 def _bits_allowed(recipe: Recipe, measures: WeightMeasures) -> tuple[float, float]:
-    """The recipe's own, or up to what the widest type costs that llama.cpp fell back to."""
+    """The recipe's own, or up to the widest type in rows that make llama.cpp fall back."""
     low, high = recipe.effective_bits
-    kinds = {kind for layer in measures.linear_layers for kind in layer.kinds}
-    fallen = [GGUF_TYPES[kind].bits_per_weight for kind in kinds - recipe.layer_kinds]
-    return low, max([high, *fallen])
+    if recipe.weight_format != "gguf":
+        return low, high
+    narrow = [
+        it for it in measures.linear_layers if it.width is not None and it.width % SUPER_BLOCK
+    ]
+    kinds = {kind for layer in narrow for kind in layer.kinds}
+    return low, max([high, *(GGUF_TYPES[kind].bits_per_weight for kind in kinds)])
 
 
 def _stored_as(layer: LinearLayer) -> str:

@@ -42,7 +42,8 @@ RAY_VARIABLES: Mapping[str, str] = {
     "RAY_gcs_server_port_wait_time_s": str(_START_S),
     "RAY_gcs_rpc_server_connect_timeout_s": str(_START_S),
     "RAY_py_gcs_connect_timeout_s": str(_START_S),
-    "RAY_raylet_client_connect_timeout_milliseconds": str(_START_S * 1000),
+    # Attempts, a second apart. (The variable of the timeout is the pause between two of them.)
+    "RAY_raylet_client_num_connect_attempts": str(_START_S),
     "RAY_agent_register_timeout_ms": str(_START_S * 1000),
     "RAY_worker_register_timeout_seconds": str(_START_S),
     # Nobody reads Ray's own metrics here: what engines and replicas tell comes by /metrics.

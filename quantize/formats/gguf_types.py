@@ -65,6 +65,8 @@ BLOCK_TYPES: Mapping[int, BlockType] = {
 GGUF_TYPES: Mapping[str, BlockType] = {block.name: block for block in BLOCK_TYPES.values()}
 
 SMALLEST_BLOCK = 32
+# Of the K-quants and the low-bit types (QK_K in llama.cpp).
+SUPER_BLOCK = 256
 # What llama.cpp stores in place of a type whose blocks do not divide a row.
 FALLBACKS: Mapping[str, str] = MappingProxyType(
     {
