@@ -32,7 +32,7 @@ from deploy.plan_sections import (
     Section,
     later,
 )
-from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
+from deploy.plan_variants import Limits, ServingLimits, VariantName, names_of, split_limits
 from services.engines.tuning import Tuning, refused_option
 from services.variants import Variant, find_variant
 
@@ -252,7 +252,7 @@ def make_plan(
     except ValueError as error:
         raise PlanError(f"{path}:\n  {error}") from None
     if variants:
-        chosen = [name.strip() for name in variants.split(",") if name.strip()]
+        chosen = names_of(variants)
         baseline = content.get("baseline")
         content["variants"] = chosen if baseline in chosen else [baseline, *chosen]
     try:

@@ -9,6 +9,7 @@ import psutil
 from deploy.api_keys import provide_client_key
 from deploy.machine_check import installed_devices
 from deploy.plan import DEFAULT_PLAN, Plan, PlanError, load_plan, make_plan
+from deploy.plan_variants import names_of
 from deploy.planner.rules import Situation, choose_plan
 from quantize.machine import Machine, probe_machine
 from quantize.source.model_shape import ShapeError, read_shape
@@ -64,7 +65,7 @@ class PlanChoice:
         plan = self.load(tell)
         if not plan.serving.one_at_a_time or len(plan.variants) == 1:
             return plan
-        named = tuple(name.strip() for name in (self.variants or "").split(",") if name.strip())
+        named = tuple(names_of(self.variants or ""))
         if len(named) != 1:
             raise PlanError(
                 "serving.one_at_a_time: the plan compares its variants one after the other, as a "
