@@ -31,7 +31,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *words: str, **variables: str) -> list[list[str] | dict[str, str | None]]:
-    clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    # Under ``make test``, MAKELEVEL would have this make say which folder it enters.
+    told = (*VARIABLES, "MAKELEVEL", "MFLAGS")
+    clean = {name: value for name, value in os.environ.items() if name not in told}
     done = subprocess.run(
         # The last of one name counts: what a test says of PYTHON stands.
         ["make", f"PYTHON={sys.executable}", *words],
