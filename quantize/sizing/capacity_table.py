@@ -1,6 +1,5 @@
 """``assay capacity``: one table of what a model needs, and what holds it."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ from quantize.sizing.capacity import (
     needs,
 )
 from quantize.source.model_shape import ModelShape, ShapeError, read_shape
+from quantize.source.source_config import read_source_config
 from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS, fingerprint
 
 # Where normalised folders lie; one that is there answers at once.
@@ -48,27 +48,24 @@ def parse_memory(text: str) -> int:
     return int(float(found[1]) * unit)
 
 
-def load_config(model: str) -> dict[str, Any]:
+def load_config(model: str) -> Mapping[str, Any]:
     """The configuration of ``reference``, a folder, a ``config.json``, or a Hugging Face id.
 
-    Of an id that one file is downloaded, nothing else.
+    It is read as every recipe reads it; of an id that one file is downloaded, nothing else.
 
     Raises:
-        ValueError: there is none, or it is no JSON object.
+        ValueError: there is none, or no recipe could be made of it.
     """
     path = REFERENCE_WEIGHTS if model == REFERENCE else Path(model).expanduser()
-    path = path / "config.json" if path.is_dir() else path
+    if path.is_dir():
+        return read_source_config(path).content
     if not path.is_file() and re.fullmatch(r"[\w.-]+/[\w.-]+", model) and model[0] != ".":
         path = _download(model)
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ShapeError(f"{model!r}: no folder with a config.json, no such file") from None
-    except (OSError, ValueError) as error:
-        raise ShapeError(f"{path} cannot be read ({error})") from None
-    if not isinstance(config, dict):
-        raise ShapeError(f"{path} holds no JSON object")
-    return config
+    if not path.is_file():
+        raise ShapeError(f"{model!r}: no folder with a config.json, no such file")
+    if path.name != "config.json":
+        raise ShapeError(f"{model!r}: give the model's folder, or its config.json")
+    return read_source_config(path.parent).content
 
 
 def _download(model: str) -> Path:

@@ -13,6 +13,7 @@ import pytest
 from deploy.artifacts import ARTIFACTS_DIR
 from deploy.plan import Plan
 from quantize.recipes.catalogue import RECIPES, find_recipe
+from quantize.root import ROOT
 from quantize.sizing.capacity import DEVICES, GIB, Placement, cache_bytes, fit, need
 from quantize.sizing.capacity_table import capacity_report, parse_memory
 from quantize.sizing.estimate import earlier_manifests
@@ -159,6 +160,13 @@ def test_the_table_answers_from_a_configuration_file_alone(tmp_path: Path) -> No
     assert rows["nvfp4"][1:3] == ["4.50", "5.61"]
 
 
+def test_a_configuration_is_read_as_recipes_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(LLAMA_8B | {"architectures": None, "model_type": "llama"}))
+    text = capacity_report(str(path), memory="24GiB", context=8192, concurrency=2, recipes=["bf16"])
+    assert "8.030 B parameters" in text
+
+
 def test_a_model_that_ends_before_the_usual_context_is_planned_for_its_own(tiny: Path) -> None:
     text = capacity_report(str(tiny), memory="24GiB", context=None, concurrency=16, recipes=["fp8"])
     assert "16 x 1,024 tokens" in text
@@ -168,6 +176,7 @@ def test_a_model_that_ends_before_the_usual_context_is_planned_for_its_own(tiny:
     ("model", "context", "message"),
     [
         ("/no/such/folder", 2048, "no folder with a config.json"),
+        (str(ROOT / "README.md"), 2048, r"give the model's folder, or its config\.json"),
         (REFERENCE, 4096, "--context 4096: the model has 2048 positions"),
     ],
 )
