@@ -1,9 +1,12 @@
-"""Artifacts of the time when methods were numbered by hand are taken over as they are.
+"""The bundled model's artifacts of when methods were numbered by hand are taken over as they are.
 
 Their manifests (schema 1) hold a key with a number for the method where today's holds the hash of
 its code. No weight that any recipe makes changed between the last of those numbers and the first
 hash, nor in the moves that followed, so such an artifact is valid whatever today's hash is. It is
 then described anew with today's parts and key: from there on, changed code counts.
+
+Of another model it is made again: configuration, end tokens and tokenizer are put right since then
+(source/normalised_folder.py), and only the bundled model's mean what they meant.
 
 Delete this file, ``Item.earlier_key`` and schema 1 (and what by_llamacpp/imatrix.py does for such
 matrices) with the first change that means to alter what a method makes: from that day an artifact
@@ -19,7 +22,7 @@ from types import MappingProxyType
 from quantize.artifact.manifest import MANIFEST_NAME, Manifest
 from quantize.jobs.whole_file import write_whole
 from quantize.recipes.recipe import Method, Recipe
-from quantize.source.source_model import SourceModel
+from quantize.source.source_model import REFERENCE, SourceModel
 
 _LAST_NUMBERS: Mapping[Method, int] = MappingProxyType(
     {"copy": 1, "gptq": 1, "awq": 4, "rtn": 1, "gguf": 1, "modelopt": 2}
@@ -35,8 +38,13 @@ def earlier_key(
     libraries: Mapping[str, str],
     calibration_sha256: str,
     source_key: str | None,
-) -> str:
-    """The key that the same artifact had then; ``tool_version`` is None where the tool is ours."""
+) -> str | None:
+    """The key that the same artifact had then; ``tool_version`` is None where the tool is ours.
+
+    None where an artifact of that time is not what would be made today.
+    """
+    if model.name != REFERENCE:
+        return None
     number = _LAST_NUMBERS[recipe.method]
     parts = {
         "model": model.sha256,

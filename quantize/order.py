@@ -47,7 +47,7 @@ class Item:
     tool: str
     tool_version: str
     made_from: Mapping[str, str]
-    earlier_key: str
+    earlier_key: str | None
 
     @property
     def inputs_sha256(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from quantize import adoption
 from quantize import order as order_module
 from quantize.artifact.manifest import MANIFEST_NAME, read_manifest
 from quantize.calibration.calibration_set import calibration_plan
@@ -18,6 +19,13 @@ from tests.quantize.made import make
 
 # The keys that version gave to every recipe of the reference model, with these tools.
 EARLIER = json.loads((Path(__file__).parent / "earlier_keys.json").read_text())
+
+
+@pytest.fixture
+def bundled(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small model in the place of the bundled one."""
+    monkeypatch.setattr(adoption, "REFERENCE", str(tiny))
+    return tiny
 
 
 def items(monkeypatch: pytest.MonkeyPatch) -> dict[str, Item]:
@@ -39,8 +47,9 @@ def test_every_recipe_has_the_key_that_the_numbered_version_gave_it(
     assert {name: found.get(name) for name in EARLIER["keys"]} == EARLIER["keys"]
 
 
-def aged(artifact: Path, key: str) -> None:
+def aged(artifact: Path, key: str | None) -> None:
     """Give an artifact the manifest that the numbered version would have written."""
+    assert key is not None
     path = artifact / MANIFEST_NAME
     content = json.loads(path.read_text()) | {"schema_version": 1, "inputs_sha256": key}
     del content["made_from"]
@@ -48,28 +57,30 @@ def aged(artifact: Path, key: str) -> None:
 
 
 def test_an_artifact_of_that_version_is_reused_and_described_anew(
-    tmp_path: Path, tiny: Path, calibration_text: Path
+    tmp_path: Path, bundled: Path, calibration_text: Path
 ) -> None:
-    (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
+    (artifact,), _ = make(bundled, tmp_path, calibration_text, "bf16")
     new = read_manifest(artifact)
-    aged(artifact, _item(tiny, tmp_path, calibration_text).earlier_key)
+    aged(artifact, _item(bundled, tmp_path, calibration_text).earlier_key)
     weights = (artifact / "model.safetensors").stat()
-    _, lines = make(tiny, tmp_path, calibration_text, "bf16")
+    _, lines = make(bundled, tmp_path, calibration_text, "bf16")
     assert "reused" in lines[0]
     assert read_manifest(artifact) == new
     assert (artifact / "model.safetensors").stat().st_mtime_ns == weights.st_mtime_ns
 
 
 def test_commands_that_adopt_one_artifact_at_once_take_turns(
-    tmp_path: Path, tiny: Path, calibration_text: Path
+    tmp_path: Path, bundled: Path, calibration_text: Path
 ) -> None:
-    (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
+    (artifact,), _ = make(bundled, tmp_path, calibration_text, "bf16")
     new = read_manifest(artifact)
-    aged(artifact, _item(tiny, tmp_path, calibration_text).earlier_key)
+    aged(artifact, _item(bundled, tmp_path, calibration_text).earlier_key)
     old = (artifact / MANIFEST_NAME).read_bytes()
     with ThreadPoolExecutor(4) as pool:
         with locked(artifact, lambda: None):
-            made = [pool.submit(make, tiny, tmp_path, calibration_text, "bf16") for _ in range(4)]
+            made = [
+                pool.submit(make, bundled, tmp_path, calibration_text, "bf16") for _ in range(4)
+            ]
             assert not wait(made, timeout=1).done
             assert (artifact / MANIFEST_NAME).read_bytes() == old
         for each in made:
@@ -80,17 +91,17 @@ def test_commands_that_adopt_one_artifact_at_once_take_turns(
 
 
 def test_an_old_artifact_where_nothing_can_be_written_is_used_as_it_is(
-    tmp_path: Path, tiny: Path, calibration_text: Path
+    tmp_path: Path, bundled: Path, calibration_text: Path
 ) -> None:
-    (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
-    aged(artifact, _item(tiny, tmp_path, calibration_text).earlier_key)
+    (artifact,), _ = make(bundled, tmp_path, calibration_text, "bf16")
+    aged(artifact, _item(bundled, tmp_path, calibration_text).earlier_key)
     old = (artifact / MANIFEST_NAME).read_bytes()
     # Nobody can take the lock, root neither, whom a folder's mode does not stop.
     shutil.rmtree(artifact.parent / ".locks")
     (artifact.parent / ".locks").write_bytes(b"")
     artifact.parent.chmod(0o555)
     try:
-        made, lines = make(tiny, tmp_path, calibration_text, "bf16")
+        made, lines = make(bundled, tmp_path, calibration_text, "bf16")
     finally:
         artifact.parent.chmod(0o755)
     assert made == [artifact]
@@ -99,25 +110,31 @@ def test_an_old_artifact_where_nothing_can_be_written_is_used_as_it_is(
 
 
 def test_an_adopted_artifact_is_made_anew_when_its_code_changes_and_says_so(
-    tmp_path: Path, tiny: Path, calibration_text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bundled: Path, calibration_text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
-    aged(artifact, _item(tiny, tmp_path, calibration_text).earlier_key)
-    make(tiny, tmp_path, calibration_text, "bf16")
+    (artifact,), _ = make(bundled, tmp_path, calibration_text, "bf16")
+    aged(artifact, _item(bundled, tmp_path, calibration_text).earlier_key)
+    make(bundled, tmp_path, calibration_text, "bf16")
     monkeypatch.setattr(order_module, "code_sha256", lambda *_: "c0de" * 16)
-    _, lines = make(tiny, tmp_path, calibration_text, "bf16")
+    _, lines = make(bundled, tmp_path, calibration_text, "bf16")
     assert lines[0].endswith("(made anew: code changed)")
     assert read_manifest(artifact).made_from["code"] == "c0de" * 16
 
 
 def test_an_old_artifact_of_other_inputs_is_not_taken_over(
+    tmp_path: Path, bundled: Path, calibration_text: Path
+) -> None:
+    (artifact,), _ = make(bundled, tmp_path, calibration_text, "bf16")
+    aged(artifact, "of other inputs")
+    assert reusable(_item(bundled, tmp_path, calibration_text)) is None
+    _, lines = make(bundled, tmp_path, calibration_text, "bf16")
+    assert lines[0].endswith("(made anew: it does not say what it was made from)")
+
+
+def test_of_another_model_than_the_bundled_one_no_old_artifact_is_taken_over(
     tmp_path: Path, tiny: Path, calibration_text: Path
 ) -> None:
-    (artifact,), _ = make(tiny, tmp_path, calibration_text, "bf16")
-    aged(artifact, "of other inputs")
-    assert reusable(_item(tiny, tmp_path, calibration_text)) is None
-    _, lines = make(tiny, tmp_path, calibration_text, "bf16")
-    assert lines[0].endswith("(made anew: it does not say what it was made from)")
+    assert _item(tiny, tmp_path, calibration_text).earlier_key is None
 
 
 def _item(model: Path, artifacts: Path, text: Path) -> Item:
