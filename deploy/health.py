@@ -6,6 +6,7 @@ import httpx
 
 from deploy.client_key import CLIENT_VARIABLE, client_headers
 from services.engine.life_cycle import State
+from services.engines.kernels import Kernels
 
 TIMEOUT_S = 15.0
 
@@ -26,7 +27,8 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
     """Variants with their state, endpoint, weights and memory, as a plain table.
 
     ``agreement`` is with what transformers computes: mean and worst difference of a token. Below
-    it, why those that are not ready are not. ``nodes`` adds where each one runs.
+    it, on which kernels they run, and why those that are not ready are not. ``nodes`` adds where
+    each one runs.
     """
     sizes = ("bits", "weights MB", "memory MB")
     header = ("variant", "state", "restarts", "endpoint", *sizes, "agreement")
@@ -58,6 +60,7 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
         for name, state in variants.items()
         if (found := state.get("agreement")) and found["state"] == "not held"
     ]
+    lines += [line for name, state in variants.items() for line in _kernels(name, state)]
     reasons = {name: state.get("reason") for name, state in variants.items()}
     lines += [f"{name} is {variants[name]['state']}: {why}" for name, why in reasons.items() if why]
     if any(
@@ -67,6 +70,15 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
             f"without its key the service tells states alone: give it in {CLIENT_VARIABLE}"
         )
     return "\n".join(lines)
+
+
+def _kernels(name: str, state: dict[str, Any]) -> list[str]:
+    """What a variant computes on, and what must be said of it; nothing where it does not tell."""
+    if not state.get("kernels"):
+        return []
+    kernels = Kernels.model_validate(state["kernels"])
+    remarks = [f"{name}: mind: {remark}" for remark in kernels.remarks]
+    return [f"{name} runs on {kernels.phrase}", *remarks]
 
 
 def _agreement(found: dict[str, Any] | None) -> str:

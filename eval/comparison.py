@@ -144,6 +144,7 @@ def compare_variant(
         refused_tasks=refused,
         remarks=artifact_remarks(mine.manifest),
         agreement=mine.quality.agreement if mine.quality else None,
+        kernels=mine.load.endpoint.kernels if mine.load else None,
     )
 
 

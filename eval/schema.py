@@ -10,6 +10,7 @@ from loadtest.intervals import Estimate
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
 from services.engine.agreement import Agreement
+from services.engines.kernels import Kernels
 
 
 class _File(BaseModel):
@@ -108,7 +109,7 @@ class LoadComparison(AtPoint):
 class VariantComparison(_File):
     """Everything the verdict may use of one variant. Sizes in bytes.
 
-    ``remarks`` are what else is to be known of its artifact.
+    ``remarks`` are what else is to be known of its artifact, ``kernels`` on what it was computed.
     """
 
     variant: str
@@ -125,6 +126,7 @@ class VariantComparison(_File):
     refused_tasks: dict[str, str]
     remarks: list[str] = []
     agreement: Agreement | None = None
+    kernels: Kernels | None = None
 
     def load_at(self, point: LoadPoint | None) -> LoadComparison | None:
         """The load figures at one point, None where it was not measured."""

@@ -89,6 +89,8 @@ def reasons(
         if (reason := _task_reason(task, result)) is not None
     ]
     found.append(_size_reason(view, variant))
+    if variant.kernels is not None:
+        found.append(f"It runs on {variant.kernels.phrase}.")
     if equal:
         held = [v for v in view.comparison.variants if v.variant in {variant.variant, *equal}]
         known = all(v.memory_bytes is not None for v in held)
@@ -124,6 +126,12 @@ def caveats(view: View, open_: Sequence[tuple[str, Sequence[Reason]]]) -> list[s
             for task, result in variant.quality.items()
             if result.truncated_prompts
         ]
+    found += [
+        f"{variant.variant}: {remark}."
+        for variant in view.comparison.variants
+        if variant.kernels is not None
+        for remark in variant.kernels.remarks
+    ]
     silent = [v.variant for v in view.comparison.variants if v.memory_bytes is None]
     if silent:
         found.append(f"Memory in use is unknown for {', '.join(silent)}.")

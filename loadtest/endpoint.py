@@ -7,6 +7,7 @@ from deploy.client_key import client_headers
 from deploy.plan import Serving
 from loadtest.load_file import Endpoint
 from services.engine.agreement import Agreement
+from services.engines.kernels import Kernels
 
 TIMEOUT_S = 30.0
 
@@ -35,6 +36,7 @@ class Health(BaseModel):
     held_weight_bytes: int | None = None
     capabilities: tuple[str, ...] = ()
     agreement: Agreement | None = None
+    kernels: Kernels | None = None
 
 
 class ReadyHealth(Health):

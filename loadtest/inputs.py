@@ -28,6 +28,7 @@ def measured_from(
         prompts=prompts.sha256(),
         artifact=endpoint.artifact_sha256,
         engine=endpoint.engine_version,
+        kernels=endpoint.kernels.phrase if endpoint.kernels else "not told",
         locust=version("locust"),
         code=code_sha256(*MEASURING),
     )

@@ -11,6 +11,7 @@ from deploy.plan_load import AnyLoad
 from loadtest.intervals import Estimate
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_kinds import AtPoint
+from services.engines.kernels import Kernels
 
 LOAD_NAME = "load.json"
 REQUESTS_NAME = "requests.parquet"
@@ -23,7 +24,8 @@ class _File(BaseModel):
 class Endpoint(_File):
     """What was loaded, as its health route says. Sizes in bytes, None where the engine is silent.
 
-    ``memory_bytes`` is the proportional set size of the engine's processes.
+    ``memory_bytes`` is the proportional set size of the engine's processes, ``kernels`` are what
+    the engine says that it computes on.
     """
 
     variant: str
@@ -33,6 +35,7 @@ class Endpoint(_File):
     artifact_sha256: str
     memory_bytes: int | None
     held_weight_bytes: int | None
+    kernels: Kernels | None = None
 
 
 class LevelSummary(AtPoint):

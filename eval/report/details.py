@@ -8,6 +8,7 @@ from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
 from eval.schema import TaskComparison
 from loadtest.intervals import Estimate
+from services.engines.kernels import Kernels
 
 
 def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:
@@ -78,6 +79,41 @@ def agreement_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Tokens"),
     )
     return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
+def kernel_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """On which kernels each variant was computed; None where no engine tells."""
+    rows = []
+    for variant in run.variants:
+        found = variant.kernels
+        if found is None:
+            continue
+        cells = (
+            name_cell(variant.variant, marks),
+            Cell(text=found.linear_phrase, value=found.linear_phrase, detail=_layers(found)),
+            Cell(text=found.attention_phrase, value=found.attention_phrase),
+            Cell(text=found.mode_phrase or "CPU", value=found.mode_phrase),
+            Cell(
+                text="; ".join(found.remarks) or "as expected",
+                value=len(found.remarks),
+                tone="unsure" if found.remarks else "good",
+            ),
+        )
+        rows.append(Row(key=marks[variant.variant].key, cells=cells))
+    columns = (
+        Column(title="Variant", numeric=False),
+        Column(title="Linear layers", note="the engine's own names", numeric=False),
+        Column(title="Attention", numeric=False),
+        Column(title="Steps", numeric=False),
+        Column(title="To be minded", numeric=False),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
+def _layers(kernels: Kernels) -> str:
+    """How many layers are stored in which way."""
+    counted = [item for item in kernels.linear if item.layers is not None]
+    return ", ".join(f"{item.layers} {item.method}" for item in counted)
 
 
 def attribution_table(run: Run, marks: dict[str, Mark]) -> Table | None:

@@ -74,6 +74,7 @@ def render(run: Run) -> str:
         forests=panels.quality_in_detail(run, marks),
         flips=details.flips_table(run, marks),
         agreement=details.agreement_table(run, marks),
+        kernels=details.kernel_table(run, marks),
         attribution=details.attribution_table(run, marks),
         formats_kept=number_formats(run.formats) if run.formats else [],
         definitions=method.definitions(run),

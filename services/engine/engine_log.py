@@ -56,6 +56,13 @@ class EngineLog:
             log.truncate(0)
         self._was_cut = True
 
+    def text(self) -> str:
+        """All that is in it now; empty where there is none."""
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
     def tail(self) -> str:
         """The engine's last lines, as an error's message shows them."""
         lines = log_tail(self.path, _TAIL_LINES).splitlines()

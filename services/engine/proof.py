@@ -1,6 +1,8 @@
 """Hold an engine against its artifact: the weights it has loaded, and how it answers."""
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -8,11 +10,13 @@ import aiohttp
 from quantize.agreement.agreement_file import read_agreement
 from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact.manifest import ArtifactError, Manifest
+from quantize.recipes.catalogue import find_recipe
 from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED, Agreement, judge, not_held
 from services.engine.child import EngineChild, EngineError
 from services.engine.probe_questions import ProbeQuestions
 from services.engine.scored_sequence import Limits
-from services.engines.spec import EngineSpec, HeldWeights
+from services.engines.kernels import Kernels, completed
+from services.engines.spec import EngineSpec, HeldWeights, Launch
 from services.variants import Variant
 
 _UNQUANTIZED_BITS = 16
@@ -35,13 +39,31 @@ async def until_proven(
 
     Raises:
         EngineError: it is not ready in time, or does not answer the question.
-        ArtifactError: it holds something else.
+        ArtifactError: it holds something else, or computes it as its artifact does not say.
     """
     await child.wait_ready(session, timeout_s)
     held = await child.held_weights(session)
-    if held is not None:
-        prove_weights(child.spec, child.launch.manifest, held)
+    if held is None:
+        return None
+    logged = child.spec.kernels_in_log(await asyncio.to_thread(child.log.text))
+    kernels = completed(held.kernels, logged)
+    if kernels is not None:
+        held = replace(held, kernels=prove_kernels(child.spec, child.launch, kernels))
+    prove_weights(child.spec, child.launch.manifest, held)
     return held
+
+
+def prove_kernels(spec: EngineSpec, launch: Launch, kernels: Kernels) -> Kernels:
+    """The kernels with what must be said of them.
+
+    Raises:
+        ArtifactError: they do not compute what the artifact says; with the remedy.
+    """
+    recipe = find_recipe(launch.manifest.recipe)
+    judged = spec.judge_kernels(kernels, recipe.format.name, launch.tuning)
+    if judged.refusal is not None:
+        raise ArtifactError(f"{recipe.name}: {judged.refusal}")
+    return kernels.model_copy(update={"remarks": judged.remarks})
 
 
 def prove_weights(spec: EngineSpec, manifest: Manifest, held: HeldWeights) -> None:

@@ -225,6 +225,7 @@ class Supervisor:
     def known(self) -> dict[str, Any]:
         """The same but for the memory, which is measured."""
         status, manifest = self.status, self.status.manifest
+        kernels = status.held.kernels if status.held else None
         return {
             "variant": self.variant.name,
             "recipe": self.variant.recipe.name,
@@ -240,6 +241,7 @@ class Supervisor:
             "bits_per_weight": manifest.bits_per_weight if manifest else None,
             "held_weight_bytes": status.held.weight_bytes if status.held else None,
             "held_weight_kinds": dict(status.held.kinds) if status.held else {},
+            "kernels": kernels.model_dump() if kernels else None,
             "capabilities": sorted(c for c, failure in status.capabilities.items() if not failure),
             "agreement": status.agreement.model_dump() if status.agreement else None,
             "failed_claims": {c: why for c, why in status.capabilities.items() if why},

@@ -12,6 +12,7 @@ from typing import Literal
 from quantize.artifact.manifest import Manifest
 from quantize.formats.engine_support import Devices
 from quantize.machine import Device
+from services.engines.kernels import Judgement, Kernels
 from services.engines.tuning import UNTUNED, Tuning
 from services.http.request_fields import Route
 
@@ -72,11 +73,13 @@ class Launch:
 class HeldWeights:
     """What an engine says it holds: all weights in bytes, and how the layers are stored.
 
-    ``kinds`` counts layers or tensors by the engine's own name for their storage or kernel.
+    ``kinds`` counts layers or tensors by the engine's own name for their storage or kernel;
+    ``kernels`` are what computes them, None where the engine does not tell.
     """
 
     weight_bytes: int
     kinds: Mapping[str, int]
+    kernels: Kernels | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +108,8 @@ class EngineSpec:
     says to it that it may be as long as there is room. ``variables`` are how the names of
     its own environment variables begin: what they say is the plan's to say, and the user's never
     reach it. One that ``rounds_quantized`` rounds the inputs of quantized layers to 8 bits,
-    whatever their format.
+    whatever their format. ``kernels_in_log`` finds in its log what it tells of its kernels nowhere
+    else, ``judge_kernels`` holds them against what its checkpoint (by name) and the plan ask for.
     """
 
     name: str
@@ -136,3 +140,5 @@ class EngineSpec:
     fields: Mapping[Route, frozenset[str]] | None = None
     no_limit: int | None = -1
     files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}
+    kernels_in_log: Callable[[str], Kernels | None] = lambda _text: None
+    judge_kernels: Callable[[Kernels, str, Tuning], Judgement] = lambda *_asked: Judgement()

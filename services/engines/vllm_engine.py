@@ -11,9 +11,12 @@ from types import MappingProxyType
 from quantize.artifact.manifest import Manifest
 from quantize.formats.engine_support import DEVICES, GPUS
 from quantize.machine import Device
+from services.engines.kernels import Kernels
 from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
 from services.engines.support import loaded_by
 from services.engines.tuning import Tuning
+from services.engines.vllm_kernels import judge_kernels
+from services.engines.vllm_log import kernels_in_log
 from services.http.request_fields import MAX_STOPS, Route
 
 _KV_CACHE_DTYPES: Mapping[str, frozenset[Device]] = MappingProxyType(
@@ -173,8 +176,14 @@ def _env(launch: Launch) -> dict[str, str]:
 
 
 def _parse_weights(body: bytes) -> HeldWeights:
-    report = json.loads(body)["results"][0]
-    return HeldWeights(weight_bytes=report["weight_bytes"], kinds=report["kinds"])
+    """Every worker (one per GPU) tells of its part of each layer, with the same kernels."""
+    reports = json.loads(body)["results"]
+    first = reports[0]
+    return HeldWeights(
+        weight_bytes=sum(report["weight_bytes"] for report in reports),
+        kinds=first["kinds"],
+        kernels=Kernels.model_validate(first["kernels"]),
+    )
 
 
 def _expected_weight_bytes(manifest: Manifest) -> tuple[int, int]:
@@ -204,4 +213,6 @@ VLLM = EngineSpec(
     series=_SERIES,
     tunes=frozenset(Tuning.model_fields),
     own_flags=_OWN_FLAGS,
+    kernels_in_log=kernels_in_log,
+    judge_kernels=judge_kernels,
 )

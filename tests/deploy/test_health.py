@@ -10,6 +10,7 @@ import pytest
 
 from deploy.health import health, table
 from services.engine.life_cycle import State
+from tests.services.engines.recorded_kernels import on_card
 
 URL = "http://127.0.0.1:8000"
 HINT = "without its key the service tells states alone: give it in ASSAY_API_KEY"
@@ -30,6 +31,15 @@ def test_who_is_told_everything_needs_no_key() -> None:
 
 def test_a_service_that_is_gone_is_no_matter_of_keys() -> None:
     assert HINT not in table(URL, {"gguf-q4_k_m": {"state": State.STOPPED}})
+
+
+def test_kernels_and_what_must_be_said_of_them_stand_below_the_table() -> None:
+    kernels = on_card("9.0", "AutoGPTQLinearMethod", "MacheteLinearKernel")
+    said = kernels.model_copy(update={"remarks": ("eager mode",)})
+    lines = table(URL, told(restarts=0, kernels=said.model_dump())).splitlines()
+    assert f"gguf-q4_k_m runs on {kernels.phrase}" in lines
+    assert lines[-1] == "gguf-q4_k_m: mind: eager mode"
+    assert "runs on" not in table(URL, told(restarts=0, kernels=None))
 
 
 def test_why_a_variant_failed_stands_below_the_table() -> None:

@@ -15,6 +15,7 @@ from eval.verdict import are_equal, decide
 from eval.verdict_words import ratio_words
 from loadtest.intervals import Estimate
 from tests.eval.report.builders import CPU_DEMO, comparison, share
+from tests.services.engines.recorded_kernels import on_card
 
 OBJECTIVES = Objectives(slo=Slo(ttft_s=1.0, tpot_s=0.05), accuracy_margin=0.03)
 
@@ -72,6 +73,15 @@ def test_a_difference_beyond_the_interval_beats_the_smaller_size() -> None:
         comparison(), "gguf-q8_0", goodput_per_s=Estimate(value=30.0, low=29.0, high=31.0)
     )
     assert decide(fast, OBJECTIVES).variant == "gguf-q8_0"
+
+
+def test_kernels_are_evidence_and_what_must_be_said_of_them_a_caveat() -> None:
+    chosen = on_card("9.0", "AutoAWQMarlinLinearMethod", "MarlinLinearKernel")
+    eager = chosen.model_copy(update={"remarks": ("eager mode",)})
+    found = changed(comparison(), "gguf-q4_k_m", kernels=chosen)
+    verdict = decide(changed(found, "awq-int4-g128-vllm", kernels=eager), OBJECTIVES)
+    assert f"It runs on {chosen.phrase}." in verdict.reasons
+    assert "awq-int4-g128-vllm: eager mode." in verdict.caveats
 
 
 def test_the_smallest_and_the_fastest_that_pass_are_named_beside_the_choice() -> None:

@@ -13,6 +13,7 @@ from quantize.formats.storage_formats import FORMATS
 from quantize.machine import Machine
 from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED
 from services.engine.proof import limits_of, prove_weights
+from services.engines.kernels import Kernels
 from services.engines.spec import HeldWeights, Launch
 from services.engines.table import ENGINES
 from services.variants import VARIANTS, find_variant, refusal
@@ -172,9 +173,10 @@ def test_an_engine_that_holds_what_the_manifest_promises_passes() -> None:
 
 
 def test_the_engines_weight_reports_are_read() -> None:
-    vllm = {"results": [{"weight_bytes": 7, "kinds": {"UnquantizedLinearMethod": 2}}]}
-    held = ENGINES["vllm"].parse_weights(json.dumps(vllm).encode())
-    assert held == HeldWeights(weight_bytes=7, kinds={"UnquantizedLinearMethod": 2})
+    kinds, kernels = {"UnquantizedLinearMethod": 2}, {"device": "cpu"}
+    worker = {"weight_bytes": 7, "kinds": kinds, "kernels": kernels}
+    held = ENGINES["vllm"].parse_weights(json.dumps({"results": [worker, worker]}).encode())
+    assert held == HeldWeights(weight_bytes=14, kinds=kinds, kernels=Kernels(device="cpu"))
     llama = {"weight_bytes": 9, "description": "llama", "tensor_types": {"Q8_0": 3}}
     held = ENGINES["llamacpp"].parse_weights(json.dumps(llama).encode())
     assert held == HeldWeights(weight_bytes=9, kinds={"Q8_0": 3})

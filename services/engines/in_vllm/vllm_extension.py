@@ -1,7 +1,7 @@
 """What runs inside vLLM's own processes: a weight report, and a key on every route.
 
 Imported by vLLM in its environment (``--worker-extension-cls``, ``--middleware``), so it needs
-nothing but the standard library and what vLLM brings.
+nothing but the standard library, its own folder and what vLLM brings.
 """
 
 import hmac
@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from services.engines.in_vllm.kernel_report import kernel_report
+
 
 class WeightReport:
-    """Mixed into vLLM's worker: tells what the loaded model really holds."""
+    """Mixed into vLLM's worker: tells what the loaded model really holds, and what computes it."""
 
     model_runner: Any
 
     def assay_weights(self) -> dict[str, Any]:
-        """All weights in bytes, and how many layers each weight method serves.
+        """All weights in bytes, how many layers each weight method serves, and on which kernels.
 
         A CPU build repacks a weight into a kernel's own layout and empties the parameter (16-bit
         weights) or drops it (8-bit integers); such a layer is counted by its shape.
@@ -38,7 +40,7 @@ class WeightReport:
             size = sum(tensor.nbytes for tensor in new)
             total += size if size or len(new) < len(held) else _repacked_bytes(module)
             total += _handed_over_bytes(module)
-        return {"weight_bytes": total, "kinds": dict(kinds)}
+        return {"weight_bytes": total, "kinds": dict(kinds), "kernels": kernel_report(self)}
 
 
 def _repacked_bytes(module: Any) -> int:

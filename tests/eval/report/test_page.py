@@ -23,6 +23,7 @@ from eval.verdict import decide
 from services.engines.table import ENGINES
 from tests.eval.explore.examples import figures
 from tests.eval.report import builders, run_files, verdicts
+from tests.services.engines.recorded_kernels import on_card
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 ONE, THIRTY = builders.CPU_DEMO[:1], builders.thirty()
@@ -113,6 +114,22 @@ def test_the_verdict_stands_in_words(tmp_path: Path, case: str) -> None:
     assert f"<span>{words[verdict.outcome]}</span>" in page
     for said in (*verdict.reasons, *verdict.caveats):
         assert said.replace("'", "&#39;") in page
+
+
+def test_kernels_are_shown_with_what_must_be_said_of_them(tmp_path: Path) -> None:
+    found = builders.comparison()
+    kernels = on_card("9.0", "AutoAWQLinearMethod", None)
+    said = kernels.model_copy(update={"remarks": ("AutoAWQLinearMethod is a slow kernel",)})
+    first, second, *rest = found.variants
+    told = [first.model_copy(update={"kernels": said}), second, *rest]
+    words = Reader(
+        report(tmp_path, found.model_copy(update={"variants": told}), verdicts.recommended())
+    ).words
+    assert "128 AutoAWQLinearMethod" in " ".join(words)
+    assert "AutoAWQLinearMethod is a slow kernel" in words
+    assert "FLASH_ATTN 3" in words
+    without = Reader(report(tmp_path / "other", found, verdicts.recommended())).words
+    assert "No engine of this run names its kernels." in without
 
 
 def test_the_tables_carry_exactly_the_numbers_of_the_files(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The supervisor decides by what the engine does; requests are refused while there is none.
 
-covers: services/engine/engine_watch.py, services/engine/engine_settings.py
+covers: services/engine/engine_watch.py, services/engine/engine_settings.py,
+services/engine/proof.py
 """
 
 import asyncio
@@ -18,7 +19,8 @@ from quantize.recipes.catalogue import RECIPES
 from services.engine.engine_settings import ReplicaSettings
 from services.engine.life_cycle import State
 from services.engine.supervisor import Supervisor
-from services.engines.spec import EngineSpec
+from services.engines.kernels import Judgement, Kernels
+from services.engines.spec import EngineSpec, HeldWeights
 from services.http.errors import RequestError
 from services.variants import Variant
 from tests.services.engine.test_child import spec
@@ -67,6 +69,51 @@ async def test_a_corrupt_artifact_fails_at_once_with_its_own_message(tmp_path: P
             watched.ready_child()
         assert caught.value.status == 503
         assert watched.restarts == 0
+        await watched.stop()
+
+
+def computing(kernels: Kernels | None, judgement: Judgement, *, in_log: bool) -> EngineSpec:
+    """An engine that tells its kernels itself, or in its log alone."""
+    told = None if in_log else kernels
+    return replace(
+        spec(),
+        parse_weights=lambda _body: HeldWeights(weight_bytes=1, kinds={}, kernels=told),
+        kernels_in_log=lambda text: kernels if in_log and "fake engine is up" in text else None,
+        judge_kernels=lambda *_asked: judgement,
+    )
+
+
+async def test_an_engine_on_refused_kernels_fails_for_good_by_their_name(tmp_path: Path) -> None:
+    refused = Judgement(refusal="vLLM serves it unquantized; run `make quantize`")
+    watched = supervisor(tmp_path, computing(Kernels(device="gpu"), refused, in_log=False))
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.FAILED)
+        assert watched.status.reason == f"{MANIFEST.recipe}: {refused.refusal}"
+        assert watched.restarts == 0
+        await watched.stop()
+
+
+@pytest.mark.parametrize("in_log", [False, True])
+async def test_kernels_and_their_remarks_are_told_whoever_names_them(
+    tmp_path: Path, in_log: bool
+) -> None:
+    kernels, judged = Kernels(device="gpu", eager=True), Judgement(remarks=("eager mode",))
+    watched = supervisor(tmp_path, computing(kernels, judged, in_log=in_log))
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.READY)
+        told = watched.known()["kernels"]
+        assert (told["eager"], told["remarks"]) == (True, ("eager mode",))
+        await watched.stop()
+
+
+async def test_an_engine_that_names_no_kernels_is_ready_without_them(tmp_path: Path) -> None:
+    watched = supervisor(tmp_path, computing(None, Judgement(refusal="no"), in_log=False))
+    async with aiohttp.ClientSession() as session:
+        await watched.start(session)
+        await until(watched, State.READY)
+        assert watched.known()["kernels"] is None
         await watched.stop()
 
 

@@ -23,7 +23,8 @@ class Linear:
 
 def report(*modules: Linear) -> dict[str, Any]:
     worker = WeightReport()
-    worker.model_runner = SimpleNamespace(model=SimpleNamespace(modules=lambda: list(modules)))
+    model = SimpleNamespace(modules=lambda: list(modules), named_modules=list)
+    worker.model_runner = SimpleNamespace(model=model)
     return worker.assay_weights()
 
 
