@@ -57,6 +57,9 @@ class PlanError(ValueError):
     """A plan that cannot be used; the message names the file, the key path and the remedy."""
 
 
+_UNMEASURED_SECTIONS = ("name", "variants", "limits", "objectives", "placement", "explore")
+
+
 class Serving(Tuning):
     """Where and within what limits the endpoints run (sizes per variant).
 
@@ -128,6 +131,9 @@ class Plan(Section):
     A variant is its name, or a mapping: ``variant`` (the name), ``kv_cache`` (the type of the
     key-value cache, by the engine's name), ``engine`` (compile an engine first:
     true, or int8 or int4 to round 16-bit weights in it), and any of its ``limits``.
+
+    ``explore`` false leaves out the figures of what every number format keeps of the model, which
+    take minutes of a large one.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -141,6 +147,7 @@ class Plan(Section):
     quality: Quality = Quality()
     objectives: Objectives = Objectives()
     placement: Placement = Placement()
+    explore: bool = later(True)
 
     @model_validator(mode="before")
     @classmethod
@@ -200,8 +207,7 @@ class Plan(Section):
         """
         kept = self.model_dump(
             mode="json",
-            exclude=dict.fromkeys(("name", "variants", "limits", "objectives", "placement"), True)
-            | {"serving": UNMEASURED},
+            exclude=dict.fromkeys(_UNMEASURED_SECTIONS, True) | {"serving": UNMEASURED},
         )
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 

@@ -118,8 +118,9 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     stages = Stages(run_dir, say)
     with stages.time("quantize", lambda: sorted(ARTIFACTS_DIR.glob("*/*/manifest.json"))):
         plan_made = _without(plan, make_what_can_be(plan), "quantize", run_dir)
-    with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
-        explore_formats(plan, say)
+    if plan.explore:
+        with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
+            explore_formats(plan, say)
     for turn in turns(plan_made):
         _measure(plan_made, turn, options, run_dir, stages)
     with stages.time("report", list):

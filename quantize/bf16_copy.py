@@ -7,6 +7,7 @@ import json
 import resource
 import shutil
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,9 +26,10 @@ def make(job: Job) -> Outcome:
     """Copy or convert the source model into ``job.output``."""
     source = job.folder
     files = weight_files(source)
-    for number, path in enumerate(files, start=1):
-        job.progress(f"file {number}/{len(files)}")
-        write_as_bf16(path, job.output / path.name)
+    with ThreadPoolExecutor(job.threads) as pool:
+        written = pool.map(lambda path: write_as_bf16(path, job.output / path.name), files)
+        for number, _ in enumerate(written, start=1):
+            job.progress(f"file {number}/{len(files)}")
     if (source / INDEX_NAME).is_file():
         _write_index(source / INDEX_NAME, job.output)
     copy_companions(source, job.output)

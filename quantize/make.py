@@ -11,7 +11,7 @@ from quantize.artifact.manifest import (
     FileEntry,
     Manifest,
     read_manifest,
-    sha256_of_file,
+    sha256_of_files,
     verify_files,
 )
 from quantize.artifact_check import check_measures, measure_weights
@@ -189,9 +189,9 @@ def _describe(
             FileEntry(
                 path=str(path.relative_to(output)),
                 size_bytes=path.stat().st_size,
-                sha256=sha256_of_file(path),
+                sha256=digest,
             )
-            for path in files
+            for path, digest in zip(files, sha256_of_files(files), strict=True)
         ),
     )
 

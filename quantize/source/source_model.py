@@ -6,16 +6,19 @@ No torch: the control environment asks the same questions as the recipes.
 import hashlib
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import huggingface_hub
 import numpy as np
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from quantize.artifact.manifest import sha256_of_file
+from quantize.artifact.manifest import sha256_of_files
 from quantize.artifact.safetensors_header import INDEX_NAME
 from quantize.artifact.stored_tensor import StoredTensor
+from quantize.processors import usable_cpus
 from quantize.root import ROOT
 from quantize.source.gguf_source import folder_of
 from quantize.source.reading import CONFIG_FILES, TOKENIZER_FILES, SourceReading
@@ -27,6 +30,8 @@ REFERENCE_WEIGHTS = ROOT / "quantize" / "reference_model" / "weights"
 
 _HUB_PATTERNS = [*CONFIG_FILES, *TOKENIZER_FILES, "*.safetensors", INDEX_NAME]
 _BLOCK_BYTES = 1 << 24
+# A file, and what changes with its content: device, inode, size, times in nanoseconds.
+_State = tuple[Path, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,22 +89,38 @@ def fingerprint(name: str) -> SourceModel:
     )
     digest = hashlib.sha256()
     try:
-        for item in names:
-            digest.update(f"{item}\0{sha256_of_file(folder / item)}\n".encode())
+        states = tuple(_state(folder / item) for item in names)
+        for item, found in zip(names, _hashes(states), strict=True):
+            digest.update(f"{item}\0{found}\n".encode())
     except OSError as error:
         raise SourceModelError(str(error)) from None
     return SourceModel(name=name, original=folder, sha256=digest.hexdigest())
 
 
+def _state(path: Path) -> _State:
+    found = path.stat()
+    return path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@lru_cache(maxsize=4)
+def _hashes(states: tuple[_State, ...]) -> list[str]:
+    """The files' hashes; a process asks for them at every turn, of a model of many gigabytes."""
+    return sha256_of_files([path for path, _ in states])
+
+
 def check_finite(reading: SourceReading) -> None:
     """Refuse weights that are no numbers; reads every one once, in blocks of 16 MiB.
+
+    As many files are read at once as there are processors.
 
     Raises:
         SourceModelError: naming the file and the first such tensor.
     """
+    files = reading.weights.files
     try:
-        for path, tensors in reading.weights.files.items():
-            _check_file(path, tensors)
+        with ThreadPoolExecutor(usable_cpus()) as pool:
+            for _ in pool.map(_check_file, files.keys(), files.values()):
+                pass
     except OSError as error:
         raise SourceModelError(str(error)) from None
 

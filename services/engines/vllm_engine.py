@@ -162,6 +162,10 @@ def _env(launch: Launch) -> dict[str, str]:
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",
+        # Nothing is to be looked up beyond the artifact's own files.
+        "HF_HUB_OFFLINE": "1",
+        # FlashInfer's sampler is compiled on the first start, which needs nvcc and minutes.
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
         # Tasks name more ways to end an answer than OpenAI's four.
         "VLLM_MAX_STOP_STRINGS": str(MAX_STOPS),
         # Compiled graphs and kernels outlive a restart, and do not depend on anybody's home.

@@ -132,6 +132,8 @@ def test_only_what_is_measured_decides_the_run() -> None:
     other_port = Plan.model_validate({**content, "serving": {**content["serving"], "port": 9}})
     other_load = Plan.model_validate({**content, "load": {**content["load"], "rounds": 5}})
     assert fewer.measuring_sha256() == other_port.measuring_sha256() == plan.measuring_sha256()
+    unexplored = Plan.model_validate({**content, "explore": False})
+    assert unexplored.measuring_sha256() == plan.measuring_sha256()
     assert other_load.measuring_sha256() != plan.measuring_sha256()
 
 

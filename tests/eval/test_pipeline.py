@@ -152,6 +152,17 @@ def test_one_at_a_time_each_is_served_alone_and_the_baseline_once_more_at_the_en
     ]
 
 
+@pytest.mark.parametrize("explore", [True, False])
+def test_a_plan_may_leave_the_figures_of_the_formats_out(
+    stages: Stages, tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch, explore: bool
+) -> None:
+    explored: list[Plan] = []
+    monkeypatch.setattr(module, "explore_formats", lambda plan, _: explored.append(plan))
+    plan = tiny_plan.model_copy(update={"explore": explore})
+    compare(plan, lambda plan: list(plan.variants), lambda _: None)
+    assert bool(explored) is explore
+
+
 def test_a_stage_is_cached_only_when_it_leaves_files_and_none_changed(tmp_path: Path) -> None:
     found = tmp_path / "load.json"
     found.write_text("{}")

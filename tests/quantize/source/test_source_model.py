@@ -66,6 +66,15 @@ def test_the_hash_covers_weights_tokenizer_and_configuration_alone(model: Path) 
     assert fingerprint(str(model)).sha256 != first
 
 
+def test_weights_that_are_written_anew_are_hashed_anew(model: Path) -> None:
+    first = fingerprint(str(model)).sha256
+    weights = model / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    assert fingerprint(str(model)).sha256 != first
+
+
 def test_models_of_one_folder_name_have_directories_of_their_own(model: Path) -> None:
     first = fingerprint(str(model))
     _alter_config(model, rope_theta=5.0)

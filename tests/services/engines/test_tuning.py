@@ -31,6 +31,12 @@ def test_vllm_runs_with_graphs_on_a_gpu_and_without_on_a_cpu() -> None:
     assert "--enforce-eager" in VLLM.argv(launch())
 
 
+def test_vllm_neither_compiles_a_sampler_nor_looks_anything_up() -> None:
+    variables = VLLM.env(on_a_gpu())
+    assert variables["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+    assert variables["HF_HUB_OFFLINE"] == "1"
+
+
 def test_vllm_is_served_by_its_command_where_its_distribution_is_known_to_it() -> None:
     assert VLLM.argv(on_a_gpu())[1:5] == ["-m", "vllm.entrypoints.cli.main", "serve", "artifact"]
     assert VLLM.argv(launch())[1:3] == ["-m", "vllm.entrypoints.openai.api_server"]
