@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, WrapValidator, field_validator
 
-from deploy.plan_sections import Section
+from deploy.plan_sections import Section, later
 
 DEFAULT_KIND = "closed_loop"
 
@@ -20,6 +20,9 @@ class Load(Section):
     Prompts are ``prompt_tokens`` token ids long and unique per request (no prefix-cache gifts);
     outputs are forced to ``output_tokens`` by ``ignore_eos``. A load point lasts ``duration_s``
     after ``warmup_s`` that is not counted.
+
+    In a round the variants take turns. A turn during which other programs used more than
+    ``neighbour_limit`` of the processors (0 to 1) is measured once more, and void if they still do.
 
     ``points_key`` is the key of the kind's own list of load points.
     """
@@ -33,6 +36,7 @@ class Load(Section):
     prompt_tokens: int = Field(default=128, ge=1)
     output_tokens: int = Field(default=64, ge=2)
     seed: int = 0
+    neighbour_limit: float = later(0.1, gt=0, le=1)
 
     @property
     def amounts(self) -> Sequence[float]:

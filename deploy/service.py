@@ -108,7 +108,7 @@ def _withdraw(record: ServiceRecord) -> None:
         )
 
 
-def _belongs(process: psutil.Process, deployment: str, ray_folder: str) -> bool:
+def belongs(process: psutil.Process, deployment: str, ray_folder: str) -> bool:
     """Whether a process carries the deployment's mark, or holds a file of its Ray folder open.
 
     Ray's agents rename themselves over their own environment block, so the mark alone would
@@ -128,7 +128,7 @@ def processes_of(deployment: str, ray_folder: str) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and _belongs(process, deployment, ray_folder)
+        if process.pid != os.getpid() and belongs(process, deployment, ray_folder)
     ]
 
 

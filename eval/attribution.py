@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from eval.measured import Measured
+from deploy.plan_sections import Slo
+from eval.measured import Measured, speed_ratio
 from eval.paired import difference
 from eval.samples import pair
 from loadtest.intervals import Estimate
 from loadtest.load_point import LoadPoint
-from loadtest.summary import throughput_ratio
 from services.variants import find_variant
 
 UNQUANTIZED_BITS = 16
@@ -71,8 +71,7 @@ def _against(
             found[task] = difference(pairs, confidence).change
     sides = (mine, other)
     if point is not None and all(
-        side.load is not None and not side.load.saturated and point in side.records
-        for side in sides
+        side.load is not None and not side.load.why_void and point in side.records for side in sides
     ):
-        found["speed_ratio"] = throughput_ratio(mine.records[point], other.records[point])
+        found["speed_ratio"] = speed_ratio(*(side.rounds_at(point, Slo()) for side in sides))
     return found

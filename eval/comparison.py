@@ -13,7 +13,7 @@ from deploy.plan import Plan
 from deploy.plan_sections import Objectives
 from eval.artifact_remarks import artifact_remarks
 from eval.attribution import attribute
-from eval.measured import ComparisonError, Measured, read_measured, read_repeat
+from eval.measured import ComparisonError, Measured, read_measured, read_repeat, speed_ratio
 from eval.paired import compare_task, noise_floor
 from eval.schema import (
     ComparisonFile,
@@ -26,7 +26,8 @@ from eval.task_signal import without_signal
 from loadtest.failures import Stage, read_failures
 from loadtest.load_file import LevelSummary
 from loadtest.load_kinds import pick, points_of
-from loadtest.summary import goodput, throughput_ratio
+from loadtest.pairing import in_turns, noise, settling
+from loadtest.summary import goodput
 from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.jobs.whole_file import write_whole
@@ -101,6 +102,8 @@ def compare_level(
     """One load point of one variant, with goodput, cost and the ratio to the baseline."""
     records = mine.records[level.point]
     good = goodput(records, objectives.slo)
+    rounds = mine.rounds_at(level.point, objectives.slo)
+    theirs = rounds if mine is baseline else baseline.rounds_at(level.point, objectives.slo)
     price, speed = objectives.price_per_hour, level.output_tok_per_s.value
     return LoadComparison(
         point=level.point,
@@ -110,12 +113,16 @@ def compare_level(
         tpot_s=level.tpot_s,
         e2e_s=level.e2e_s,
         output_tok_per_s=level.output_tok_per_s,
-        output_tok_per_s_ratio=throughput_ratio(records, baseline.records[level.point]),
+        output_tok_per_s_ratio=speed_ratio(rounds, theirs),
         goodput_per_s=good.per_s,
         goodput_share=good.share,
         cost_per_million_output_tokens=(
             price / (speed * 3600) * 1e6 if price is not None and speed > 0 else None
         ),
+        rounds=tuple(rounds),
+        paired=in_turns(rounds, theirs),
+        noise=noise(rounds, theirs, records),
+        settling=settling(records),
     )
 
 
@@ -141,6 +148,7 @@ def compare_variant(
         quality=quality,
         load=[compare_level(level, mine, baseline, objectives) for level in levels],
         saturated_client=mine.load.saturated if mine.load else False,
+        void=mine.load.void if mine.load else [],
         refused_tasks=refused,
         remarks=artifact_remarks(mine.manifest),
         agreement=mine.quality.agreement if mine.quality else None,

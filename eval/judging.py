@@ -10,6 +10,7 @@ from eval.schema import ComparisonFile, LoadComparison, VariantComparison
 from loadtest.intervals import Estimate
 from loadtest.load_kinds import pick
 from loadtest.load_point import LoadPoint
+from loadtest.pairing import is_steady
 
 # The share of requests that must meet every latency objective.
 SLO_SHARE = 0.95
@@ -114,8 +115,10 @@ def _judge_speed(
 ) -> Judged:
     if level is None:
         return [], [_speed(f"no load figures at the compared {at.noun if at else 'load'}")]
-    if variant.saturated_client:
-        return [], [_speed("void, the load generator itself was the limit")]
+    if variant.why_void:
+        return [], [_speed(f"void, {variant.why_void}")]
+    if not is_steady(level.settling):
+        return [], [_speed(words.not_steady(level))]
     share, slo = level.goodput_share, objectives.slo
     if share.value < SLO_SHARE and (share.high is None or share.high >= SLO_SHARE):
         return [], [_speed(words.unproven_slo(level, slo, SLO_SHARE))]
@@ -144,7 +147,7 @@ def preferred_figure(
     if objectives.prefer == "memory":
         size = variant.memory_bytes
         return None if size is None else Estimate(value=size, low=size, high=size)
-    if level is None or variant.saturated_client:
+    if level is None or variant.why_void:
         return None
     return level.goodput_per_s if objectives.prefer == "goodput" else level.e2e_s.get("p50")
 
@@ -176,7 +179,7 @@ def judge(
     undecided = [reason for _, reasons in judged for reason in reasons]
     if score is None and not emulated and objectives.prefer == "memory":
         undecided += [NO_MEMORY] if NO_MEMORY not in undecided else []
-    elif not (score or emulated or level is None or variant.saturated_client):
+    elif not (score or emulated or level is None or variant.why_void):
         undecided.append(Reason(objective="latency", words="too few requests to tell the median"))
     broken = comparison.failed.get(variant.variant)
     return Candidate(

@@ -11,12 +11,15 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from deploy.plan_sections import Slo
 from eval.quality import pass_paths
 from eval.samples import Sample, by_task, read_samples
 from eval.schema import QualityFile
 from loadtest.failures import Stage
+from loadtest.intervals import Estimate
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
 from loadtest.load_point import LoadPoint
+from loadtest.pairing import RoundFigures, ratio, round_figures
 from loadtest.records import RequestRecord, read_records
 from quantize.artifact.manifest import Manifest
 
@@ -36,6 +39,25 @@ class Measured:
     samples: Mapping[str, Sequence[Sample]]
     load: LoadFile | None
     records: Mapping[LoadPoint, Sequence[RequestRecord]]
+
+    def rounds_at(self, point: LoadPoint, slo: Slo) -> list[RoundFigures]:
+        """The figures of each round at a load point that was measured."""
+        started = self.load.rounds_at if self.load is not None else {}
+        return round_figures(self.records[point], slo, started)
+
+
+def speed_ratio(mine: Sequence[RoundFigures], baseline: Sequence[RoundFigures]) -> Estimate:
+    """Output throughput over the baseline's; 0 without an interval where a round brought nothing.
+
+    Raises:
+        ComparisonError: the baseline produced no tokens to compare with.
+    """
+    found = ratio(mine, baseline)
+    if found is not None:
+        return found
+    if not all(it.output_tok_per_s for it in baseline):
+        raise ComparisonError("the baseline produced no tokens in one of its rounds; repeat it")
+    return Estimate(value=0.0)
 
 
 def _read(model: type[Model], path: Path) -> Model | None:

@@ -9,6 +9,8 @@ from eval.task_score import TaskScore
 from loadtest.intervals import Estimate
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
+from loadtest.pairing import Noise, RoundFigures
+from loadtest.validity import CLIENT
 from services.engine.agreement import Agreement
 from services.engines.kernels import Kernels
 
@@ -90,8 +92,10 @@ class TaskComparison(_File):
 class LoadComparison(AtPoint):
     """One variant at one load point; times in seconds, rates per second.
 
-    ``*_ratio`` is variant / baseline from the same run. Percentile keys: p50, p90, p95, p99; one
-    that the sample cannot certify is absent.
+    ``*_ratio`` is variant / baseline over ``rounds``, which are what speeds are told apart by
+    (``loadtest/pairing.py``); ``paired`` where the two took turns in them, as must be for what
+    befell the machine to cancel. ``settling``: by how much requests change within a round.
+    Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is absent.
     """
 
     requests: int
@@ -104,12 +108,17 @@ class LoadComparison(AtPoint):
     goodput_per_s: Estimate
     goodput_share: Estimate
     cost_per_million_output_tokens: float | None
+    rounds: tuple[RoundFigures, ...] = ()
+    paired: bool = False
+    noise: Noise | None = None
+    settling: Estimate | None = None
 
 
 class VariantComparison(_File):
     """Everything the verdict may use of one variant. Sizes in bytes.
 
-    ``remarks`` are what else is to be known of its artifact, ``kernels`` on what it was computed.
+    ``saturated_client`` and ``void`` say why its speeds are not to be used. ``remarks`` are what
+    else is to be known of its artifact, ``kernels`` on what it was computed.
     """
 
     variant: str
@@ -123,10 +132,16 @@ class VariantComparison(_File):
     quality: dict[str, TaskComparison]
     load: list[LoadComparison]
     saturated_client: bool
+    void: list[str] = []
     refused_tasks: dict[str, str]
     remarks: list[str] = []
     agreement: Agreement | None = None
     kernels: Kernels | None = None
+
+    @property
+    def why_void(self) -> str:
+        """Why no speed of it may be used; empty: all may."""
+        return "; ".join([*([CLIENT] if self.saturated_client else []), *self.void])
 
     def load_at(self, point: LoadPoint | None) -> LoadComparison | None:
         """The load figures at one point, None where it was not measured."""

@@ -60,7 +60,7 @@ def _rows(
         memory = variant.memory_bytes
         speed = UNKNOWN if level is None else f"{level.output_tok_per_s.value:,.0f}"
         ratio = UNKNOWN if level is None else f"{level.output_tok_per_s_ratio.value:.2f}"
-        void = "~" if is_emulated(variant) else "*" if variant.saturated_client else ""
+        void = "~" if is_emulated(variant) else "*" if variant.why_void else ""
         rows.append(
             [
                 f"{'>' if ranked.variant == verdict.variant else ' '} {ranked.variant}",
@@ -97,8 +97,9 @@ def _notes(comparison: ComparisonFile, text: str) -> list[str]:
         notes.append("# no signal: proves nothing")
     if "!" in text:
         notes.append("! worse beyond the margin")
-    if any(variant.saturated_client for variant in comparison.variants):
-        notes.append("* void: the load generator was the limit")
+    void = dict.fromkeys(v.why_void for v in comparison.variants if v.why_void)
+    if void:
+        notes.append(f"* void: {next(iter(void)) if len(void) == 1 else 'see below'}")
     if any(is_emulated(variant) for variant in comparison.variants):
         notes.append("~ emulated: quality counts, speed does not")
     return ["  ".join(notes)] if notes else []

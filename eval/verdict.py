@@ -4,6 +4,7 @@ A variant passes when every task is proven within its margin, its endpoint fits 
 enough requests meet the latency objectives at the plan's load point. What could not be measured
 is not passed but undecided. Among the variants that pass, the plan's preference decides; those
 that the measurement cannot tell apart from the best are equal, and the smallest of them wins.
+Speeds are told apart round by round, so what slowed the machine for all decides nothing.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from eval.judging import Candidate, failure, judge, size_key
 from eval.reasons import sentences
 from eval.schema import ComparisonFile, Ranked, VerdictFile
 from loadtest.intervals import Estimate
+from loadtest.pairing import Figure, ratio
 
 
 def are_equal(one: Estimate, other: Estimate) -> bool:
@@ -22,6 +24,28 @@ def are_equal(one: Estimate, other: Estimate) -> bool:
     if one.low is None or one.high is None or other.low is None or other.high is None:
         return True
     return one.low <= other.high and other.low <= one.high
+
+
+def _figure(prefer: str) -> Figure:
+    """The preferred figure of a round."""
+    if prefer == "goodput":
+        return lambda found: found.goodput_per_s
+    return lambda found: found.e2e_p50_s
+
+
+def cannot_be_told_apart(one: Candidate, other: Candidate, prefer: str) -> bool:
+    """Whether two candidates are equal in the preferred figure.
+
+    Speeds are told apart by the ratio of their rounds: its interval holds 1, or there is none.
+    Where there are no rounds, or one brought nothing, and of memory, by their own intervals.
+    """
+    if one.score is None or other.score is None:
+        return False
+    mine, theirs = (() if c.level is None else c.level.rounds for c in (one, other))
+    found = None if prefer == "memory" else ratio(mine, theirs, _figure(prefer))
+    if found is None:
+        return are_equal(one.score, other.score)
+    return found.bounds is None or found.covers(1)
 
 
 def rank(candidates: Sequence[Candidate], prefer: str) -> list[Candidate]:
@@ -42,7 +66,7 @@ def rank(candidates: Sequence[Candidate], prefer: str) -> list[Candidate]:
                 size(c),
             )
         )
-        equal = [c for c in pool if c.score and pool[0].score and are_equal(c.score, pool[0].score)]
+        equal = [c for c in pool if cannot_be_told_apart(c, pool[0], prefer)]
         if equal:
             first = min(equal, key=size_key(equal))
             pool = [first, *(c for c in pool if c is not first)]
@@ -52,7 +76,7 @@ def rank(candidates: Sequence[Candidate], prefer: str) -> list[Candidate]:
 
 def _beats(one: Candidate, other: Candidate, prefer: str) -> bool:
     """Whether one is better than the other by more than the measurement's interval."""
-    if one.score is None or other.score is None or are_equal(one.score, other.score):
+    if one.score is None or other.score is None or cannot_be_told_apart(one, other, prefer):
         return False
     higher = one.score.value > other.score.value
     return higher if prefer == "goodput" else not higher
@@ -78,9 +102,7 @@ def decide(
     rivals = [c for c in open_ if best is None or _beats(c, best, objectives.prefer)]
     view = words.View(comparison=comparison, objectives=objectives)
     equal = [
-        c.name
-        for c in passing[1:]
-        if best and best.score and c.score and are_equal(best.score, c.score)
+        c.name for c in passing[1:] if best and cannot_be_told_apart(best, c, objectives.prefer)
     ]
     caveats = [*evidence.caveats(view, [(c.name, c.undecided) for c in open_]), *notes]
     if best is not None and not (best is baseline and rivals):

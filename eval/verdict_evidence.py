@@ -24,7 +24,7 @@ def _speed_reason(view: View, variant: VariantComparison, level: LoadComparison)
     base = view.baseline.load_at(level.point)
     if view.is_baseline(variant) or base is None:
         return f"{own}."
-    if view.baseline.saturated_client:
+    if view.baseline.why_void:
         return f"{own}; the baseline's own speed is void, so there is no ratio."
     ratio = level.output_tok_per_s_ratio
     interval = f" ({_between(ratio)})" if ratio.bounds else ""
@@ -103,6 +103,26 @@ def reasons(
     return found
 
 
+def _unpaired(view: View) -> list[str]:
+    """Which speeds were not measured in turns with the baseline's, though rounds tell when."""
+    apart = [
+        variant.variant
+        for variant in view.comparison.variants
+        if not view.is_baseline(variant)
+        and any(not it.paired and _dated(it) and len(it.rounds) > 1 for it in variant.load)
+    ]
+    if not apart:
+        return []
+    return [
+        f"{', '.join(apart)}: not load-tested in turns with {view.comparison.baseline}, so what "
+        "changed on the machine between the two is in the ratio and not in its interval."
+    ]
+
+
+def _dated(level: LoadComparison) -> bool:
+    return all(found.started_at for found in level.rounds)
+
+
 def caveats(view: View, open_: Sequence[tuple[str, Sequence[Reason]]]) -> list[str]:
     """What the verdict could not rest on."""
     found = [f"{name} failed: {why}" for name, why in view.comparison.failed.items()]
@@ -132,6 +152,7 @@ def caveats(view: View, open_: Sequence[tuple[str, Sequence[Reason]]]) -> list[s
         if variant.kernels is not None
         for remark in variant.kernels.remarks
     ]
+    found += _unpaired(view)
     silent = [v.variant for v in view.comparison.variants if v.memory_bytes is None]
     if silent:
         found.append(f"Memory in use is unknown for {', '.join(silent)}.")

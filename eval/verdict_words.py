@@ -145,6 +145,18 @@ def unproven_slo(level: LoadComparison, slo: Slo, share: float) -> str:
     )
 
 
+def not_steady(level: LoadComparison) -> str:
+    """Why the rounds of a load point are not taken for its steady state."""
+    found = level.settling
+    assert found is not None
+    bounds = " to ".join(f"{bound:.2f}" for bound in found.bounds or ())
+    return (
+        f"void, not steady at {level.point.label}: the later half of a round's requests takes "
+        f"{times(found.value)} ({bounds}) as long as the earlier; a longer load.warmup_s would "
+        "mend it"
+    )
+
+
 def ratio_words(ratio: Estimate) -> str:
     """A speed ratio; one whose interval holds 1 is called the same."""
     if ratio.bounds is None:
@@ -189,7 +201,7 @@ def is_emulated(variant: VariantComparison) -> bool:
 
 def _advantage(view: View, variant: VariantComparison, level: LoadComparison | None) -> str:
     parts = []
-    void = any(v.saturated_client or is_emulated(v) for v in (variant, view.baseline))
+    void = any(v.why_void or is_emulated(v) for v in (variant, view.baseline))
     if level is not None and not void:
         speed = ratio_words(level.output_tok_per_s_ratio)
         parts.append(f"{speed} {view.comparison.baseline} at {level.point.label}")

@@ -34,6 +34,7 @@ class Health(BaseModel):
     artifact_sha256: str | None = None
     memory_bytes: int | None = None
     held_weight_bytes: int | None = None
+    restarts: int = 0
     capabilities: tuple[str, ...] = ()
     agreement: Agreement | None = None
     kernels: Kernels | None = None
@@ -85,5 +86,10 @@ def read_endpoint(serving: Serving, variant: str) -> Endpoint:
     Raises:
         EndpointError: see ``read_health``.
     """
-    health = read_health(serving.url, variant)
-    return Endpoint(**health.model_dump(exclude={"state", "reason", "capabilities", "agreement"}))
+    return as_endpoint(read_health(serving.url, variant))
+
+
+def as_endpoint(health: ReadyHealth) -> Endpoint:
+    """What of its health a load test keeps."""
+    kept = set(Endpoint.model_fields)
+    return Endpoint(**health.model_dump(include=kept))

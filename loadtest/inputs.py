@@ -13,8 +13,8 @@ from quantize.validity.made_from import parts_of
 # Locust is started with the one, by the other.
 MEASURING = ("loadtest.locustfile", "loadtest.locust_process")
 SUMMING = "loadtest.merging"
-# Where things lie and which turn it is.
-_PLACES = {"url", "round", "prompts"}
+# Where things lie, whose turn it is, and whether it is for the second time.
+_PLACES = {"url", "round", "prompts", "legs", "attempt"}
 
 
 def measured_from(

@@ -1,7 +1,7 @@
 """What one Locust process is asked and what it tells; known on both sides of it.
 
-It is asked a ``Job`` (Locust's own command line stays Locust's), and tells every finished request
-and every finished level.
+It is asked a ``Job`` (Locust's own command line stays Locust's), and tells every finished request,
+and of every leg when its window opens and when it is over.
 """
 
 from collections.abc import Mapping
@@ -28,17 +28,26 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Job(_Message):
-    """One round of one variant: all levels, ascending. Times in seconds.
-
-    ``url`` is the server's root, ``prompts`` the file of the prompt source.
-    """
+class Leg(AtPoint):
+    """One variant at one load point."""
 
     variant: str
+
+
+class Job(_Message):
+    """One round, or what is to be repeated of it: its legs, one after the other. Times in seconds.
+
+    ``url`` is the server's root, ``prompts`` the file of the prompt source, ``points`` all load
+    points of the plan. ``attempt`` counts the tries at this round from 0: each has prompts of its
+    own, because an engine would answer those that it has seen from its cache.
+    """
+
     url: str
     round: int
     rounds: int
+    attempt: int = 0
     points: tuple[PointKey, ...]
+    legs: tuple[Leg, ...]
     warmup_s: float
     duration_s: float
     prompt_tokens: int
@@ -64,10 +73,29 @@ class ClientHealth(_Message):
 
 
 class LevelEnd(AtPoint):
-    """A finished level; ``counted_s`` from the opening of its window to its last counted answer."""
+    """A finished level; ``counted_s`` from the opening of its window to its last counted answer.
+
+    ``neighbour_share`` is what other programs used of the processors meanwhile (0 to 1), None where
+    they cannot be told from the service; ``restarts`` is how often the engine was replaced.
+    """
 
     counted_s: float
     client: ClientHealth
+    neighbour_share: float | None = None
+    restarts: int = 0
+
+
+class LegBegin(_Message):
+    """The window of a leg has opened: from now on requests count."""
+
+    leg: Leg
+
+
+class LegEnd(_Message):
+    """A leg is over, and nothing of it is in flight any more."""
+
+    leg: Leg
+    level: LevelEnd
 
 
 @dataclass(frozen=True)
@@ -87,12 +115,12 @@ class RequestEnd:
         return from_row(self.row)
 
 
-LoadMessage = RequestEnd | LevelEnd
+LoadMessage = RequestEnd | LegBegin | LegEnd
 
 LOAD: JobModule[Job, LoadMessage, None] = JobModule(
     module="locust",
     environment=None,
     request=Job,
-    tells=(RequestEnd, LevelEnd),
+    tells=(RequestEnd, LegBegin, LegEnd),
     reply=type(None),
 )

@@ -5,8 +5,7 @@ the window counts**, and the load goes on until the last of them is answered, so
 each is measured whole and under full load. Counting only what also *finishes* in the window would
 favour short requests, and cutting the load at its end would flatter the last ones.
 
-Levels follow each other without a pause: what is in flight at the end of one belongs to nobody
-and falls into the warm-up of the next.
+What is in flight at the end of a level belongs to nobody; the next one begins when it is over.
 """
 
 from dataclasses import dataclass
@@ -56,6 +55,11 @@ class Level:
         self._finished = 0
         self._counted = 0
         self._counted_in_flight = 0
+
+    @property
+    def began_s(self) -> float:
+        """When its warm-up began."""
+        return self._began
 
     def next_due(self) -> float | None:
         """When the user whose turn it is shall send; None: at once. Every call is a turn."""

@@ -11,6 +11,7 @@ from deploy.plan_load import AnyLoad
 from loadtest.intervals import Estimate
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_kinds import AtPoint
+from loadtest.validity import CLIENT
 from services.engines.kernels import Kernels
 
 LOAD_NAME = "load.json"
@@ -78,9 +79,11 @@ class RoundFile(_File):
 class LoadFile(_File):
     """``load.json``, written last: the load test of this variant is finished.
 
-    ``saturated`` voids the figures: the load generator itself was the limit. ``started_at`` is the
-    UTC time of the first round, ``seconds`` the wall time of all rounds. ``inputs_sha256`` is the
-    key of ``made_from``, which schema 1 had not.
+    ``saturated`` voids the figures: the load generator itself was the limit. So does whatever
+    stands in ``void``. ``rounds_at`` is when each round began (UTC, by its number): variants that
+    took turns in it have the same; empty in files of before. ``started_at`` is that of the first,
+    ``seconds`` the wall time that all rounds spent on this variant. ``inputs_sha256`` is the key of
+    ``made_from``, which schema 1 had not.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -91,6 +94,13 @@ class LoadFile(_File):
     load: AnyLoad
     levels: list[LevelSummary]
     saturated: bool
+    void: list[str] = []
+    rounds_at: dict[int, str] = {}
     started_at: str
     seconds: float
     locust_version: str
+
+    @property
+    def why_void(self) -> str:
+        """Why no figure of it may be used; empty: all may."""
+        return "; ".join([*([CLIENT] if self.saturated else []), *self.void])

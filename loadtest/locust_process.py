@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from loadtest.job import LOAD, Job, LevelEnd, RequestEnd
+from loadtest.job import LOAD, Job, Leg, LegBegin, LegEnd, RequestEnd
+from loadtest.neighbours import Look, NeighbourWatch
 from loadtest.records import RequestRecord
 from quantize.jobs.failure import ToolError
 from quantize.jobs.log_tail import log_tail
@@ -16,9 +17,13 @@ from quantize.root import ROOT
 class LoadTestError(RuntimeError):
     """A load test that could not be done; the message names the variant and the reason."""
 
+    def __init__(self, message: str, *, variant: str = "") -> None:
+        super().__init__(message)
+        self.variant = variant
+
 
 def locust_words(first_users: int, html: Path) -> tuple[str, ...]:
-    """Locust's own options; everything but the first level's users stands in the job."""
+    """Locust's own options; everything but the first leg's users stands in the job."""
     return (
         *("--locustfile", str(ROOT / "loadtest" / "locustfile.py"), "--headless"),
         *("--users", str(first_users), "--spawn-rate", str(min(first_users, 100))),
@@ -39,30 +44,48 @@ def run_locust(
     *,
     html: Path,
     log: Path,
-    on_level: Callable[[LevelEnd, list[RequestRecord]], None],
-) -> tuple[list[RequestRecord], list[LevelEnd]]:
-    """Run all levels of one round; blocks until Locust ends.
+    on_leg: Callable[[LegEnd, list[RequestRecord]], None],
+    watch: NeighbourWatch | None = None,
+) -> None:
+    """Run all legs of a job; blocks until Locust ends.
 
-    ``on_level`` gets every finished level with its records so far. What Locust prints goes to
-    ``log``, its own report to ``html``.
+    ``on_leg`` gets every finished leg with its records; where there is a ``watch``, the leg says
+    what other programs used meanwhile. What Locust prints is added to ``log``, its own report goes
+    to ``html``.
 
     Raises:
-        LoadTestError: Locust failed or ended early; the message holds the end of its log.
+        LoadTestError: Locust failed or ended early; the message holds the end of its log, and
+            ``variant`` is whose turn it was.
     """
     records: list[RequestRecord] = []
-    levels: list[LevelEnd] = []
-    log.write_bytes(b"")
-    module = replace(LOAD, words=locust_words(job.points[0].users, html))
+    look: Look | None = None
+    left = list(job.legs)
+    module = replace(LOAD, words=locust_words(left[0].point.users, html))
     with Worker() as worker:
         try:
             for message in worker.hear(module, job, log=log, variables=locust_environment()):
                 if isinstance(message, RequestEnd):
                     records.append(message.record)
+                elif isinstance(message, LegBegin):
+                    look = watch.look() if watch else None
                 elif message is not None:
-                    levels.append(message)
-                    on_level(message, [r for r in records if r.point == message.point])
+                    left.remove(message.leg)
+                    on_leg(_with_neighbours(message, look, watch), _of(message.leg, records))
         except ToolError as error:
-            raise LoadTestError(f"{job.variant}: Locust ended early: {error}") from None
-    if len(levels) != len(job.points):
-        raise LoadTestError(f"{job.variant}: Locust left levels out\n{log_tail(log)}")
-    return records, levels
+            variant = (left or job.legs)[0].variant
+            words = f"{variant}: Locust ended early: {error}"
+            raise LoadTestError(words, variant=variant) from None
+    if left:
+        words = f"{left[0].variant}: Locust left legs out\n{log_tail(log)}"
+        raise LoadTestError(words, variant=left[0].variant)
+
+
+def _with_neighbours(end: LegEnd, before: Look | None, watch: NeighbourWatch | None) -> LegEnd:
+    if before is None or watch is None:
+        return end
+    share = watch.share_since(before)
+    return end.model_copy(update={"level": end.level.model_copy(update={"neighbour_share": share})})
+
+
+def _of(leg: Leg, records: list[RequestRecord]) -> list[RequestRecord]:
+    return [r for r in records if (r.variant, r.point) == (leg.variant, leg.point)]

@@ -1,4 +1,8 @@
-"""What Locust runs: users that send completions when they are due, level after level.
+"""What Locust runs: users that send completions when they are due, leg after leg of a round.
+
+The variants of a round take turns within one process. Between two legs nothing is in flight: what
+one variant still computed would be taken from the next.
+
 
 Started by ``loadtest/locust_process.py``, never by hand. Locust patches the standard library
 for gevent when it is imported, so nothing else of Assay may import this module. Locust's own
@@ -10,6 +14,7 @@ rounded to two digits.
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,9 +27,18 @@ from locust.runners import Runner
 
 from loadtest.client_health import HealthMonitor, go_first
 from loadtest.completion import Reading, fault, read_stream, request_body
-from loadtest.job import KEY_VARIABLE, LOAD, Job, LevelEnd, LoadMessage, RequestEnd
+from loadtest.job import (
+    KEY_VARIABLE,
+    LOAD,
+    Job,
+    Leg,
+    LegBegin,
+    LegEnd,
+    LevelEnd,
+    LoadMessage,
+    RequestEnd,
+)
 from loadtest.levels import Level, Phase, Ticket
-from loadtest.load_point import LoadPoint
 from loadtest.prompts import PromptSource, load_prompts, prompt_number
 from loadtest.records import RequestRecord
 from quantize.jobs.job_server import Channel
@@ -38,6 +52,14 @@ SPAWN_RATE = 100  # users per second; Locust warns above it
 Tell = Callable[[LoadMessage], None]
 
 
+@dataclass(frozen=True)
+class Running:
+    """The leg at hand, and the level that says which of its requests count."""
+
+    leg: Leg
+    level: Level
+
+
 class Round:
     """State of the one round that this process runs, shared by the conductor and all users."""
 
@@ -48,56 +70,57 @@ class Round:
         self.headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := os.environ.get(KEY_VARIABLE):
             self.headers["Authorization"] = f"Bearer {key}"
-        self.level: Level | None = None
+        self.running: Running | None = None
         self.over = False
         self.in_flight = 0
 
-    def body(self, level: Level, ticket: Ticket) -> bytes:
-        """The request that ``ticket`` of ``level`` sends: the same for every variant."""
-        job = self.job
+    def body(self, running: Running, ticket: Ticket) -> bytes:
+        """The request that ``ticket`` of a leg sends: the same for every variant."""
+        job, leg = self.job, running.leg
         number = prompt_number(
             index=ticket.index,
             round_number=job.round,
             rounds=job.rounds,
-            level=job.points.index(level.point),
+            level=job.points.index(leg.point),
             levels=len(job.points),
+            attempt=job.attempt,
         )
         prompt = self.prompts.prompt(number, job.prompt_tokens)
-        return request_body(job.variant, prompt, job.output_tokens)
+        return request_body(leg.variant, prompt, job.output_tokens)
 
     def conduct(self, runner: Runner) -> None:
-        """Step through the levels, let the last requests finish, and end the test."""
-        for point in self.job.points:
-            if self.level is not None:  # the first level's users come from the command line
-                runner.start(point.users, spawn_rate=min(point.users, SPAWN_RATE))
-            while runner.user_count < point.users:
+        """Step through the legs and end the test."""
+        for place, leg in enumerate(self.job.legs):
+            users = leg.point.users
+            if place:  # the first leg's users come from the command line
+                runner.start(users, spawn_rate=min(users, SPAWN_RATE))
+            while runner.user_count != users:
                 gevent.sleep(POLL_S)
-            self._measure(point)
+            self._measure(leg)
         self.over = True
-        while self.in_flight:
-            gevent.sleep(POLL_S)
         runner.quit()
 
-    def _measure(self, point: LoadPoint) -> None:
-        """Run one level from its warm-up to its last counted answer, and tell about it."""
-        level = self.level = Level(
-            point=point,
-            least=point.least_requests(self.job.rounds),
+    def _measure(self, leg: Leg) -> None:
+        """Run one leg from its warm-up until nothing is in flight, and tell about it."""
+        level = Level(
+            point=leg.point,
+            least=leg.point.least_requests(self.job.rounds),
             warmup_s=self.job.warmup_s,
             duration_s=self.job.duration_s,
             now=time.monotonic(),
         )
+        self.running = Running(leg, level)
         _wait(level, while_in={Phase.WARMING})
+        self.tell(LegBegin(leg=leg))
         opened = time.monotonic()
         with HealthMonitor(gevent.sleep, gevent.spawn) as monitor:
             _wait(level, while_in={Phase.COUNTING, Phase.FINISHING})
-        self.tell(
-            LevelEnd(
-                point=point,
-                counted_s=time.monotonic() - opened,
-                client=monitor.health(),
-            )
-        )
+        counted_s = time.monotonic() - opened
+        self.running = None
+        while self.in_flight:
+            gevent.sleep(POLL_S)
+        end = LevelEnd(point=leg.point, counted_s=counted_s, client=monitor.health())
+        self.tell(LegEnd(leg=leg, level=end))
 
 
 def _wait(level: Level, *, while_in: set[Phase]) -> None:
@@ -119,20 +142,22 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
     @task  # type: ignore[untyped-decorator]
     def complete(self) -> None:
         """Send one completion and record it."""
-        level = self.round.level
+        running = self.round.running
         if self.round.over:
             raise StopUser
-        if level is None:
+        if running is None:
             gevent.sleep(POLL_S)
             return
+        level = running.level
         due = level.next_due()
         if due is not None:
             gevent.sleep(max(0.0, due - time.monotonic()))
-            if self.round.level is not level:  # it ended while this user waited
+            if self.round.running is not running:  # it ended while this user waited
                 return
         self.round.in_flight += 1
         ticket = level.begin(time.monotonic())
-        record = self._record(level, ticket, self.free_since if due is None else due)
+        free_since = max(self.free_since, level.began_s)
+        record = self._record(running, ticket, free_since if due is None else due)
         self.free_since = record.end_s
         level.finish(ticket, record.end_s)
         self.round.in_flight -= 1
@@ -140,16 +165,16 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
         if record.error:
             gevent.sleep(ERROR_PAUSE_S)
 
-    def _record(self, level: Level, ticket: Ticket, scheduled_s: float) -> RequestRecord:
+    def _record(self, running: Running, ticket: Ticket, scheduled_s: float) -> RequestRecord:
         """Send the request of ``ticket``, read its answer, and say what happened when."""
-        job = self.round.job
-        request_id = f"{job.variant}-r{job.round}-{level.point.key}-{ticket.index}"
-        body = self.round.body(level, ticket)
+        job, leg = self.round.job, running.leg
+        request_id = f"{leg.variant}-r{job.round}-{leg.point.key}-{ticket.index}"
+        body = self.round.body(running, ticket)
         reading = Reading()
         send_s = time.monotonic()
         with self.client.post(
-            f"/{job.variant}/v1/completions",
-            name=f"completion at {level.point.place}",
+            f"/{leg.variant}/v1/completions",
+            name=f"{leg.variant} at {leg.point.place}",
             data=body,
             headers={**self.round.headers, "x-request-id": request_id},
             stream=True,
@@ -165,9 +190,9 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
             if error:
                 response.failure(error)
         return RequestRecord(
-            variant=job.variant,
+            variant=leg.variant,
             round=job.round,
-            point=level.point,
+            point=leg.point,
             request_id=request_id,
             counted=ticket.counted,
             scheduled_s=scheduled_s,

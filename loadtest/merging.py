@@ -10,6 +10,7 @@ from loadtest.load_kinds import points_of
 from loadtest.records import RequestRecord, read_records, write_records
 from loadtest.summary import counted, output_throughput, percentiles, request_rate
 from loadtest.target import Target, write_result
+from loadtest.validity import void_reasons
 from quantize.validity.made_from import key_of
 
 
@@ -38,6 +39,8 @@ def finish(load: Load, target: Target) -> LoadFile | None:
         load=load,
         levels=levels,
         saturated=any(level.client.saturated for level in levels),
+        void=void_reasons([e for item in finished for e in item.levels], load.neighbour_limit),
+        rounds_at={number: item.started_at for number, item in enumerate(finished)},
         started_at=min(item.started_at for item in finished),
         seconds=sum(item.seconds for item in finished),
         locust_version=finished[-1].locust_version,

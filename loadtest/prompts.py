@@ -26,6 +26,10 @@ BLOCK = 16
 LEAD = 12
 
 
+# A round that was disturbed is measured once more, with prompts that the engines have not seen.
+ATTEMPTS = 2
+
+
 class PromptError(ValueError):
     """No prompts can be made; the message names the file and what is wrong with it."""
 
@@ -78,13 +82,16 @@ def load_prompts(path: Path) -> PromptSource:
         return PromptSource(bos=int(arrays["bos"]), ids=arrays["ids"], starts=arrays["starts"])
 
 
-def prompt_number(*, index: int, round_number: int, rounds: int, level: int, levels: int) -> int:
-    """The number of prompt ``index`` of a level in a round, all counted from 0.
+def prompt_number(
+    *, index: int, round_number: int, rounds: int, level: int, levels: int, attempt: int = 0
+) -> int:
+    """The number of prompt ``index`` of a level in an attempt at a round, all counted from 0.
 
-    Rounds and levels take turns, so that no number comes twice however many requests a level
-    sends, and nothing depends on how fast a variant is.
+    Rounds, levels and attempts take turns, so that no number comes twice however many requests a
+    level sends, and nothing depends on how fast a variant is.
     """
-    return (index * rounds + round_number) * levels + level
+    assert attempt < ATTEMPTS
+    return ((index * rounds + round_number) * levels + level) * ATTEMPTS + attempt
 
 
 def make_prompts(tokenizer_directory: Path, texts: list[str], *, seed: int) -> PromptSource:

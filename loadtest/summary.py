@@ -183,26 +183,19 @@ def meets(record: RequestRecord, slo: Slo) -> bool:
     return all(limit is None or (it is not None and it <= limit) for it, limit in limits)
 
 
-def throughput_ratio(
-    records: Sequence[RequestRecord], baseline: Sequence[RequestRecord], *, seed: int = 0
-) -> Estimate:
-    """Output throughput of a variant over the baseline's, of the same run and load point.
+def token_rate(records: Sequence[RequestRecord]) -> float:
+    """Output tokens per second of the given requests, whichever they are."""
+    return _plain_rate(records, _tokens)
 
-    Rounds of the two were measured side by side, so where both have the same rounds they are drawn
-    together: what slowed the machine down in a round cancels.
-    """
-    mine, theirs = counted(records), counted(baseline)
-    rng = np.random.default_rng(seed)
-    drawn = [draw_rounds(len({r.round for r in side}), rng) for side in (mine, theirs)]
-    if {r.round for r in mine} == {r.round for r in theirs}:
-        drawn[1] = drawn[0]
-    value, resampled = _resampled_rate(mine, _tokens, drawn[0], rng)
-    other, other_resampled = _resampled_rate(theirs, _tokens, drawn[1], rng)
-    if other == 0:
-        raise ValueError(f"the baseline {theirs[0].variant} produced no tokens to compare with")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = resampled / other_resampled
-    return estimate(value / other, ratio, min(len(blocks_of(mine)), len(blocks_of(theirs))))
+
+def goodput_rate(records: Sequence[RequestRecord], slo: Slo) -> float:
+    """Of the given requests, how many per second meet every objective."""
+    return _plain_rate(records, lambda record: float(meets(record, slo)))
+
+
+def _plain_rate(records: Sequence[RequestRecord], worth: Callable[[RequestRecord], float]) -> float:
+    seconds = records[0].point.seconds([record.cycle_s for record in records])
+    return sum(worth(record) for record in records) / seconds if seconds > 0 else 0.0
 
 
 def _tokens(record: RequestRecord) -> float:

@@ -47,7 +47,8 @@ class Behaviour:
     """What one variant says of itself, and how it answers.
 
     ``full`` questions are first refused; ``faults`` name what befalls each third one in turn;
-    ``echoes`` False: it claims log-probabilities of the prompt and sends none.
+    ``echoes`` False: it claims log-probabilities of the prompt and sends none; ``restarts``: its
+    engine is replaced at the first question.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -57,6 +58,7 @@ class Behaviour:
     full: int = 0
     echoes: bool = True
     faults: tuple[str, ...] = ()
+    restarts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +210,7 @@ class FakeEngine(NullServer):
             "held_weight_bytes": 500,
             "capabilities": how.capabilities,
             "in_flight": 0,
+            "restarts": int(how.restarts and name in self.asked),
         }
 
 

@@ -202,6 +202,6 @@ def _load(situation: Situation, context: int) -> dict[str, Any]:
         "concurrencies": [1, 4, 16] if situation.on_cpu else [1, 8, 64],
         "prompt_tokens": max(16, int(prompt * shrink * 0.9)) if shrink < 1 else prompt,
         "output_tokens": max(16, int(output * shrink * 0.9)) if shrink < 1 else output,
-        "duration_s": 10,
-        "rounds": 2,
+        "duration_s": 4,
+        "rounds": 5,
     }

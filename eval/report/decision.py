@@ -88,11 +88,11 @@ def _speed(run: Run, variant: VariantComparison, priced: bool) -> list[Cell]:
         return [missing(run.why_no_load(variant))] * (4 if priced else 3)
     ratio = load.output_tok_per_s_ratio
     beside = f"{formats.ratio(ratio.value)} {formats.interval(ratio, lambda v: f'{v:.2f}')}"
-    if variant.saturated_client:
+    if variant.why_void:
         speed = estimate_cell(
             load.output_tok_per_s,
             formats.significant,
-            detail="void: load generator saturated",
+            detail=f"void: {variant.why_void}",
             tone="unsure",
         )
     else:

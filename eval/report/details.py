@@ -6,7 +6,7 @@ from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
-from eval.schema import TaskComparison
+from eval.schema import TaskComparison, VariantComparison
 from loadtest.intervals import Estimate
 from services.engines.kernels import Kernels
 
@@ -114,6 +114,48 @@ def _layers(kernels: Kernels) -> str:
     """How many layers are stored in which way."""
     counted = [item for item in kernels.linear if item.layers is not None]
     return ", ".join(f"{item.layers} {item.method}" for item in counted)
+
+
+def noise_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """How throughput varied at the compared load, and what pairing gained; None without rounds."""
+    rows = []
+    for variant in run.variants:
+        load = run.load_at(variant)
+        if load is None or load.noise is None:
+            continue
+        found = load.noise
+        cells = (
+            name_cell(variant.variant, marks),
+            Cell(text=str(len(load.rounds)), value=len(load.rounds)),
+            _spread_cell(found.within, "too few requests"),
+            _spread_cell(found.between, ""),
+            _spread_cell(found.paired, _why_unpaired(run, variant)),
+            missing("no pairs")
+            if found.gain is None
+            else Cell(text=formats.ratio(found.gain), value=found.gain),
+            missing("one request a round")
+            if load.settling is None
+            else estimate_cell(load.settling, formats.ratio),
+        )
+        rows.append(Row(key=marks[variant.variant].key, cells=cells))
+    columns = (
+        Column(title="Variant", numeric=False),
+        Column(title="Rounds"),
+        Column(title="Within a round", note="expected of its requests"),
+        Column(title="Between rounds", note="standard deviation"),
+        Column(title="Ratio to the baseline", note="between paired rounds"),
+        Column(title="Pairing gains", note="of the time needed"),
+        Column(title="Later requests", note="against earlier ones of a round"),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
+def _spread_cell(share: float | None, why: str) -> Cell:
+    return missing(why) if share is None else Cell(text=formats.percent(share), value=share)
+
+
+def _why_unpaired(run: Run, variant: VariantComparison) -> str:
+    return "the baseline itself" if run.is_baseline(variant) else "not measured in turns"
 
 
 def attribution_table(run: Run, marks: dict[str, Mark]) -> Table | None:

@@ -23,7 +23,7 @@ _LABEL_ROOM = (70.0, 150.0)
 class Series:
     """One variant's figures by load point.
 
-    ``void``: the load generator was saturated. ``faint``: a grey line without a name.
+    ``void``: the run was disturbed. ``faint``: a grey line without a name.
     """
 
     name: str
@@ -129,7 +129,7 @@ def _told(s: Series, axis: Axis, level: LoadPoint, estimate: Estimate) -> str:
     words = f"{s.name} at {level.place}: {axis.write(estimate.value)}"
     if estimate.bounds:
         words += f" ({' to '.join(map(axis.write, estimate.bounds))})"
-    return words + (" (void: the load generator was saturated)" if s.void else "")
+    return words + (" (void)" if s.void else "")
 
 
 def _names(series: Sequence[Series], x: Scale, y: Scale, right: float, bottom: float) -> Markup:

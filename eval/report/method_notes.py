@@ -64,6 +64,19 @@ _COMPARISONS: tuple[tuple[str, str], ...] = (
         "requests, of accuracy from the paired items. A percentile that the sample cannot certify "
         "is left out (a p90 needs 64 requests, a p99 needs 662).",
     ),
+    (
+        "Throughput ratio",
+        "The geometric mean of the ratios of single rounds, in which the variants took turns in an "
+        "order that the next round reverses; its interval is Student’s over rounds. Variants that "
+        "did not take turns are compared by Welch’s interval, which cannot see what changed "
+        "in between.",
+    ),
+    (
+        "Disturbed",
+        "A turn during which other programs used more of the processors than the plan allows, the "
+        "engine was restarted or the load generator was the limit is measured once more; if it "
+        "stays so, the variant’s speeds are void and enter no verdict.",
+    ),
 )
 
 
@@ -126,9 +139,11 @@ def _rounds_words(rounds: int) -> str:
         )
     seen = formats.percent(1 - 1 / rounds, 0)
     return (
-        f"Intervals of load figures resample the {rounds} rounds and the requests within each. "
+        f"Intervals of a variant's own load figures (not of ratios) resample the {rounds} rounds "
+        "and the requests within each. "
         f"With {rounds} rounds such resampling shows only about {seen} of the variance between "
-        "rounds, so they are somewhat too narrow; more load.rounds mend that."
+        "rounds, so they are somewhat too narrow; more load.rounds mend that. Student's interval "
+        "of a ratio knows how few they are: it is 12.7 standard errors of two rounds, 2.6 of six."
     )
 
 
@@ -199,8 +214,8 @@ def problems(run: Run) -> list[str]:
         ]
         if not variant.load:
             said.append(f"{name}: not load-tested: {run.why_no_load(variant)}")
-        if variant.saturated_client:
-            said.append(f"{name}: the load generator was saturated, so its speeds are void")
+        if variant.why_void:
+            said.append(f"{name}: its speeds are void: {variant.why_void}")
         said += [f"{name}: {count} × {text}" for text, count in raw.errors.items()]
         said += [f"{name}: {file} cannot be read: {why}" for file, why in raw.unreadable.items()]
     return said
@@ -208,7 +223,8 @@ def problems(run: Run) -> list[str]:
 
 def raw_files(run: Run) -> list[tuple[str, list[Link], str]]:
     """Per variant: its name, Locust's own pages, and what its parquet files hold."""
-    found = []
+    pages = [Link(words=page.removesuffix(".html"), address=quote(page)) for page in run.pages]
+    found = [("all variants", pages, "Locust's own pages, one per round")] if pages else []
     for name in run.order:
         raw = run.raw[name]
         links = [

@@ -76,6 +76,7 @@ def render(run: Run) -> str:
         agreement=details.agreement_table(run, marks),
         kernels=details.kernel_table(run, marks),
         attribution=details.attribution_table(run, marks),
+        noise=details.noise_table(run, marks),
         formats_kept=number_formats(run.formats) if run.formats else [],
         definitions=method.definitions(run),
         confidence=_confidence(run),

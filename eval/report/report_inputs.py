@@ -84,7 +84,10 @@ class RawData:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run, read and checked. ``order`` holds every variant's name, best first."""
+    """One run, read and checked. ``order`` holds every variant's name, best first.
+
+    ``pages`` are Locust's own, one per round of all variants.
+    """
 
     plan: Plan
     plan_text: str
@@ -95,6 +98,7 @@ class Run:
     raw: dict[str, RawData]
     order: tuple[str, ...]
     formats: Figures | None
+    pages: tuple[str, ...] = ()
 
     @property
     def point(self) -> LoadPoint:
@@ -203,7 +207,12 @@ def read_run(run_dir: Path) -> Run:
         raw={name: _raw_data(run_dir, name) for name in names},
         order=tuple(dict.fromkeys(names)),
         formats=_figures(run_dir),
+        pages=_locust_pages(run_dir),
     )
+
+
+def _locust_pages(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(page.name for page in folder.glob("locust-round*.html")))
 
 
 def _figures(run_dir: Path) -> Figures | None:
@@ -250,6 +259,6 @@ def _raw_data(run_dir: Path, variant: str) -> RawData:
         counted=counted,
         sample_rows=sample_rows,
         errors=dict(errors.most_common()),
-        pages=tuple(sorted(page.name for page in folder.glob("locust-round*.html"))),
+        pages=_locust_pages(folder),
         unreadable=unreadable,
     )

@@ -37,7 +37,7 @@ def quality_against_speed(run: Run, marks: Mapping[str, Mark]) -> list[Panel]:
         points, absent = [], []
         for rank, variant in enumerate(run.variants, 1):
             load, gain = run.load_at(variant), _gain(run, variant, task)
-            if load is None or gain is None or variant.saturated_client:
+            if load is None or gain is None or variant.why_void:
                 absent.append(variant.variant)
                 continue
             points.append(
@@ -142,7 +142,7 @@ def _line_panel(
                 name=variant.variant,
                 mark=marks[variant.variant],
                 points=points,
-                void=variant.saturated_client,
+                void=bool(variant.why_void),
                 faint=focused and rank > _NAMED_LINES and not run.is_baseline(variant),
             )
         )
@@ -152,7 +152,7 @@ def _line_panel(
     if any(s.faint for s in series):
         notes.append(f"Named: the {_NAMED_LINES} best and the baseline; all others are grey.")
     if any(s.void for s in series):
-        notes.append("Dashed: the load generator was saturated, so the figures are void.")
+        notes.append("Dashed: the figures are void, see “What went wrong or is missing”.")
     picture = lines(series, axis, title) if series else None
     return Panel(title=title, picture=picture, note=" ".join(note for note in notes if note))
 

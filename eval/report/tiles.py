@@ -49,10 +49,9 @@ def _throughput(run: Run, subject: VariantComparison) -> Tile:
     if load is None:
         return Tile(title=title, value="–", lines=(_unmeasured(run.why_no_load(subject)),))
     absolute = f"{formats.significant(load.output_tok_per_s.value)} tok/s"
-    if subject.saturated_client:
-        return Tile(
-            title=title, value=absolute, lines=(), tone="unsure", verdict="load generator saturated"
-        )
+    if subject.why_void:
+        lines = (f"void: {subject.why_void}",)
+        return Tile(title=title, value=absolute, lines=lines, tone="unsure", verdict="void")
     if run.is_baseline(subject):
         return Tile(title=title, value=absolute, lines=("the baseline itself",))
     ratio = load.output_tok_per_s_ratio

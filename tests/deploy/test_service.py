@@ -91,7 +91,7 @@ def test_two_sweeps_at_once_do_not_take_each_other_for_the_deployment(
     def watched(path: str, ignore_errors: bool) -> None:
         inside = os.open(f"{path}/logs", os.O_RDONLY)
         mine = psutil.Process()
-        seen.append(service._belongs(mine, "deployment-under-test", str(folder / "ray")))
+        seen.append(service.belongs(mine, "deployment-under-test", str(folder / "ray")))
         os.close(inside)
         remove(path, ignore_errors=ignore_errors)
 

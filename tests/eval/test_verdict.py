@@ -14,6 +14,7 @@ from eval.terminal import render_terminal
 from eval.verdict import are_equal, decide
 from eval.verdict_words import ratio_words
 from loadtest.intervals import Estimate
+from loadtest.pairing import RoundFigures
 from tests.eval.report.builders import CPU_DEMO, comparison, share
 from tests.services.engines.recorded_kernels import on_card
 
@@ -290,7 +291,7 @@ def test_the_terminal_marks_what_is_missing_or_void() -> None:
     found = changed(found, "bf16-vllm", saturated_client=True)
     text = render_terminal(found, decide(found, OBJECTIVES), width=90)
     assert "1.00*" in text
-    assert "* void: the load generator was the limit" in text
+    assert "* void: the load generator itself was the limit" in text
     row = next(line for line in text.splitlines() if line.startswith("  gguf-q8_0"))
     assert row.split()[2:6] == ["-", "-", "-", "-"]
 
@@ -324,3 +325,74 @@ def test_without_speeds_the_variant_that_leaves_fewer_objectives_open_comes_firs
     )
     order = [entry.variant for entry in decide(doubted, OBJECTIVES).ranking]
     assert order.index(small.variant) > order.index(large.variant)
+
+
+# What a neighbour leaves of the machine in each of six rounds, for whoever is measured in it.
+LEFT = (1.0, 0.5, 0.95, 0.4, 1.0, 0.45)
+JITTER = (1.01, 0.99, 1.0, 1.01, 0.98, 1.01)
+
+
+def in_rounds(
+    found: ComparisonFile, name: str, speed: float, at: str = "12:00", jitter: Any = (1.0,) * 6
+) -> ComparisonFile:
+    """A variant whose own intervals are as wide as the neighbour made its rounds differ."""
+    rounds = tuple(
+        RoundFigures(
+            round=number,
+            started_at=f"{at}:{number:02}",
+            output_tok_per_s=64 * speed * left * shake,
+            goodput_per_s=speed * left * shake,
+            e2e_p50_s=1 / (speed * left * shake),
+        )
+        for number, (left, shake) in enumerate(zip(LEFT, jitter, strict=True))
+    )
+    wide = Estimate(value=speed * 0.7, low=speed * 0.4, high=speed)
+    return with_load(found, name, goodput_per_s=wide, rounds=rounds)
+
+
+def test_rounds_tell_apart_what_a_neighbour_made_overlap() -> None:
+    found = in_rounds(in_rounds(comparison(), "gguf-q4_k_m", 20), "gguf-q8_0", 22, jitter=JITTER)
+    assert decide(found, OBJECTIVES).variant == "gguf-q8_0"
+    apart = in_rounds(found, "gguf-q8_0", 22, at="13:00", jitter=JITTER)
+    assert decide(apart, OBJECTIVES).variant == "gguf-q4_k_m"
+
+
+def test_rounds_do_not_tell_apart_what_is_the_same() -> None:
+    found = in_rounds(in_rounds(comparison(), "gguf-q4_k_m", 20), "gguf-q8_0", 20.1, jitter=JITTER)
+    assert decide(found, OBJECTIVES).variant == "gguf-q4_k_m"
+
+
+def test_latency_is_told_apart_by_rounds_too() -> None:
+    quick = OBJECTIVES.model_copy(update={"prefer": "latency"})
+    found = in_rounds(in_rounds(comparison(), "gguf-q4_k_m", 20), "gguf-q8_0", 22, jitter=JITTER)
+    for name, seconds in (("gguf-q4_k_m", 1.0), ("gguf-q8_0", 0.9)):
+        found = with_load(found, name, e2e_s={"p50": Estimate(value=seconds, low=0.1, high=2)})
+    verdict = decide(found, quick)
+    passing = [r.variant for r in verdict.ranking if r.passes]
+    assert passing.index("gguf-q8_0") < passing.index("gguf-q4_k_m")
+
+
+def test_a_disturbed_run_enters_no_verdict_and_says_why() -> None:
+    why = "other programs used up to 38 % of the processors in 5 of 18 legs (10 % are allowed)"
+    verdict = decide(changed(comparison(), "gguf-q4_k_m", void=[why]), OBJECTIVES)
+    assert verdict.variant == "gguf-q8_0"
+    assert ranked(verdict, "gguf-q4_k_m")[2] == [f"speed: void, {why}"]
+
+
+def test_a_load_that_was_not_steady_enters_no_verdict() -> None:
+    found = with_load(comparison(), "gguf-q4_k_m", settling=Estimate(value=1.2, low=1.1, high=1.3))
+    verdict = decide(found, OBJECTIVES)
+    assert ranked(verdict, "gguf-q4_k_m")[2] == [
+        "speed: void, not steady at 16 streams: the later half of a round's requests takes 1.2x "
+        "(1.10 to 1.30) as long as the earlier; a longer load.warmup_s would mend it"
+    ]
+
+
+def test_it_is_told_which_variants_did_not_take_turns_with_the_baseline() -> None:
+    found = in_rounds(in_rounds(comparison(), "bf16-vllm", 8), "gguf-q8_0", 20, at="13:00")
+    assert any(
+        caveat.startswith("gguf-q8_0: not load-tested in turns with bf16-vllm")
+        for caveat in decide(found, OBJECTIVES).caveats
+    )
+    turned = with_load(found, "gguf-q8_0", paired=True)
+    assert not any("in turns" in caveat for caveat in decide(turned, OBJECTIVES).caveats)

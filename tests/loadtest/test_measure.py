@@ -4,6 +4,7 @@ covers: loadtest/failures.py, loadtest/inputs.py, loadtest/load_file.py,
 loadtest/locust_process.py, loadtest/locustfile.py, loadtest/run_directory.py
 """
 
+import itertools
 import json
 import os
 import signal
@@ -17,13 +18,15 @@ import psutil
 import pytest
 
 from deploy.plan import Plan
-from loadtest import inputs
+from loadtest import inputs, rounds
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
 from loadtest.failures import read_failures
 from loadtest.load_file import LoadFile
-from loadtest.measure import load_test, round_order
+from loadtest.measure import load_test
+from loadtest.neighbours import Look, NeighbourWatch
 from loadtest.records import RequestRecord, read_records
+from loadtest.rounds import round_order
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
 from quantize.validity import code_hash
@@ -94,7 +97,7 @@ def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
             assert level.requests >= 5
             assert level.output_tok_per_s.value <= level.point.users * 4 / schedule_s
         assert load.endpoint.memory_bytes == 1000 + len(asked[name])
-        assert (run_directory(plan, tmp_path) / name / "locust-round0.html").stat().st_size > 1000
+    assert (run_directory(plan, tmp_path) / "locust-round0.html").stat().st_size > 1000
     # How many requests the first level sends differs; five of them count in every case.
     same = 5
     assert asked[BASELINE][:same] == asked[OTHER][:same]
@@ -196,8 +199,7 @@ def test_after_a_kill_the_finished_rounds_are_kept_and_the_rest_is_measured(
     engine: FakeEngine, tmp_path: Path
 ) -> None:
     plan = a_plan(engine.port, concurrencies=[1], rounds=2)
-    first = round_order(sorted(VARIANTS), seed=0, number=0)[0]
-    kept = run_directory(plan, tmp_path) / first / "rounds" / "0.json"
+    kept = run_directory(plan, tmp_path) / max(VARIANTS) / "rounds" / "0.json"
     process = start(plan, tmp_path)
     deadline = time.monotonic() + 240
     while not kept.exists() and time.monotonic() < deadline:
@@ -228,15 +230,7 @@ def test_a_stop_leaves_nothing_running_and_nothing_half_written(
     process.communicate(timeout=30)
     assert wait_until_gone(children) == []
     left = [path.name for path in run_directory(plan, tmp_path).rglob("*") if path.is_file()]
-    assert sorted(left) == ["0.log", "plan.yaml", "prompts.npz"]
-
-
-def test_rounds_order_the_variants_anew_and_repeatably() -> None:
-    names = [f"v{number}" for number in range(8)]
-    orders = [round_order(names, seed=1, number=number) for number in range(4)]
-    assert all(sorted(order) == names for order in orders)
-    assert len({tuple(order) for order in orders}) > 1
-    assert orders == [round_order(names, seed=1, number=number) for number in range(4)]
+    assert sorted(left) == ["locust-round0.log", "plan.yaml", "prompts.npz"]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +268,9 @@ def test_a_void_round_is_measured_again_and_the_others_are_kept(
     (folder / "quality.json").write_text("{}")
     failures, lines = run(plan, tmp_path)
     assert (failures, len(lines)) == ({}, 2)
-    assert lines[0] == f"{BASELINE}: measured again, the load generator was saturated last time"
+    assert lines[0] == (
+        f"{BASELINE}: measured again, last time the load generator itself was the limit"
+    )
     assert not measured(plan, tmp_path, BASELINE)[0].saturated
     assert (folder / "rounds" / "0.json").read_bytes() == kept
     assert (folder / "quality.json").exists()
@@ -299,3 +295,84 @@ def test_a_variant_that_is_not_ready_is_left_out_unless_it_is_the_baseline(
     engine.variants[BASELINE].state = "failed"
     with pytest.raises(EndpointError, match=f"{BASELINE}: is 'failed'"):
         run(plan, tmp_path)
+
+
+def test_the_variants_take_turns_within_a_round_and_never_at_the_same_time(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port, rounds=2)
+    assert run(plan, tmp_path)[0] == {}
+    loads, rows = zip(*(measured(plan, tmp_path, name) for name in VARIANTS), strict=True)
+    assert loads[0].rounds_at == loads[1].rounds_at
+    assert len(set(loads[0].rounds_at.values())) == 2
+    for number in range(2):
+        legs: dict[tuple[float, str], list[RequestRecord]] = {}
+        for record in [r for side in rows for r in side if r.round == number]:
+            legs.setdefault((record.point.amount, record.variant), []).append(record)
+        spans = sorted(
+            (min(r.send_s for r in mine), max(r.end_s for r in mine), leg)
+            for leg, mine in legs.items()
+        )
+        for (_, ended, _), (began, _, _) in itertools.pairwise(spans):
+            assert ended <= began
+        order = round_order(VARIANTS, seed=0, number=number)
+        assert [leg for *_, leg in spans] == [(amount, v) for amount in (1, 2) for v in order]
+
+
+def test_a_round_in_which_the_engine_was_restarted_is_void(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port, concurrencies=[1])
+    engine.variants[OTHER].restarts = True
+    lines = run(plan, tmp_path)[1]
+    assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
+    told = "the engine was restarted during 1 of 1 legs"
+    assert measured(plan, tmp_path, OTHER)[0].why_void == told
+    assert any(line.startswith(f"{OTHER}: its figures are void: {told}") for line in lines)
+
+
+class _Scripted(NeighbourWatch):
+    """A watch that says of one leg after the other what it is told to say."""
+
+    def __init__(self, *shares: float) -> None:
+        super().__init__(lambda _: False)
+        self._shares = iter(shares)
+
+    def share_since(self, before: Look) -> float:
+        super().share_since(before)
+        return next(self._shares)
+
+
+def with_neighbours(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:
+    watch = _Scripted(*shares)
+    monkeypatch.setattr(rounds, "watch_service", lambda _: watch)
+    monkeypatch.setattr(rounds, "QUIET_LOOK_S", 0.01)
+
+
+def test_a_disturbed_turn_is_measured_once_more_with_other_prompts(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first level, the second, a look whether it is quiet again, and the second once more.
+    with_neighbours(monkeypatch, 0.02, 0.5, 0.01, 0.03)
+    plan = only_baseline(a_plan(engine.port))
+    lines = run(plan, tmp_path)[1]
+    load, records = measured(plan, tmp_path, BASELINE)
+    assert load.why_void == ""
+    assert sum("VOID: other programs used 50 % of the processors" in line for line in lines) == 1
+    assert [line.split("round")[1].split()[1] for line in lines] == ["1", "2", "2"]
+    assert len(records) < len(engine.asked[BASELINE])
+    prompts = [tuple(body["prompt"]) for body in engine.asked[BASELINE]]
+    assert len(set(prompts)) == len(prompts)
+
+
+def test_a_turn_that_stays_disturbed_is_void_until_the_machine_is_quiet(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_neighbours(monkeypatch, 0.5, 0.02, 0.4)
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
+    run(plan, tmp_path)
+    why = "other programs used up to 40 % of the processors in 1 of 1 legs (10 % are allowed)"
+    assert measured(plan, tmp_path, BASELINE)[0].why_void == why
+    with_neighbours(monkeypatch, 0.02)
+    assert run(plan, tmp_path)[1][0] == f"{BASELINE}: measured again, last time {why}"
+    assert measured(plan, tmp_path, BASELINE)[0].why_void == ""

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from loadtest.prompts import BLOCK, PromptError, load_prompts, make_prompts, prompt_number
+from loadtest.prompts import (
+    ATTEMPTS,
+    BLOCK,
+    PromptError,
+    load_prompts,
+    make_prompts,
+    prompt_number,
+)
 from tests.loadtest.examples import some_prompts
 
 WORDS = [f"w{number}" for number in range(50)]
@@ -60,14 +67,15 @@ def test_prompts_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["prompts.npz"]
 
 
-def test_no_prompt_number_comes_twice_between_rounds_and_levels() -> None:
+def test_no_prompt_number_comes_twice_between_rounds_levels_and_attempts() -> None:
     numbers = [
-        prompt_number(index=index, round_number=k, rounds=3, level=level, levels=2)
-        for index in range(50)
+        prompt_number(index=i, round_number=k, rounds=3, level=level, levels=2, attempt=attempt)
+        for i in range(50)
         for k in range(3)
         for level in range(2)
+        for attempt in range(ATTEMPTS)
     ]
-    assert sorted(numbers) == list(range(300))
+    assert sorted(numbers) == list(range(len(numbers)))
 
 
 def test_a_model_without_a_tokenizer_is_refused_with_the_path(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import pytest
 
 from deploy.plan_sections import Slo
 from loadtest.closed_loop import ClosedLoop
-from loadtest.records import RequestRecord
 from loadtest.summary import (
     goodput,
     meets,
@@ -13,7 +12,6 @@ from loadtest.summary import (
     percentiles,
     request_rate,
     samples_required,
-    throughput_ratio,
 )
 from tests.loadtest.examples import a_record, failed, in_a_row
 
@@ -107,29 +105,6 @@ def test_an_objective_that_is_not_asked_for_is_met_and_a_missing_time_is_not() -
     assert not meets(a_record(), Slo(e2e_s=0.9))
     assert not meets(a_record(first_token_s=None), Slo(ttft_s=1))
     assert not meets(failed(), Slo())
-
-
-def test_the_ratio_of_a_variant_to_itself_is_one_with_one_inside() -> None:
-    rng = np.random.default_rng(5)
-    records = [a_record(round=n % 2, end_s=float(1 + it)) for n, it in enumerate(rng.random(40))]
-    found = throughput_ratio(records, records)
-    assert found.value == 1.0
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < 1.0 < found.high
-
-
-def test_a_round_that_slowed_both_variants_does_not_widen_their_ratio() -> None:
-    def both_rounds(length_s: float, variant: str) -> list[RequestRecord]:
-        calm = in_a_row(8, length_s=length_s, variant=variant)
-        busy = in_a_row(8, length_s=3 * length_s, variant=variant, round=1)
-        return [*calm, *busy]
-
-    fast, slow = both_rounds(1.0, "gguf-q8_0"), both_rounds(2.0, "bf16-vllm")
-    found = throughput_ratio(fast, slow)
-    assert found.value == pytest.approx(2.0)
-    assert found.low == pytest.approx(2.0)
-    assert found.high == pytest.approx(2.0)
 
 
 def test_records_that_do_not_belong_together_are_refused() -> None:

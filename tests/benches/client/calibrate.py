@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from loadtest.closed_loop import ClosedLoop
-from loadtest.job import Job
+from loadtest.job import Job, Leg
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
@@ -69,12 +69,14 @@ def _measure(folder: Path, concurrency: int) -> list[RequestRecord]:
     ids = np.arange(5000, dtype=np.int32)
     PromptSource(bos=1, ids=ids, starts=ids).save(prompts)
     with null_server() as port:
+        point = ClosedLoop(concurrency)
+        records: list[RequestRecord] = []
         job = Job(
-            variant="null",
             url=f"http://127.0.0.1:{port}",
             round=0,
             rounds=1,
-            points=(ClosedLoop(concurrency),),
+            points=(point,),
+            legs=(Leg(variant="null", point=point),),
             warmup_s=0.5,
             duration_s=3,
             prompt_tokens=128,
@@ -82,10 +84,10 @@ def _measure(folder: Path, concurrency: int) -> list[RequestRecord]:
             request_timeout_s=30,
             prompts=prompts,
         )
-        records, _ = run_locust(
+        run_locust(
             job,
             html=folder / "locust.html",
             log=folder / "locust.log",
-            on_level=lambda _level, _records: None,
+            on_leg=lambda _, found: records.extend(found),
         )
     return records

@@ -207,7 +207,7 @@ def test_a_saturated_load_generator_voids_the_speed(tmp_path: Path) -> None:
     found, verdict = CASES["seven"]
     void = [v.model_copy(update={"saturated_client": True}) for v in found.variants]
     page = report(tmp_path, found.model_copy(update={"variants": void}), verdict)
-    assert "void: load generator saturated" in page
+    assert "void: the load generator itself was the limit" in page
     assert "curve e0 void" in page
 
 

@@ -1,0 +1,44 @@
+import pytest
+
+from loadtest.closed_loop import ClosedLoop
+from loadtest.job import ClientHealth, LevelEnd
+from loadtest.validity import void_reasons, why_void
+
+
+def level(lag_s: float = 0.001, neighbours: float | None = None, restarts: int = 0) -> LevelEnd:
+    return LevelEnd(
+        point=ClosedLoop(1),
+        counted_s=1.0,
+        client=ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=lag_s),
+        neighbour_share=neighbours,
+        restarts=restarts,
+    )
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "why"),
+    [
+        (level(), None),
+        (level(neighbours=0.1), None),
+        (level(neighbours=0.38), "other programs used 38 % of the processors"),
+        (level(restarts=1), "the engine was restarted"),
+        (level(lag_s=0.5, neighbours=0.38), "the load generator itself was the limit"),
+    ],
+)
+def test_a_leg_is_void_when_something_else_may_show_in_it(
+    disturbed: LevelEnd, why: str | None
+) -> None:
+    assert why_void(disturbed, 0.1) == why
+
+
+def test_a_plan_may_bear_more_of_its_neighbours() -> None:
+    assert why_void(level(neighbours=0.38), 0.5) is None
+
+
+def test_what_happened_several_times_is_told_once_with_its_worst() -> None:
+    levels = [level(neighbours=0.12), level(), level(neighbours=0.3), level(restarts=1)]
+    assert void_reasons(levels, 0.1) == [
+        "other programs used up to 30 % of the processors in 2 of 4 legs (10 % are allowed)",
+        "the engine was restarted during 1 of 4 legs",
+    ]
+    assert void_reasons(levels[1:2], 0.1) == []
