@@ -1,4 +1,4 @@
-"""Every room of the house and what it is for; ``tests/test_layout.py`` holds it to the folders."""
+"""Every room of the house and what it is for: the folders and README's table are held to it."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ ROOMS: Mapping[str, str] = {
     "quantize/sizing": "what it will cost, before any work",
     "quantize/emulation": "runs decoded weights as the format prescribes",
     "quantize/agreement": "what transformers says of a probe: engines are held against it",
-    "quantize/calibration": "the one calibration set",
+    "quantize/calibration": "the one calibration set of a model, and the general text",
     "quantize/validity": "whether what was made is still valid: one key, one hash of the code",
     "quantize/jobs": "runs modules of ours in other processes; the workbench, progress",
     "quantize/by_modelopt": "recipes that NVIDIA's ModelOpt makes",

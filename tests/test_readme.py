@@ -15,6 +15,7 @@ from eval.command_line.commands import BENCHES
 from eval.command_line.typer_app import make_app
 from quantize.recipes.catalogue import find_recipe
 from quantize.root import ROOT
+from tests.rooms import ROOMS
 
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "RESULTS.md")}
 TEXT = "\n".join(PAGES.values())
@@ -59,6 +60,13 @@ def test_a_target_of_make_exists(target: str) -> None:
 @pytest.mark.parametrize("path", [*LINKS, *PATHS])
 def test_a_file_or_folder_that_is_named_is_there(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+def test_the_table_of_rooms_is_the_list_of_rooms() -> None:
+    rows = re.findall(
+        r"^\| (?:\*\*)?`([\w/]+)/`(?:\*\*)? \| (.+) \|$", PAGES["README.md"], re.MULTILINE
+    )
+    assert {room: phrase for room, phrase in rows if room != "tests"} == ROOMS
 
 
 def test_the_pages_are_read_at_all() -> None:
