@@ -4,7 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, MutableMapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from deploy.client_key import CLIENT_VARIABLE, SERVER_VARIABLE
@@ -21,11 +21,15 @@ class ApiKeyError(ValueError):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Whether only this machine can reach an address, which may be an IPv4 one written as IPv6."""
+    if host == "localhost":
+        return True
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        ip = ip_address(host)
     except ValueError:
         return False
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return (mapped or ip).is_loopback
 
 
 def read_keys(serving: Serving, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

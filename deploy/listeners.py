@@ -1,19 +1,12 @@
 """Where a running service is heard, of which its address is only one."""
 
 from collections.abc import Iterator
-from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 import psutil
 
+from deploy.api_keys import is_loopback
 from deploy.service import ServiceRecord, processes_of
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address, which may be an IPv4 one written as IPv6."""
-    ip = ip_address(address)
-    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
-    return (mapped or ip).is_loopback
 
 
 def listening(process: psutil.Process) -> list[tuple[str, int]]:

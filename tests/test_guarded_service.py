@@ -18,7 +18,8 @@ import psutil
 import pytest
 import yaml
 
-from deploy.listeners import heard_beyond, is_loopback, listening
+from deploy.api_keys import is_loopback
+from deploy.listeners import heard_beyond, listening
 from deploy.service import ServiceRecord, processes_of
 from quantize.root import ROOT
 from services.engine.child import free_port

@@ -10,6 +10,7 @@ import pytest
 from deploy.api_keys import (
     ApiKeyError,
     forget_keys,
+    is_loopback,
     provide_client_key,
     read_keys,
     require_keys,
@@ -66,6 +67,18 @@ def test_an_address_that_others_reach_needs_keys(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_loopback_may_do_without(host: str) -> None:
     assert require_keys(Serving(host=host), {}) == ()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"])
+def test_loopback_has_several_addresses(address: str) -> None:
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1", "example.org"]
+)
+def test_any_other_address_is_beyond_it(address: str) -> None:
+    assert not is_loopback(address)
 
 
 def test_our_own_tools_get_a_key_to_send_unless_the_user_gave_one() -> None:

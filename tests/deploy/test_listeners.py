@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
-import pytest
 
-from deploy.listeners import heard_beyond, is_loopback, listening
+from deploy.listeners import heard_beyond, listening
 from deploy.service import MARK
 from tests.deploy.test_service import record_of
 
@@ -20,16 +19,6 @@ held = [socket.create_server((host, 0)) for host in ("127.0.0.1", "0.0.0.0", "0.
 print(*(listener.getsockname()[1] for listener in held), flush=True)
 time.sleep(300)
 """
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"])
-def test_loopback_has_several_addresses(address: str) -> None:
-    assert is_loopback(address)
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1", "::ffff:192.0.2.1"])
-def test_any_other_address_is_beyond_it(address: str) -> None:
-    assert not is_loopback(address)
 
 
 def test_what_a_deployment_opens_beyond_loopback_is_told_but_for_its_own_port(
