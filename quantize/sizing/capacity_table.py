@@ -59,9 +59,9 @@ def load_config(model: str) -> Mapping[str, Any]:
     path = REFERENCE_WEIGHTS if model == REFERENCE else Path(model).expanduser()
     if path.is_dir():
         return read_source_config(path).content
-    if not path.is_file() and re.fullmatch(r"[\w.-]+/[\w.-]+", model) and model[0] != ".":
+    if not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", model) and model[0] != ".":
         path = _download(model)
-    if not path.is_file():
+    if not path.exists():
         raise ShapeError(f"{model!r}: no folder with a config.json, no such file")
     if path.name != "config.json":
         raise ShapeError(f"{model!r}: give the model's folder, or its config.json")
