@@ -2,7 +2,7 @@
 
 import argparse
 
-from deploy.command_line import run_command
+from deploy.command_end import run_command
 from deploy.plan import Plan
 from deploy.plan_choice import PlanChoice
 from deploy.ray_cluster.cluster import host

@@ -1,9 +1,8 @@
 """The Serve applications of a plan: the one way to build them.
 
-`deploy.ray_cluster.cluster` builds them from settings, and a Serve configuration (KubeRay's
+``deploy.ray_cluster.cluster`` builds them from settings, and a Serve configuration (KubeRay's
 ``serveConfigV2``) by import path: ``deploy.ray_cluster.serve_app:variant`` with the arguments
-``plan`` and
-``variant``, and ``deploy.ray_cluster.serve_app:gateway`` with ``plan``.
+``plan`` and ``variant``, and ``deploy.ray_cluster.serve_app:gateway`` with ``plan``.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.main import get_command
 
-from deploy.command_line import STOPPED, run_command
+from deploy.command_end import STOPPED, run_command
 from eval.command_line.artifact_commands import capacity, explore, quantize
 from eval.command_line.bench_command import bench_app
 from eval.command_line.commands import COMMANDS, HELP, version

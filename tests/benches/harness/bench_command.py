@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from deploy.command_line import run_command
+from deploy.command_end import run_command
 from deploy.make_environments import make_environments
 from tests.benches.harness.bench_run import BenchRun
 

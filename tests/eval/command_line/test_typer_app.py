@@ -1,6 +1,6 @@
 """The command line as a whole: it answers at once, and every mistake is one line.
 
-covers: deploy/command_line.py, deploy/plan_choice.py, eval/command_line/*.py
+covers: deploy/command_end.py, deploy/plan_choice.py, eval/command_line/*.py
 """
 
 import os
