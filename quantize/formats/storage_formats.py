@@ -11,7 +11,8 @@ To add a format:
 1. this file: a row, with a LayerFormat where its tensors are new;
 2. in_quantize/decode_formats.py: a decoder, where ``coding`` is new;
 3. recipes/<tool>_recipes.py: a recipe that names the row and adds what it chooses itself;
-4. services/engines/<engine>_engine.py: only where an engine needs another command line for it.
+4. services/engines/vllm_kernel_table.py: where vLLM loads it, which kernels are expected for it;
+   services/engines/<engine>_engine.py only where an engine needs another command line for it.
 
 Two layouts of the same shapes (GPTQModel keeps 5, 6 and 7 bits in planes, ``gptq_p``) can be told
 apart by what they announce alone: it belongs in the row, and the decoded weights of a round-to-
