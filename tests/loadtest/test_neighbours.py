@@ -12,7 +12,7 @@ from deploy.plan import Serving
 from loadtest.neighbours import Look, NeighbourWatch, neighbour_share, watch_service
 
 SPIN = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
-# One busy process among however many others there are must show at least so much of a core.
+# Processor seconds that must show, however few the others leave of a second.
 SHOWS = 0.2
 
 
@@ -27,12 +27,12 @@ def spinning() -> Iterator[int]:
         process.wait()
 
 
-def used_while(watch: NeighbourWatch, seconds: float = 1.0) -> tuple[float, float]:
-    """Processor seconds of all and of our own in a while."""
-    before = watch.look()
-    time.sleep(seconds)
-    after = watch.look()
-    return after.busy_s - before.busy_s, after.own_s - before.own_s
+def wait_until_it_shows(pid: int) -> None:
+    """Until the process has used more than ``SHOWS`` from now on."""
+    process = psutil.Process(pid)
+    enough_s = process.cpu_times().user + SHOWS + 0.05
+    while process.cpu_times().user < enough_s:
+        time.sleep(0.05)
 
 
 def test_the_share_is_of_all_cores_and_leaves_our_own_out() -> None:
@@ -50,39 +50,41 @@ def test_what_rounding_makes_less_than_nothing_is_nothing() -> None:
 
 def test_what_we_started_is_our_own() -> None:
     watch = NeighbourWatch(lambda _: False)
-    with spinning():
-        busy_s, own_s = used_while(watch)
-    assert SHOWS < own_s <= busy_s + 0.1
+    before = watch.look()
+    with spinning() as pid:
+        wait_until_it_shows(pid)
+        after = watch.look()
+    assert SHOWS < after.own_s - before.own_s <= after.busy_s - before.busy_s + 0.1
 
 
 def test_a_process_that_ended_in_between_is_still_our_own() -> None:
     watch = NeighbourWatch(lambda _: False)
     before = watch.look()
-    with spinning():
-        time.sleep(1)
+    with spinning() as pid:
+        wait_until_it_shows(pid)
     assert watch.look().own_s - before.own_s > SHOWS
 
 
 def test_a_service_is_our_own_with_its_children_and_others_are_not() -> None:
     """Told by another process's eyes: to it, both of ours are strangers."""
     look = (
-        "import psutil, sys, time\n"
+        "import psutil, sys\n"
         "from loadtest.neighbours import NeighbourWatch\n"
+        "from tests.loadtest.test_neighbours import wait_until_it_shows\n"
         "watch = NeighbourWatch(lambda it: it.pid == int(sys.argv[1]))\n"
-        "before = watch.look(); time.sleep(1); after = watch.look()\n"
+        "before = watch.look(); wait_until_it_shows(int(sys.argv[2])); after = watch.look()\n"
         "print(after.own_s - before.own_s)\n"
     )
 
-    def seen_by(pid: int) -> float:
-        done = subprocess.run(
-            [sys.executable, "-c", look, str(pid)], capture_output=True, text=True, check=True
-        )
+    def seen_of(owner: int, busy: int) -> float:
+        words = [sys.executable, "-c", look, str(owner), str(busy)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
         return float(done.stdout)
 
     with spinning() as pid:
-        assert seen_by(pid) > SHOWS
-        assert seen_by(os.getpid()) > SHOWS
-        assert seen_by(-1) < SHOWS
+        assert seen_of(pid, pid) > SHOWS
+        assert seen_of(os.getpid(), pid) > SHOWS
+        assert seen_of(-1, pid) < SHOWS
 
 
 def test_the_owner_is_asked_once_per_process() -> None:
