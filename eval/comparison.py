@@ -148,12 +148,21 @@ def compare_variant(
         quality=quality,
         load=[compare_level(level, mine, baseline, objectives) for level in levels],
         saturated_client=mine.load.saturated if mine.load else False,
-        void=mine.load.void if mine.load else [],
+        void=_void(mine),
+        certificate=mine.certificate,
         refused_tasks=refused,
         remarks=artifact_remarks(mine.manifest),
         agreement=mine.quality.agreement if mine.quality else None,
         kernels=mine.load.endpoint.kernels if mine.load else None,
     )
+
+
+def _void(mine: Measured) -> list[str]:
+    """Why its speeds may not be used, but for a client that was saturated."""
+    if mine.load is None:
+        return []
+    added = mine.certificate.why_void if mine.certificate else ""
+    return [*mine.load.void, *([added] if added else [])]
 
 
 def _why(failures: Mapping[Stage, str]) -> str:

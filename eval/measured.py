@@ -15,6 +15,7 @@ from deploy.plan_sections import Slo
 from eval.quality import pass_paths
 from eval.samples import Sample, by_task, read_samples
 from eval.schema import QualityFile
+from loadtest.certificate import Certificate, read_certificate
 from loadtest.failures import Stage
 from loadtest.intervals import Estimate
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
@@ -39,6 +40,7 @@ class Measured:
     samples: Mapping[str, Sequence[Sample]]
     load: LoadFile | None
     records: Mapping[LoadPoint, Sequence[RequestRecord]]
+    certificate: Certificate | None = None
 
     def rounds_at(self, point: LoadPoint, slo: Slo) -> list[RoundFigures]:
         """The figures of each round at a load point that was measured."""
@@ -97,6 +99,7 @@ def read_measured(
         samples=by_task(read_samples(samples_path)) if quality is not None else {},
         load=load,
         records=levels,
+        certificate=None if load is None else read_certificate(run_dir / variant),
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from eval.reasons import Reason
 from eval.task_score import TaskScore
+from loadtest.certificate import Certificate
 from loadtest.intervals import Estimate
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
@@ -118,7 +119,8 @@ class VariantComparison(_File):
     """Everything the verdict may use of one variant. Sizes in bytes.
 
     ``saturated_client`` and ``void`` say why its speeds are not to be used. ``remarks`` are what
-    else is to be known of its artifact, ``kernels`` on what it was computed.
+    else is to be known of its artifact, ``kernels`` on what it was computed, ``certificate`` what
+    the client adds to its latencies.
     """
 
     variant: str
@@ -137,6 +139,7 @@ class VariantComparison(_File):
     remarks: list[str] = []
     agreement: Agreement | None = None
     kernels: Kernels | None = None
+    certificate: Certificate | None = None
 
     @property
     def why_void(self) -> str:

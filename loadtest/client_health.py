@@ -44,11 +44,13 @@ class HealthMonitor:
 
     def __enter__(self) -> "HealthMonitor":
         self._mark = (time.monotonic(), time.process_time())
+        self._began_cpu_s = self._ended_cpu_s = self._mark[1]
         self._task = self._spawn(self._watch)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._task.kill()
+        self._ended_cpu_s = time.process_time()
         if not self._cpu_shares:
             self._sample_cpu()
 
@@ -66,8 +68,9 @@ class HealthMonitor:
         self._cpu_shares.append((self._mark[1] - before[1]) / wall_s if wall_s > 0 else 0.0)
 
     def health(self) -> ClientHealth:
-        """The 95th percentiles of what was sampled."""
+        """The 95th percentiles of what was sampled, and the processor time of the whole block."""
         return ClientHealth(
             cpu_share_p95=float(np.percentile(self._cpu_shares, 95)),
             loop_lag_p95_s=float(np.percentile(self._lags_s, 95)) if self._lags_s else 0.0,
+            cpu_s=self._ended_cpu_s - self._began_cpu_s,
         )

@@ -60,11 +60,13 @@ class ClientHealth(_Message):
     """How busy the load generator was while requests were counted.
 
     ``cpu_share_p95`` is of one core (gevent uses no more), ``loop_lag_p95_s`` how late a timer of
-    the event loop rings, so how late an event may be seen.
+    the event loop rings, so how late an event may be seen, ``cpu_s`` the processor time that it
+    used in all.
     """
 
     cpu_share_p95: float = Field(ge=0)
     loop_lag_p95_s: float = Field(ge=0)
+    cpu_s: float | None = None
 
     @property
     def saturated(self) -> bool:

@@ -10,11 +10,21 @@ from pathlib import Path
 
 from deploy.artifacts import source_folder
 from deploy.plan import Plan
+from loadtest.certificate import (
+    Certificate,
+    Certified,
+    certify,
+    read_certificate,
+    write_certificate,
+)
 from loadtest.endpoint import EndpointError, read_endpoint
 from loadtest.failures import forget_failures, record_failure
 from loadtest.inputs import measured_from, summed_from
-from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
+from loadtest.load_file import LOAD_NAME, Endpoint, LevelSummary, LoadFile, RoundFile
+from loadtest.load_kinds import points_of
+from loadtest.load_point import LoadPoint
 from loadtest.merging import finish
+from loadtest.null_server import TPOT_S, TTFT_S, Pace
 from loadtest.prompts import PromptSource, make_prompts
 from loadtest.rounds import Ground, Say, run_round
 from loadtest.run_directory import RESULTS_DIR, open_run
@@ -23,6 +33,8 @@ from loadtest.validity import why_void
 from quantize.calibration.calibration_set import calibration_plan, read_texts
 
 PROMPTS_NAME = "prompts.npz"
+# Before a run, its own pace is not known yet.
+USUAL_PACE = Pace(ttft_s=TTFT_S, gap_s=TPOT_S)
 
 
 def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
@@ -35,16 +47,22 @@ def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
     text = plan.calibration
     texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
     prompts = make_prompts(source_folder(plan), texts, seed=plan.load.seed)
-    return load_test(plan, prompts, say=say)
+    return load_test(plan, prompts, say=say, certifying=True)
 
 
 def load_test(
-    plan: Plan, prompts: PromptSource, *, say: Say, results: Path = RESULTS_DIR
+    plan: Plan,
+    prompts: PromptSource,
+    *,
+    say: Say,
+    results: Path = RESULTS_DIR,
+    certifying: bool = False,
 ) -> dict[str, str]:
     """Measure what is missing in the plan's run; returns why variants failed, by name.
 
     Blocks for the whole load test. ``say`` gets one line per level. A variant that is not ready or
-    fails is left out from then on, and the others go on; the reason is kept in the run.
+    fails is left out from then on, and the others go on; the reason is kept in the run. When it is
+    ``certifying``, the client meets the null server before and after (``certificate.py``).
 
     Raises:
         EndpointError: the baseline is not ready (checked before the first request).
@@ -58,10 +76,75 @@ def load_test(
         say(f"FAILED  {reason}")
 
     ground = Ground(plan=plan, run=run, prompts=run / PROMPTS_NAME, say=say, fail=fail)
-    targets = _missing(ground, _endpoints(plan, run, fail), prompts)
+    endpoints = _endpoints(plan, run, fail)
+    targets = _missing(ground, endpoints, prompts)
+    before: tuple[Certified, ...] = ()
     if targets:
+        if certifying:
+            before = _certify(plan, dict.fromkeys(points_of(plan.load), USUAL_PACE), prompts)
         _measure(ground, targets, prompts, failures)
+    if certifying:
+        names = [it.variant for it in endpoints if it.variant not in failures]
+        _keep_certificate(ground, names, frozenset(targets), before, prompts)
     return failures
+
+
+def _keep_certificate(
+    ground: Ground,
+    names: Sequence[str],
+    measured: frozenset[str],
+    before: tuple[Certified, ...],
+    prompts: PromptSource,
+) -> None:
+    """Certify the client after the run, for what was measured now or has no certificate yet."""
+    old = {name: read_certificate(ground.run / name) for name in names}
+    new = [n for n in names if n in measured or (it := old[n]) is None or it.why_void]
+    loads = [_stored_load(ground.run / name) for name in new]
+    paces = fastest_paces([level for load in loads if load for level in load.levels])
+    if not paces:
+        return
+    after = _certify(ground.plan, paces, prompts)
+    for found in after:
+        ground.say(found.words)
+    for name in new:
+        earlier = before if name in measured else ((it := old[name]) and it.before) or ()
+        found_now = Certificate(before=earlier, after=after)
+        write_certificate(ground.run / name, found_now)
+    if why := Certificate(before=before, after=after).why_void:
+        ground.say(f"the load test is void: {why}")
+
+
+def _stored_load(folder: Path) -> LoadFile | None:
+    path = folder / LOAD_NAME
+    return LoadFile.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def fastest_paces(levels: Sequence[LevelSummary]) -> dict[LoadPoint, Pace]:
+    """The fastest that any variant answered at each load point, by medians."""
+    paces: dict[LoadPoint, Pace] = {}
+    for point in {level.point for level in levels}:
+        here = [it for it in levels if it.point == point and it.ttft_s and it.tpot_s]
+        if here:
+            quickest = min(here, key=lambda it: it.tpot_s["p50"].value * _chunk(it))
+            paces[point] = Pace(
+                ttft_s=min(it.ttft_s["p50"].value for it in here),
+                gap_s=quickest.tpot_s["p50"].value * _chunk(quickest),
+                tokens_per_event=_chunk(quickest),
+            )
+    return paces
+
+
+def _chunk(level: LevelSummary) -> int:
+    return max(1, round(level.tokens_per_chunk or 1))
+
+
+def _certify(
+    plan: Plan, paces: Mapping[LoadPoint, Pace], prompts: PromptSource
+) -> tuple[Certified, ...]:
+    load = plan.load
+    return certify(
+        paces, prompts, prompt_tokens=load.prompt_tokens, output_tokens=load.output_tokens
+    )
 
 
 def _endpoints(plan: Plan, run: Path, fail: Callable[[str, str], None]) -> list[Endpoint]:

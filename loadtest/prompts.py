@@ -76,6 +76,12 @@ class PromptSource:
             np.savez(stream, bos=np.int32(self.bos), ids=self.ids, starts=self.starts)
 
 
+def plain_prompts(vocabulary: int = 5000) -> PromptSource:
+    """Prompts without a text, for a server that does not read them: every id once, in order."""
+    ids = np.arange(vocabulary, dtype=np.int32)
+    return PromptSource(bos=1, ids=ids, starts=ids)
+
+
 def load_prompts(path: Path) -> PromptSource:
     """Read what ``PromptSource.save`` wrote."""
     with np.load(path) as arrays:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tests.benches.harness.null_server import (
+from loadtest.null_server import (
     NullServer,
     answer,
     begin_stream,

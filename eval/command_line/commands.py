@@ -84,6 +84,11 @@ COMMANDS: Mapping[str, Command] = {
     "loadtest": Command(
         summary="Load-test what is served.", examples=("loadtest",), environments=()
     ),
+    "calibrate": Command(
+        summary="What the load generator costs, adds, and where it saturates on this machine.",
+        examples=("calibrate",),
+        environments=("control",),
+    ),
     "eval": Command(summary="Question what is served.", examples=("eval",), environments=()),
     "report": Command(
         summary="Comparison, verdict and report from what was measured.",

@@ -30,6 +30,14 @@ def loadtest(plan: PlanOption = "", model: ModelOption = "", variants: VariantsO
         raise LoadTestError(f"{', '.join(failures)} failed; the others' figures are kept")
 
 
+def calibrate() -> None:
+    """Load a server that computes nothing."""
+    from loadtest.client_cost import calibrate as tell
+    from loadtest.prompts import plain_prompts
+
+    tell(plain_prompts(), say)
+
+
 def evaluate(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
     """Question every endpoint of the plan."""
     from eval.lm_eval_process import QualityError

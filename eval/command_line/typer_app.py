@@ -15,7 +15,13 @@ from deploy.command_end import STOPPED, run_command
 from eval.command_line.artifact_commands import capacity, explore, quantize
 from eval.command_line.bench_command import bench_app
 from eval.command_line.commands import COMMANDS, HELP, version
-from eval.command_line.measuring_commands import compare, evaluate, loadtest, report
+from eval.command_line.measuring_commands import (
+    calibrate,
+    compare,
+    evaluate,
+    loadtest,
+    report,
+)
 from eval.command_line.service_commands import conformance, down, prometheus, serve, status, up
 
 
@@ -74,6 +80,7 @@ ACTIONS: Mapping[str, Callable[..., None]] = {
     "capacity": capacity,
     "explore": explore,
     "loadtest": loadtest,
+    "calibrate": calibrate,
     "eval": evaluate,
     "report": report,
     "conformance": conformance,

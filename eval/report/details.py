@@ -7,6 +7,7 @@ from eval.report import formats
 from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
 from eval.schema import TaskComparison, VariantComparison
+from loadtest.certificate import Certified
 from loadtest.intervals import Estimate
 from services.engines.kernels import Kernels
 
@@ -156,6 +157,38 @@ def _spread_cell(share: float | None, why: str) -> Cell:
 
 def _why_unpaired(run: Run, variant: VariantComparison) -> str:
     return "the baseline itself" if run.is_baseline(variant) else "not measured in turns"
+
+
+def client_table(run: Run) -> Table | None:
+    """What the client adds, before and after, at every load point; None without a certificate."""
+    found = dict.fromkeys(v.certificate for v in run.variants if v.certificate is not None)
+    rows = [
+        Row(key=None, cells=_client_cells(when, item))
+        for certificate in found
+        for when, items in (("before", certificate.before), ("after", certificate.after))
+        for item in items
+    ]
+    columns = (
+        Column(title="Load", numeric=False),
+        Column(title="Added to TTFT", note="median"),
+        Column(title="Added to TTFT", note="p99"),
+        Column(title="To the last token", note="p99"),
+        Column(title="Headroom", note="by processor time"),
+        Column(title="Requests"),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
+def _client_cells(when: str, item: Certified) -> tuple[Cell, ...]:
+    added = (item.ttft.p50_s, item.ttft.p99_s, item.end.p99_s)
+    tone = "bad" if item.why_void else "good"
+    pace = f"{when}, a chunk every {formats.seconds(item.pace.gap_s)}"
+    return (
+        Cell(text=item.point.label, value=item.point.amount, detail=pace, tone=tone),
+        *(Cell(text=formats.seconds(value), value=value) for value in added),
+        Cell(text=formats.ratio(item.headroom), value=item.headroom),
+        Cell(text=f"{item.requests:,}", value=item.requests),
+    )
 
 
 def attribution_table(run: Run, marks: dict[str, Mark]) -> Table | None:

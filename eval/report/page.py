@@ -77,6 +77,7 @@ def render(run: Run) -> str:
         kernels=details.kernel_table(run, marks),
         attribution=details.attribution_table(run, marks),
         noise=details.noise_table(run, marks),
+        client=details.client_table(run),
         formats_kept=number_formats(run.formats) if run.formats else [],
         definitions=method.definitions(run),
         confidence=_confidence(run),

@@ -19,6 +19,7 @@ import pytest
 
 from deploy.plan import Plan
 from loadtest import inputs, rounds
+from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
 from loadtest.failures import read_failures
@@ -376,3 +377,28 @@ def test_a_turn_that_stays_disturbed_is_void_until_the_machine_is_quiet(
     with_neighbours(monkeypatch, 0.02)
     assert run(plan, tmp_path)[1][0] == f"{BASELINE}: measured again, last time {why}"
     assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
+
+
+def test_the_client_is_certified_before_and_after_at_the_fastest_pace(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    plan = a_plan(engine.port, concurrencies=[2])
+
+    def tested() -> list[str]:
+        done: list[str] = []
+        load_test(plan, some_prompts(), say=done.append, results=tmp_path, certifying=True)
+        return done
+
+    lines = tested()
+    folder = run_directory(plan, tmp_path)
+    found = [read_certificate(folder / name) for name in VARIANTS]
+    assert found[0] is not None
+    assert found[0] == found[1]
+    (before,), (after,) = found[0].before, found[0].after
+    levels = [measured(plan, tmp_path, name)[0].levels[0] for name in VARIANTS]
+    assert before.pace.ttft_s == 0.05
+    assert after.pace.ttft_s == min(level.ttft_s["p50"].value for level in levels)
+    assert after.pace.gap_s == min(level.tpot_s["p50"].value for level in levels)
+    assert any(line.startswith("2 streams: the client adds") for line in lines)
+    if not found[0].why_void:
+        assert tested() == [f"{name}: load test cached" for name in (BASELINE, OTHER)]

@@ -1,6 +1,6 @@
-"""``python -m tests.benches.client``: what the load generator adds to what it measures.
+"""``python -m tests.benches.client``: what the load generator adds to what it measures, and costs.
 
-The real Locust process loads a null server at 1, 4 and 16 at a time. Writes
+The real Locust process loads a null server at 1, 4, 16 and 128 at a time. Writes
 ``results/bench/client.json``.
 """
 

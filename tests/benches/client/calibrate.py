@@ -1,93 +1,70 @@
-"""Calibration of the load generator: what it adds to the latencies that it reports.
+"""Calibration of the load generator: what it adds to the latencies that it reports, what it costs.
 
 The real Locust process loads a null server, which answers on an exact schedule from a process of
 its own. Whatever is measured beyond the schedule was added by the client, the loopback and the
 null server together, so the figures are upper bounds of the client's own share.
 """
 
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
-
+from loadtest.certificate import Added, Certified, certified, meet
+from loadtest.client_cost import LONG, PACE, PROMPT_TOKENS, Cost, measure_cost
 from loadtest.closed_loop import ClosedLoop
-from loadtest.job import Job, Leg
-from loadtest.locust_process import LoadTestError, run_locust
-from loadtest.prompts import PromptSource
-from loadtest.records import RequestRecord
-from tests.benches.harness.bench_figures import Figure
+from loadtest.prompts import plain_prompts
+from tests.benches.harness.bench_figures import Figure, at_most
 from tests.benches.harness.bench_run import BenchRun
-from tests.benches.harness.null_server import TPOT_S, TTFT_S, null_server
 
-CONCURRENCIES = (1, 4, 16)
-# What a client may add before its figures say more about itself than about a server: a tenth of
-# the shortest TTFT and TPOT that the reference model shows on a CPU (50 ms and 10 ms).
-TTFT_LIMIT_S = 0.005
-TPOT_LIMIT_S = 0.001
+# Streams of 50 tokens a second.
+CONCURRENCIES = (1, 4, 16, 128)
+MEDIAN_LIMIT_MS, TAIL_LIMIT_MS = 1.0, 5.0
+# What MLPerf's endpoints client is told to take for a whole request.
+MLPERF_REQUEST_US = 47.0
+DURATION_S = 3.0
 
 
 def calibrate(run: BenchRun) -> None:
-    """Load the null server at every concurrency and compare with its schedule; about 20 s."""
+    """Load the null server at every concurrency and compare with its schedule; about a minute."""
     for concurrency in CONCURRENCIES:
         with run.cell(f"c={concurrency}"):
-            with tempfile.TemporaryDirectory(prefix="assay-calibrate-") as folder:
-                records = _measure(Path(folder), concurrency)
-            run.figures += figures_of([r for r in records if r.counted], concurrency)
+            run.figures += figures_of(_measure(concurrency))
+    with run.cell("cost"):
+        run.figures += cost_figures(measure_cost(plain_prompts()))
 
 
-def figures_of(records: Sequence[RequestRecord], concurrency: int) -> list[Figure]:
-    """The median latency that was added at one concurrency.
-
-    Raises:
-        LoadTestError: a request failed, though the null server fails none.
-    """
-    failed = [record.error for record in records if record.error]
-    if failed or not records:
-        raise LoadTestError(f"the null server's requests failed: {failed[:1] or 'none was sent'}")
-    parts = (("ttft", TTFT_S, TTFT_LIMIT_S), ("tpot", TPOT_S, TPOT_LIMIT_S))
+def figures_of(found: Certified) -> list[Figure]:
+    """What was added at one concurrency, to the first token, per gap at worst, and to the last."""
+    count = found.point.number
+    parts: tuple[tuple[str, Added, bool], ...] = (
+        ("ttft", found.ttft, True),
+        ("worst_gap", found.worst_gap, True),
+        ("end", found.end, False),
+    )
     figures = []
-    for name, schedule_s, limit_s in parts:
-        measured = float(np.median([getattr(record, f"{name}_s") for record in records]))
-        added_s = measured - schedule_s
-        figures.append(
-            Figure(
-                name=f"{name}_added_c{concurrency}",
-                value=added_s * 1000,
-                unit="ms",
-                against=schedule_s * 1000,
-                ratio=added_s / schedule_s,
-                limit=limit_s * 1000,
-                met=abs(added_s) <= limit_s,
-            )
-        )
+    for name, added, bounded in parts:
+        for key, value_s, limit_ms in (
+            ("p50", added.p50_s, MEDIAN_LIMIT_MS),
+            ("p99", added.p99_s, TAIL_LIMIT_MS),
+        ):
+            # Of a request's worst gap only the tail says what a gap may be late by.
+            limit = limit_ms if bounded and (name, key) != ("worst_gap", "p50") else None
+            figures.append(at_most(f"{name}_added_{key}_c{count}", 1000 * value_s, "ms", limit))
+    figures.append(at_most(f"cpu_share_c{count}", found.cpu_share, "of a core", None))
     return figures
 
 
-def _measure(folder: Path, concurrency: int) -> list[RequestRecord]:
-    prompts = folder / "prompts.npz"
-    ids = np.arange(5000, dtype=np.int32)
-    PromptSource(bos=1, ids=ids, starts=ids).save(prompts)
-    with null_server() as port:
-        point = ClosedLoop(concurrency)
-        records: list[RequestRecord] = []
-        job = Job(
-            url=f"http://127.0.0.1:{port}",
-            round=0,
-            rounds=1,
-            points=(point,),
-            legs=(Leg(variant="null", point=point),),
-            warmup_s=0.5,
-            duration_s=3,
-            prompt_tokens=128,
-            output_tokens=32,
-            request_timeout_s=30,
-            prompts=prompts,
-        )
-        run_locust(
-            job,
-            html=folder / "locust.html",
-            log=folder / "locust.log",
-            on_leg=lambda _, found: records.extend(found),
-        )
-    return records
+def cost_figures(cost: Cost) -> list[Figure]:
+    """What a request and an event cost of one core."""
+    return [
+        at_most("request_cost", cost.per_request_us, "us", None, MLPERF_REQUEST_US),
+        at_most("event_cost", cost.per_event_us, "us", None),
+    ]
+
+
+def _measure(concurrency: int) -> Certified:
+    point = ClosedLoop(concurrency)
+    found = meet(
+        {point: PACE},
+        plain_prompts(),
+        prompt_tokens=PROMPT_TOKENS,
+        output_tokens=LONG,
+        duration_s=DURATION_S,
+    )
+    return certified(found.records[point], PACE, found.ends[point].level.client, LONG)

@@ -1,31 +1,38 @@
-import pytest
-
-from loadtest.locust_process import LoadTestError
-from loadtest.records import RequestRecord
-from tests.benches.client.calibrate import figures_of
-from tests.benches.harness.null_server import TPOT_S, TTFT_S
-from tests.loadtest.examples import a_record, failed
+from loadtest.certificate import Added, Certified
+from loadtest.client_cost import LONG, PACE, Cost
+from loadtest.closed_loop import ClosedLoop
+from tests.benches.client.calibrate import cost_figures, figures_of
 
 
-def on_schedule(*, ttft_added_s: float = 0.0, tpot_added_s: float = 0.0) -> RequestRecord:
-    first = TTFT_S + ttft_added_s
-    last = first + 10 * (TPOT_S + tpot_added_s)
-    return a_record(first_token_s=first, last_token_s=last, end_s=last)
+def found(p99_s: float) -> Certified:
+    added = Added(p50_s=0.0004, p99_s=p99_s)
+    return Certified(
+        point=ClosedLoop(4),
+        pace=PACE,
+        requests=100,
+        ttft=added,
+        end=added,
+        worst_gap=added,
+        cpu_share=0.1,
+        saturated=False,
+    )
 
 
-def test_a_client_without_lag_adds_nothing() -> None:
-    figures = figures_of([on_schedule()], 4)
-    assert [figure.name for figure in figures] == ["ttft_added_c4", "tpot_added_c4"]
-    assert [figure.value for figure in figures] == pytest.approx([0, 0], abs=1e-9)
-    assert all(figure.met for figure in figures)
+def test_what_the_client_adds_is_held_to_a_millisecond_and_five() -> None:
+    figures = {figure.name: figure for figure in figures_of(found(0.0049))}
+    assert figures["ttft_added_p50_c4"].limit == 1
+    assert figures["ttft_added_p99_c4"].limit == 5
+    assert all(figure.met is not False for figure in figures.values())
+    assert figures["worst_gap_added_p50_c4"].limit is None
 
 
-def test_lag_beyond_the_limit_is_not_met() -> None:
-    ttft, tpot = figures_of([on_schedule(ttft_added_s=0.02, tpot_added_s=0.0005)], 1)
-    assert (ttft.met, tpot.met) == (False, True)
-    assert [ttft.value, tpot.value] == pytest.approx([20, 0.5])
+def test_a_tail_beyond_the_limit_is_not_met() -> None:
+    missed = [figure.name for figure in figures_of(found(0.0051)) if figure.met is False]
+    assert missed == ["ttft_added_p99_c4", "worst_gap_added_p99_c4"]
 
 
-def test_a_failed_request_stops_the_calibration() -> None:
-    with pytest.raises(LoadTestError, match="HTTP 429"):
-        figures_of([on_schedule(), failed()], 1)
+def test_the_cost_of_a_request_is_held_against_mlperf_s_client() -> None:
+    request, event = cost_figures(Cost(per_request_us=94, per_event_us=20))
+    assert (request.value, request.ratio) == (94, 2)
+    assert event.unit == "us"
+    assert LONG > 2

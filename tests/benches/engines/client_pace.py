@@ -1,7 +1,7 @@
 """Whether the load generator could be what limits the servers: its pace against a null server."""
 
+from loadtest.null_server import null_server
 from tests.benches.harness.bench_figures import Figure, at_least
-from tests.benches.harness.null_server import null_server
 from tests.benches.harness.raw_client import closed_loop, post
 from tests.benches.harness.received import tokens_per_second
 

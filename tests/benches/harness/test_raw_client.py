@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.benches.harness.null_server import null_server
+from loadtest.null_server import null_server
 from tests.benches.harness.raw_client import ClientError, RawClient, closed_loop, post
 
 BODY = {"prompt": [1, 2], "max_tokens": 5, "stream": True}

@@ -18,7 +18,7 @@ TPOT_S = 0.02
 def _argv(launch: Launch) -> list[str]:
     pace = ["--ttft", str(TTFT_S), "--tpot", str(TPOT_S)]
     where = ["--port", str(launch.port), "--model", launch.served_name]
-    return [str(launch.python), "-m", "tests.benches.harness.null_server", *pace, *where]
+    return [str(launch.python), "-m", "loadtest.null_server", *pace, *where]
 
 
 def _no_weights(body: bytes) -> HeldWeights:

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from loadtest.null_server import NullServer
 from services.engines.table import ENGINES
-from tests.benches.harness.null_server import NullServer
 from tests.benches.serving.block_load import Block, Outcome, outcome, run_block
 from tests.benches.serving.null_variant import NAME, NULL_VARIANT
 

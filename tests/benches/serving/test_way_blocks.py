@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from deploy.service import ServiceRecord
+from loadtest.null_server import null_server
 from tests.benches.harness import bench_figures
 from tests.benches.harness.bench_run import VOID, BenchRun
-from tests.benches.harness.null_server import null_server
 from tests.benches.serving import way_blocks
 from tests.benches.serving.measured_service import BenchService, Child
 from tests.benches.serving.null_variant import NAME

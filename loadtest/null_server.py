@@ -1,10 +1,11 @@
 """A server that answers completions on an exact schedule: what is measured beyond it is the client.
 
-Runs in a process of its own (``python -m tests.benches.harness.null_server --ttft S --tpot S``), so
+Runs in a process of its own (``python -m loadtest.null_server --ttft S --tpot S``), so
 that it shares no event loop with what it calibrates, and says on which port. It computes nothing:
-the first token comes its TTFT after the request was read, each further one a TPOT after the last,
-kept on an absolute schedule so that its own delays do not add up. Whatever asks for no stream gets
-a list of its one model, which is all that an engine must say to be ready.
+the first event comes its TTFT after the request was read, each further one a gap after the last,
+kept on an absolute schedule so that its own delays do not add up. With ``--pace`` it keeps several
+schedules, each below a path of its own (``pace_name``). Whatever asks for no stream gets a list of
+its one model, which is all that an engine must say to be ready.
 """
 
 import argparse
@@ -13,10 +14,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
+from loadtest.client_health import go_first
 from quantize.jobs.lifeline import guarded
 from quantize.root import ROOT
 
@@ -26,15 +30,53 @@ TPOT_S = 0.02
 PADDING = "x" * 150
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """A schedule: the first event after ``ttft_s``, then one of so many tokens every ``gap_s``."""
+
+    ttft_s: float
+    gap_s: float
+    tokens_per_event: int = 1
+
+    def end_s(self, tokens: int) -> float:
+        """When the last of so many tokens is due, from the request on."""
+        return self.ttft_s + (ceil(tokens / self.tokens_per_event) - 1) * self.gap_s
+
+    @property
+    def word(self) -> str:
+        """As ``--pace`` takes it."""
+        return f"{self.ttft_s!r}:{self.gap_s!r}:{self.tokens_per_event}"
+
+
+def read_pace(word: str) -> Pace:
+    """The pace of a word."""
+    ttft_s, gap_s, tokens = word.split(":")
+    return Pace(ttft_s=float(ttft_s), gap_s=float(gap_s), tokens_per_event=int(tokens))
+
+
+def pace_name(place: int) -> str:
+    """The first part of the path below which the server keeps its pace ``place`` (from 0)."""
+    return f"pace-{place}"
+
+
 class NullServer:
-    """Answers every question for a stream with as many tokens as asked for, on schedule (s)."""
+    """Answers every question for a stream with as many tokens as asked for, on schedule (s).
+
+    Questions below the path of one of ``paces`` are answered by that one.
+    """
 
     def __init__(
-        self, *, ttft_s: float = TTFT_S, tpot_s: float = TPOT_S, model: str = "null"
+        self,
+        *,
+        ttft_s: float = TTFT_S,
+        tpot_s: float = TPOT_S,
+        model: str = "null",
+        paces: Sequence[Pace] = (),
     ) -> None:
         self.ttft_s = ttft_s
         self.tpot_s = tpot_s
         self.model = model
+        self._paces = {pace_name(place): pace for place, pace in enumerate(paces)}
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until the client closes it."""
@@ -51,19 +93,28 @@ class NullServer:
     async def respond(self, head: bytes, body: Any, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
         if body.get("stream"):
-            return await self.stream(body, writer, tokens=body["max_tokens"])
+            pace = self._paces.get(route_of(head).strip("/").partition("/")[0])
+            return await self.stream(body, writer, tokens=body["max_tokens"], pace=pace)
         return await answer(writer, 200, {"data": [{"id": self.model}]})
 
     async def stream(
-        self, body: dict[str, Any], writer: asyncio.StreamWriter, *, tokens: int, done: bool = True
+        self,
+        body: dict[str, Any],
+        writer: asyncio.StreamWriter,
+        *,
+        tokens: int,
+        done: bool = True,
+        pace: Pace | None = None,
     ) -> None:
         """Stream ``tokens`` tokens on schedule, then usage and, if ``done``, the end mark."""
-        due = time.monotonic() + self.ttft_s
+        pace = pace or Pace(ttft_s=self.ttft_s, gap_s=self.tpot_s)
+        due = time.monotonic() + pace.ttft_s
         begin_stream(writer)
-        for _ in range(tokens):
+        for first in range(0, tokens, pace.tokens_per_event):
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            due += self.tpot_s
-            choice = {"index": 0, "text": "a ", "finish_reason": None}
+            due += pace.gap_s
+            text = "a " * min(pace.tokens_per_event, tokens - first)
+            choice = {"index": 0, "text": text, "finish_reason": None}
             _write_event(writer, {"id": PADDING, "choices": [choice]})
             await writer.drain()
         usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": tokens}
@@ -123,14 +174,17 @@ def _write_event(writer: asyncio.StreamWriter, event: dict[str, Any]) -> None:
 
 
 @contextmanager
-def null_server(*, ttft_s: float = TTFT_S, tpot_s: float = TPOT_S) -> Iterator[int]:
+def null_server(
+    *, ttft_s: float = TTFT_S, tpot_s: float = TPOT_S, paces: Sequence[Pace] = ()
+) -> Iterator[int]:
     """A null server in a process of its own, until the block ends; yields its port.
 
     Raises:
         RuntimeError: it does not start.
     """
-    module = "tests.benches.harness.null_server"
-    words = ["-m", module, "--ttft", str(ttft_s), "--tpot", str(tpot_s)]
+    module = "loadtest.null_server"
+    words = ["-m", module, "--first", "--ttft", str(ttft_s), "--tpot", str(tpot_s)]
+    words += [f"--pace={pace.word}" for pace in paces]
     process = subprocess.Popen(
         guarded([sys.executable, *words]),
         cwd=ROOT,
@@ -156,8 +210,14 @@ def main() -> None:
     parser.add_argument("--tpot", type=float, default=TPOT_S)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--model", default="null")
+    parser.add_argument("--first", action="store_true", help="run before all others")
+    parser.add_argument("--pace", type=read_pace, action="append", default=[])
     options = parser.parse_args()
-    server = NullServer(ttft_s=options.ttft, tpot_s=options.tpot, model=options.model)
+    if options.first:
+        go_first()
+    server = NullServer(
+        ttft_s=options.ttft, tpot_s=options.tpot, model=options.model, paces=options.pace
+    )
     asyncio.run(server.serve(options.port))
 
 
