@@ -17,8 +17,8 @@ from quantize.sizing.estimate import expected_seconds
 from quantize.source.model_shape import ModelShape
 from services.variants import Variant, find_variant, refusal
 
-# What a served engine of ours takes on a CPU beside the model: vLLM imports torch three times.
-_PROCESS_BYTES = 2 * GIB
+# An engine that emulates a format computes with its weights in float32.
+_EMULATED_WEIGHT_BYTES = 4
 # Of the machine's memory, what engines may take together where all are served at once.
 _SHARE_TOGETHER = 0.8
 _MOST_CONTEXT: Mapping[bool, int] = {True: 2048, False: 4096}
@@ -77,13 +77,15 @@ class NoPlanError(ValueError):
 class _Taking:
     """What is taken so far, and the memory that it takes together.
 
-    ``sequences`` requests of ``tokens`` are loaded at once; one may be of ``context`` tokens.
+    ``sequences`` requests of ``tokens`` are loaded at once; one may be of ``context`` tokens. On a
+    CPU each engine is given a cache of ``cache_gib``.
     """
 
     situation: Situation
     context: int
     tokens: int
     sequences: int
+    cache_gib: float
     taken: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     together_bytes: float = 0
@@ -115,20 +117,26 @@ class _Taking:
         return self._no_room(variant)
 
     def _no_room(self, variant: Variant) -> str | None:
+        return self._none_beside(variant) if self.situation.on_cpu else self._none_alone(variant)
+
+    def _none_alone(self, variant: Variant) -> str | None:
+        """A GPU is one engine's at a time."""
         here = self.situation
+        room = Placement(name=here.machine.name, memory_bytes=here.memory_bytes).usable_bytes
         # The load that is planned, and one sequence of full length.
         loads = ((self.tokens, self.sequences), (self.context, 1))
         asked = max(
             need(here.shape, variant.recipe, context=tokens, concurrency=count).total_bytes
             for tokens, count in loads
         )
-        if not here.on_cpu:
-            room = Placement(name=here.machine.name, memory_bytes=here.memory_bytes).usable_bytes
-            if asked > room:
-                return f"needs {asked / GIB:.1f} GiB, {here.machine.name} has {room / GIB:.1f} GiB"
+        if asked <= room:
             return None
-        asked += _PROCESS_BYTES
-        room = int(here.memory_bytes * _SHARE_TOGETHER)
+        return f"needs {asked / GIB:.1f} GiB, {here.machine.name} has {room / GIB:.1f} GiB"
+
+    def _none_beside(self, variant: Variant) -> str | None:
+        """On a CPU all are served at once."""
+        room = int(self.situation.memory_bytes * _SHARE_TOGETHER)
+        asked = self._bytes_on_cpu(variant)
         if self.together_bytes + asked > room:
             return (
                 f"needs {asked / GIB:.1f} GiB beside the others' "
@@ -136,6 +144,18 @@ class _Taking:
             )
         self.together_bytes += asked
         return None
+
+    def _bytes_on_cpu(self, variant: Variant) -> float:
+        """Of one engine that is served: its processes, weights, cache and activations."""
+        shape, engine = self.situation.shape, variant.engine
+        model = need(shape, variant.recipe, context=self.tokens, concurrency=self.sequences)
+        weights = _EMULATED_WEIGHT_BYTES * shape.parameters
+        return (
+            engine.process_bytes
+            + (weights if engine.emulated else model.weight_bytes)
+            + model.activation_bytes
+            + self.cache_gib * GIB
+        )
 
 
 def choose_plan(situation: Situation) -> ChosenPlan:
@@ -149,7 +169,13 @@ def choose_plan(situation: Situation) -> ChosenPlan:
     sequences = 16 if on_cpu else 64
     load = _load(situation, context)
     tokens = load["prompt_tokens"] + load["output_tokens"]
-    taking = _Taking(situation=situation, context=context, tokens=tokens, sequences=sequences)
+    taking = _Taking(
+        situation=situation,
+        context=context,
+        tokens=tokens,
+        sequences=sequences,
+        cache_gib=_cache_gib(situation, context, sequences),
+    )
     for candidate in CANDIDATES[situation.machine.device]:
         taking.offer(candidate)
     if not taking.taken:
@@ -188,10 +214,14 @@ def _serving(situation: Situation, context: int, sequences: int) -> dict[str, An
     """On a CPU each engine gets a cache for its sequences; a GPU is one engine's at a time."""
     limits: dict[str, Any] = {"context_length": context, "max_sequences": sequences}
     if situation.on_cpu:
-        wanted = sequences * cache_bytes(situation.shape, context, 2)
-        return limits | {"kv_cache_gib": round(max(0.5, wanted / GIB), 2)}
+        return limits | {"kv_cache_gib": _cache_gib(situation, context, sequences)}
     alone = {"one_at_a_time": True, "kv_cache_gib": None, "memory_share": 0.9}
     return limits | alone | {"start_timeout_s": 1800}
+
+
+def _cache_gib(situation: Situation, context: int, sequences: int) -> float:
+    wanted = sequences * cache_bytes(situation.shape, context, 2)
+    return round(max(0.5, wanted / GIB), 2)
 
 
 def _load(situation: Situation, context: int) -> dict[str, Any]:

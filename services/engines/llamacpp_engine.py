@@ -33,6 +33,8 @@ LLAMACPP = EngineSpec(
     plain_names=frozenset(_CHECKPOINTS),
     kv_cache_dtypes=MappingProxyType(dict.fromkeys(KV_CACHE_DTYPES, frozenset(DEVICES))),
     rounds_quantized=True,
+    # 200 MiB with a small model, and as much for the replica.
+    process_bytes=400 << 20,
     argv=_argv,
     env=own_server.env,
     health_path="/health",

@@ -110,6 +110,8 @@ class EngineSpec:
     reach it. One that ``rounds_quantized`` rounds the inputs of quantized layers to 8 bits,
     whatever their format. ``kernels_in_log`` finds in its log what it tells of its kernels nowhere
     else, ``judge_kernels`` holds them against what its checkpoint (by name) and the plan ask for.
+    ``process_bytes`` is what its processes, the replica's among them, take of a CPU machine's
+    memory beside weights, cache and activations.
     """
 
     name: str
@@ -124,6 +126,7 @@ class EngineSpec:
     parse_weights: Callable[[bytes], HeldWeights]
     expected_weight_bytes: Callable[[Manifest], tuple[int, int]]
     claims: frozenset[str]
+    process_bytes: int = 2 << 30
     emulated: bool = False
     plain_names: frozenset[str] = frozenset()
     kv_cache_dtypes: Mapping[str, frozenset[Device]] = field(default_factory=dict)

@@ -32,6 +32,8 @@ TRANSFORMERS = EngineSpec(
     distributions=("transformers",),
     checkpoints=loaded_by("transformers"),
     emulated=True,
+    # torch and transformers, and the replica.
+    process_bytes=1280 << 20,
     argv=_argv,
     env=_env,
     health_path="/health",

@@ -210,6 +210,8 @@ VLLM = EngineSpec(
     parse_weights=_parse_weights,
     expected_weight_bytes=_expected_weight_bytes,
     claims=CAPABILITIES,
+    # Three processes import torch: 1.5 GiB with a small model, and the replica.
+    process_bytes=1792 << 20,
     refuses=_REFUSES,
     fields=_FIELDS,
     no_limit=None,

@@ -138,6 +138,19 @@ def test_a_cpu_takes_as_many_as_its_memory_holds_at_once() -> None:
     assert narrow.content["baseline"] == "bf16-vllm"
 
 
+def test_a_small_model_gets_all_its_candidates_on_a_machine_of_24_gib() -> None:
+    chosen = choose_plan(on_cpu(memory_gib=23.5))
+    assert len(chosen.taken) == len(CANDIDATES["cpu"])
+    assert not chosen.left_out
+
+
+def test_a_cpu_counts_the_cache_that_each_engine_is_given_and_emulated_weights_in_float32() -> None:
+    chosen = choose_plan(on_cpu(LLAMA_8B, memory_gib=80))
+    # 8 billion values in float32 are 30 GiB, where the FP8 file has 8.
+    asked = chosen.left_out["fp8-transformers"]
+    assert float(asked.split()[1]) > 30 + chosen.content["serving"]["kv_cache_gib"]
+
+
 def test_a_sliding_window_leaves_out_the_engine_that_has_none() -> None:
     short = {**MISTRAL_7B, "sliding_window": 1024}
     chosen = choose_plan(on_gpu("h100", short))
