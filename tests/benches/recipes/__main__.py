@@ -3,18 +3,22 @@
 Makes what is missing, scores every artifact in one process, prints bits per weight (of the
 quantized layers), seconds, peak memory, weight SNR, nats per token and accuracy, and writes
 ``results/bench/recipes.json``. Exits with 1 where a measurement contradicts theory.
+
+A model is calibrated on the text, and asked the tasks, that it gets by default: the bundled one
+those of its invented world, every other the general ones.
 """
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR
+from deploy.plan_model import GENERAL_TASKS, WORLD_TASKS
 from eval.samples import by_task, read_samples
 from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
-from quantize.calibration.calibration_set import BUNDLED, calibration_plan
+from quantize.calibration.calibration_set import BUNDLED, CalibrationPlan, calibration_plan
+from quantize.calibration.default_text import default_text
 from quantize.jobs.environment import tool_variables
 from quantize.jobs.job_module import Progress
 from quantize.jobs.progress import ProgressLine
@@ -31,10 +35,14 @@ from tests.benches.recipes.ladders import climb
 from tests.benches.recipes.recipe_table import figures, findings_table, recipes_table
 
 TASKS_DIR = ROOT / "eval" / "tasks"
-TEXT, CHOICE = "assay_text", "assay_choice"
 _SAMPLES, _SEQUENCE_LENGTH = 64, 512
 _CONTEXT_LENGTH = 1024
 _SOURCE = "bf16"
+
+
+def tasks_of(model: str) -> tuple[str, ...]:
+    """A task of whole texts, and one of choices, which fit the model."""
+    return (WORLD_TASKS if default_text(model) == BUNDLED else GENERAL_TASKS)[:2]
 
 
 def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
@@ -47,7 +55,7 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
     order = Order(
         model=model,
         recipe_names=tuple(recipes),
-        calibration=calibration_plan(BUNDLED, _SAMPLES, _SEQUENCE_LENGTH),
+        calibration=_calibration(arguments),
         artifacts=ARTIFACTS_DIR,
         threads=arguments.threads,
     )
@@ -62,7 +70,12 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
         try:
             score(run, request, Path(scratch), scores)
         finally:
-            conclude(run, request.items, scores)
+            conclude(run, request, scores)
+
+
+def _calibration(arguments: argparse.Namespace) -> CalibrationPlan:
+    text = arguments.calibration_text or default_text(arguments.model)
+    return calibration_plan(text, _SAMPLES, _SEQUENCE_LENGTH)
 
 
 def _request(scratch: Path, folders: dict[str, Path], arguments: argparse.Namespace) -> Request:
@@ -72,7 +85,7 @@ def _request(scratch: Path, folders: dict[str, Path], arguments: argparse.Namesp
             Item(recipe=name, artifact=folder, samples=scratch / f"{name}.parquet")
             for name, folder in folders.items()
         ),
-        tasks=(TEXT, CHOICE),
+        tasks=tasks_of(arguments.model),
         tasks_dir=TASKS_DIR,
         limit=arguments.limit,
         context_length=_CONTEXT_LENGTH,
@@ -114,11 +127,12 @@ def _score(request: Request, scratch: Path, scores: dict[str, Score]) -> None:
         )
 
 
-def conclude(run: BenchRun, items: Sequence[Item], scores: dict[str, Score]) -> None:
+def conclude(run: BenchRun, request: Request, scores: dict[str, Score]) -> None:
     """Figures and tables of every recipe that was scored."""
-    scored = [item for item in items if item.recipe in scores]
+    scored = [item for item in request.items if item.recipe in scores]
     manifests = {item.recipe: read_manifest(item.artifact) for item in scored}
-    samples = {item.recipe: by_task(read_samples(item.samples))[TEXT] for item in scored}
+    text = request.tasks[0]
+    samples = {item.recipe: by_task(read_samples(item.samples))[text] for item in scored}
     findings = climb(samples)
     run.figures += figures(manifests, scores, findings)
     run.say(f"\n{recipes_table(manifests, scores)}\n\n{findings_table(findings)}")
@@ -126,6 +140,9 @@ def conclude(run: BenchRun, items: Sequence[Item], scores: dict[str, Score]) -> 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=REFERENCE, help="reference, or a folder")
+    parser.add_argument(
+        "--calibration-text", help="bundled, general, or a file; by the model without"
+    )
     add_names(parser, "--recipes", list(RECIPES))
     parser.add_argument("--limit", type=int, default=300, help="items per task")
     parser.add_argument("--threads", type=int, default=2)

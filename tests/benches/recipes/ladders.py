@@ -32,8 +32,10 @@ STEPS = (
     *_chain("smaller groups", "rtn-int4-g32", "rtn-int4-g128"),
     *_chain("more bits", "gptq-int8-g128", "gptq-int4-g128", "gptq-int3-g128", "gptq-int2-g64"),
     *_chain("GPTQ against rounding", "gptq-int4-g32", "rtn-int4-g32"),
+    *_chain("GPTQ against rounding", "gptq-int4-g64", "rtn-int4-g64"),
     *_chain("GPTQ against rounding", "gptq-int4-g128", "rtn-int4-g128"),
     *_chain("AWQ against rounding", "awq-int4-g32", "rtn-int4-g32"),
+    *_chain("AWQ against rounding", "awq-int4-g64", "rtn-int4-g64"),
     *_chain("AWQ against rounding", "awq-int4-g128", "rtn-int4-g128"),
     *_chain(
         "more bits",
