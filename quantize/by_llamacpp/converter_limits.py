@@ -71,15 +71,27 @@ def why_no_architecture(config: Mapping[str, Any], shape: ModelShape) -> str | N
 
 
 def why_no_vocabulary(source: PreparedSource) -> str | None:
-    """Why the converter cannot read this tokenizer."""
+    """Why the converter cannot read this tokenizer, or reads it as another than transformers."""
+    if not _goes_by_hash(source):
+        return _why_no_sentencepiece(source)
     facts = pre_tokenizers()
-    if not facts.known or not _goes_by_hash(source):
+    if not facts.known:
         return None
     if source.record.tokenizer_sha256 in facts.known:
         return None
     return (
         "llama.cpp's converter does not know this tokenizer's pre-tokenizer (its hash is "
         f"{source.record.tokenizer_sha256[:12]}…); the GGUF formats need one that it knows"
+    )
+
+
+def _why_no_sentencepiece(source: PreparedSource) -> str | None:
+    """transformers takes the tokenizers of some architectures for byte-level, whatever they are."""
+    if not source.record.by_bytes:
+        return None
+    return (
+        f"transformers reads text for {source.reading.shape.architecture} byte by byte, other than "
+        "the model's tokenizer files say; a GGUF file follows those and would read other tokens"
     )
 
 

@@ -40,7 +40,8 @@ class SourceRecord(BaseModel):
     ``generation_config.json`` wishes of requests that say nothing: no variant obeys it.
     ``templates`` are the chat templates by name, each with what is wrong with it (empty: nothing),
     ``chat_refused`` is why the default one refuses the shortest chat. ``tokenizer_sha256`` is the
-    hash by which llama.cpp's converter knows a pre-tokenizer. ``notes`` are for the user.
+    hash by which llama.cpp's converter knows a pre-tokenizer, ``by_bytes`` says whether
+    transformers spells text in bytes. ``notes`` are for the user.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +52,7 @@ class SourceRecord(BaseModel):
     templates: dict[str, str]
     chat_refused: str
     tokenizer_sha256: str
+    by_bytes: bool
     notes: tuple[str, ...]
 
 
@@ -153,6 +155,7 @@ def _make(
         templates=dict(found.templates),
         chat_refused=found.refused,
         tokenizer_sha256=found.probe_sha256,
+        by_bytes=found.by_bytes,
         notes=(*reading.notes, *_notes(reading, found)),
     )
     (output / RECORD_NAME).write_text(record.model_dump_json(indent=2) + "\n")

@@ -199,7 +199,9 @@ ODD_MODELS: Mapping[str, Odd] = {
     ),
     "no head": Odd(alter=without("lm_head.weight"), refused=r"lm_head\.weight is missing"),
     "biases of Qwen2, and a tokenizer that its class reads otherwise": Odd(
-        alter=both(fast_tokenizer, config(**_QWEN2), _QKV_BIASES), note="by rules of its own"
+        alter=both(fast_tokenizer, config(**_QWEN2), _QKV_BIASES),
+        note="by rules of its own",
+        no_gguf="transformers reads text for Qwen2ForCausalLM byte by byte",
     ),
     "biases, declared": Odd(alter=both(config(mlp_bias=True), _MLP_BIASES), tool=True),
     "biases, not declared": Odd(alter=_QKV_BIASES, refused=r"q_proj\.bias.*has no such tensor"),
