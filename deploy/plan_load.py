@@ -24,6 +24,10 @@ class Load(Section):
     In a round the variants take turns. A turn during which other programs used more than
     ``neighbour_limit`` of the processors (0 to 1) is measured once more, and void if they still do.
 
+    With ``stop_early``, ``rounds`` are the most: the load test ends when every variant's throughput
+    at the compared load is known to differ from the baseline's, or to be the same within
+    ``equal_within`` (0.05: 5 %).
+
     ``points_key`` is the key of the kind's own list of load points.
     """
 
@@ -37,6 +41,8 @@ class Load(Section):
     output_tokens: int = Field(default=64, ge=2)
     seed: int = 0
     neighbour_limit: float = later(0.1, gt=0, le=1)
+    stop_early: bool = later(False)
+    equal_within: float = later(0.05, gt=0)
 
     @property
     def amounts(self) -> Sequence[float]:

@@ -73,5 +73,6 @@ def _against(
     if point is not None and all(
         side.load is not None and not side.load.why_void and point in side.records for side in sides
     ):
-        found["speed_ratio"] = speed_ratio(*(side.rounds_at(point, Slo()) for side in sides))
+        rounds = (side.rounds_at(point, Slo()) for side in sides)
+        found["speed_ratio"] = speed_ratio(*rounds, anytime=mine.anytime)
     return found

@@ -113,7 +113,7 @@ def compare_level(
         tpot_s=level.tpot_s,
         e2e_s=level.e2e_s,
         output_tok_per_s=level.output_tok_per_s,
-        output_tok_per_s_ratio=speed_ratio(rounds, theirs),
+        output_tok_per_s_ratio=speed_ratio(rounds, theirs, anytime=mine.anytime),
         goodput_per_s=good.per_s,
         goodput_share=good.share,
         cost_per_million_output_tokens=(
@@ -121,6 +121,7 @@ def compare_level(
         ),
         rounds=tuple(rounds),
         paired=in_turns(rounds, theirs),
+        anytime=mine.anytime,
         noise=noise(rounds, theirs, records),
         settling=settling(records),
     )

@@ -42,19 +42,26 @@ class Measured:
     records: Mapping[LoadPoint, Sequence[RequestRecord]]
     certificate: Certificate | None = None
 
+    @property
+    def anytime(self) -> bool:
+        """Whether its load test was free to stop early."""
+        return self.load is not None and self.load.load.stop_early
+
     def rounds_at(self, point: LoadPoint, slo: Slo) -> list[RoundFigures]:
         """The figures of each round at a load point that was measured."""
         started = self.load.rounds_at if self.load is not None else {}
         return round_figures(self.records[point], slo, started)
 
 
-def speed_ratio(mine: Sequence[RoundFigures], baseline: Sequence[RoundFigures]) -> Estimate:
+def speed_ratio(
+    mine: Sequence[RoundFigures], baseline: Sequence[RoundFigures], *, anytime: bool = False
+) -> Estimate:
     """Output throughput over the baseline's; 0 without an interval where a round brought nothing.
 
     Raises:
         ComparisonError: the baseline produced no tokens to compare with.
     """
-    found = ratio(mine, baseline)
+    found = ratio(mine, baseline, anytime=anytime)
     if found is not None:
         return found
     if not all(it.output_tok_per_s for it in baseline):

@@ -95,8 +95,9 @@ class LoadComparison(AtPoint):
 
     ``*_ratio`` is variant / baseline over ``rounds``, which are what speeds are told apart by
     (``loadtest/pairing.py``); ``paired`` where the two took turns in them, as must be for what
-    befell the machine to cancel. ``settling``: by how much requests change within a round.
-    Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is absent.
+    befell the machine to cancel, ``anytime`` where their number was not fixed beforehand.
+    ``settling``: by how much requests change within a round. Percentile keys: p50, p90, p95, p99;
+    one that the sample cannot certify is absent.
     """
 
     requests: int
@@ -111,6 +112,7 @@ class LoadComparison(AtPoint):
     cost_per_million_output_tokens: float | None
     rounds: tuple[RoundFigures, ...] = ()
     paired: bool = False
+    anytime: bool = False
     noise: Noise | None = None
     settling: Estimate | None = None
 

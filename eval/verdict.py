@@ -42,7 +42,8 @@ def cannot_be_told_apart(one: Candidate, other: Candidate, prefer: str) -> bool:
     if one.score is None or other.score is None:
         return False
     mine, theirs = (() if c.level is None else c.level.rounds for c in (one, other))
-    found = None if prefer == "memory" else ratio(mine, theirs, _figure(prefer))
+    anytime = one.level is not None and one.level.anytime
+    found = None if prefer == "memory" else ratio(mine, theirs, _figure(prefer), anytime=anytime)
     if found is None:
         return are_equal(one.score, other.score)
     return found.bounds is None or found.covers(1)

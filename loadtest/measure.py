@@ -5,6 +5,7 @@ Variants take turns within a round (``rounds.py``). A finished round is kept
 ``load.json`` comes last.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from loadtest.null_server import TPOT_S, TTFT_S, Pace
 from loadtest.prompts import PromptSource, make_prompts
 from loadtest.rounds import Ground, Say, run_round
 from loadtest.run_directory import RESULTS_DIR, open_run
+from loadtest.stopping import all_decided, budget_words, differences, noise_of
 from loadtest.target import Target
 from loadtest.validity import why_void
 from quantize.calibration.calibration_set import calibration_plan, read_texts
@@ -171,7 +173,9 @@ def _measure(
 ) -> None:
     """Measure the rounds that are missing of the targets, the variants taking turns."""
     prompts.save(ground.prompts)
-    for number in range(ground.plan.load.rounds):
+    plan, began, measured = ground.plan, time.monotonic(), 0
+    ground.say(budget_words(plan, None))
+    for number in range(plan.load.rounds):
         missing = {
             name: target
             for name, target in targets.items()
@@ -180,8 +184,20 @@ def _measure(
         }
         if missing:
             run_round(ground, missing, number)
-        for name in missing.keys() - failures.keys():
-            _finish(ground.plan, targets[name], ground.say)
+            measured += 1
+        going = {name: target for name, target in targets.items() if name not in failures}
+        left = plan.load.rounds - number - 1
+        seen = differences(plan, going, number + 1) if left else {}
+        if plan.load.stop_early and all_decided(seen, plan.load.equal_within):
+            ground.say(f"every comparison is decided after {number + 1} rounds")
+            left = 0
+        elif left and missing and (noise := noise_of(seen)) is not None:
+            seconds = (time.monotonic() - began) / measured * left
+            ground.say(budget_words(plan, noise, seconds))
+        for name in going if not left else ():
+            _finish(plan, targets[name], ground.say, rounds=number + 1)
+        if not left:
+            return
 
 
 def _missing(
@@ -230,9 +246,9 @@ def _discard_void(plan: Plan, target: Target) -> None:
             path.unlink()
 
 
-def _finish(plan: Plan, target: Target, say: Say) -> bool:
+def _finish(plan: Plan, target: Target, say: Say, *, rounds: int | None = None) -> bool:
     """Merge the rounds of a variant if they are complete."""
-    result = finish(plan.load, target)
+    result = finish(plan.load, target, rounds=rounds)
     if result is not None and result.why_void:
         say(
             f"{result.variant}: its figures are void: {result.why_void}; the next load test "

@@ -14,12 +14,15 @@ from loadtest.validity import void_reasons
 from quantize.validity.made_from import key_of
 
 
-def finish(load: Load, target: Target) -> LoadFile | None:
-    """Write the variant's result files, ``load.json`` last; None while a round is missing."""
-    numbers = range(load.rounds)
-    rounds = [target.read(RoundFile, target.round_file(n, "json")) for n in numbers]
-    finished = [result for result in rounds if result is not None]
-    if len(finished) < len(rounds):
+def finish(load: Load, target: Target, *, rounds: int | None = None) -> LoadFile | None:
+    """Write the variant's result files, ``load.json`` last; None while a round is missing.
+
+    ``rounds`` is how many a load test that stopped early went through.
+    """
+    numbers = range(load.rounds if rounds is None else rounds)
+    stored = [target.read(RoundFile, target.round_file(n, "json")) for n in numbers]
+    finished = [result for result in stored if result is not None]
+    if len(finished) < len(stored):
         return None
     records = [r for n in numbers for r in read_records(target.round_file(n, "parquet"))]
     levels = [

@@ -18,6 +18,7 @@ from pydantic import ConfigDict
 from scipy import stats
 
 from deploy.plan_sections import Slo
+from loadtest.anytime import confidence_sequence
 from loadtest.intervals import Estimate
 from loadtest.records import RequestRecord
 from loadtest.stats import CONFIDENCE, Floats
@@ -98,20 +99,35 @@ def in_turns(one: Sequence[RoundFigures], other: Sequence[RoundFigures]) -> bool
     return len(_common(one, other)) >= LEAST_ROUNDS
 
 
-def ratio(
+def log_ratios(
     one: Sequence[RoundFigures], other: Sequence[RoundFigures], figure: Figure = tokens
+) -> list[float]:
+    """The logarithm of the ratio of each round in which both took turns; empty without such."""
+    mine, theirs = _logarithms(one, figure), _logarithms(other, figure)
+    if mine is None or theirs is None:
+        return []
+    return [mine[number] - theirs[number] for number in _common(one, other)]
+
+
+def ratio(
+    one: Sequence[RoundFigures],
+    other: Sequence[RoundFigures],
+    figure: Figure = tokens,
+    *,
+    anytime: bool = False,
 ) -> Estimate | None:
     """``figure`` of one variant over the other's: geometric mean over rounds, with its interval.
 
-    None where a round has not the figure, or has it as 0: no ratio describes that.
+    ``anytime``: the number of rounds was not fixed beforehand (``anytime.py``). None where a round
+    has not the figure, or has it as 0: no ratio describes that.
     """
     mine, theirs = _logarithms(one, figure), _logarithms(other, figure)
     if mine is None or theirs is None:
         return None
-    common = _common(one, other)
-    if len(common) >= LEAST_ROUNDS:
-        differences = np.array([mine[number] - theirs[number] for number in common])
-        return _exponential(student_interval(differences))
+    differences = np.array(log_ratios(one, other, figure))
+    if len(differences) >= LEAST_ROUNDS:
+        interval = confidence_sequence if anytime else student_interval
+        return _exponential(interval(differences))
     sides = [np.array(list(side.values())) for side in (mine, theirs)]
     return _exponential(_welch_interval(*sides))
 

@@ -69,7 +69,8 @@ _COMPARISONS: tuple[tuple[str, str], ...] = (
         "The geometric mean of the ratios of single rounds, in which the variants took turns in an "
         "order that the next round reverses; its interval is Student’s over rounds. Variants that "
         "did not take turns are compared by Welch’s interval, which cannot see what changed "
-        "in between.",
+        "in between. Where the load test was free to stop early, the interval is a confidence "
+        "sequence, true however often one looks.",
     ),
     (
         "Disturbed",

@@ -83,7 +83,8 @@ def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
     plan = a_plan(engine.port)
     failures, lines = run(plan, tmp_path)
     assert failures == {}
-    assert len(lines) == 4
+    assert lines[0].startswith("1 round tells no difference between variants")
+    assert len(lines) == 5
     asked = {name: [tuple(body["prompt"]) for body in engine.asked[name]] for name in VARIANTS}
     for name in VARIANTS:
         load, records = measured(plan, tmp_path, name)
@@ -268,7 +269,7 @@ def test_a_void_round_is_measured_again_and_the_others_are_kept(
     assert measured(plan, tmp_path, BASELINE)[0].saturated
     (folder / "quality.json").write_text("{}")
     failures, lines = run(plan, tmp_path)
-    assert (failures, len(lines)) == ({}, 2)
+    assert (failures, len(lines)) == ({}, 3)
     assert lines[0] == (
         f"{BASELINE}: measured again, last time the load generator itself was the limit"
     )
@@ -360,7 +361,7 @@ def test_a_disturbed_turn_is_measured_once_more_with_other_prompts(
     load, records = measured(plan, tmp_path, BASELINE)
     assert load.why_void == ""
     assert sum("VOID: other programs used 50 % of the processors" in line for line in lines) == 1
-    assert [line.split("round")[1].split()[1] for line in lines] == ["1", "2", "2"]
+    assert [line.split("1/1")[1].split()[0] for line in lines[1:]] == ["1", "2", "2"]
     assert len(records) < len(engine.asked[BASELINE])
     prompts = [tuple(body["prompt"]) for body in engine.asked[BASELINE]]
     assert len(set(prompts)) == len(prompts)
@@ -402,3 +403,19 @@ def test_the_client_is_certified_before_and_after_at_the_fastest_pace(
     assert any(line.startswith("2 streams: the client adds") for line in lines)
     if not found[0].why_void:
         assert tested() == [f"{name}: load test cached" for name in (BASELINE, OTHER)]
+
+
+def test_a_load_test_that_is_free_to_stops_when_all_is_decided(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    free = {"stop_early": True, "equal_within": 2.0, "rounds": 30}
+    plan = a_plan(engine.port, concurrencies=[1], duration_s=0.1, **free)
+    lines = run(plan, tmp_path)[1]
+    decided = [line for line in lines if line.startswith("every comparison is decided after")]
+    loads = [measured(plan, tmp_path, name)[0] for name in VARIANTS]
+    rounds_done = len(loads[0].rounds_at)
+    assert decided == [f"every comparison is decided after {rounds_done} rounds"]
+    assert 3 < rounds_done < 30
+    assert loads[0].rounds_at == loads[1].rounds_at
+    assert any("measured); about" in line for line in lines)
+    assert run(plan, tmp_path)[1] == [f"{name}: load test cached" for name in (BASELINE, OTHER)]

@@ -182,3 +182,14 @@ def test_one_slow_round_does_not_prove_that_a_load_is_not_steady() -> None:
     assert is_steady(settling(growing([1.0, 3.0], 0)))
     assert settling(growing([1.0], 0)) is None
     assert is_steady(None)
+
+
+def test_an_interval_that_one_may_look_at_any_time_is_wider() -> None:
+    one, other = rounds(*(10 + n % 3 for n in range(8))), rounds(*(8 + n % 2 for n in range(8)))
+    fixed, free = (ratio(one, other, anytime=anytime) for anytime in (False, True))
+    assert fixed is not None
+    assert free is not None
+    assert free.value == fixed.value
+    assert fixed.low is not None
+    assert free.low is not None
+    assert free.low < fixed.low
