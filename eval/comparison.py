@@ -124,6 +124,7 @@ def compare_level(
         anytime=mine.anytime,
         noise=noise(rounds, theirs, records),
         settling=settling(records),
+        gpu=level.gpu,
     )
 
 
@@ -155,6 +156,9 @@ def compare_variant(
         remarks=artifact_remarks(mine.manifest),
         agreement=mine.quality.agreement if mine.quality else None,
         kernels=mine.load.endpoint.kernels if mine.load else None,
+        gpus={gpu.uuid: gpu.name for gpu in mine.load.endpoint.gpus} if mine.load else {},
+        gpu_memory_bytes=mine.load.endpoint.gpu_memory_bytes if mine.load else None,
+        idle_power_w=mine.load.idle_power_w if mine.load else None,
     )
 
 

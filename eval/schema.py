@@ -8,6 +8,7 @@ from eval.reasons import Reason
 from eval.task_score import TaskScore
 from loadtest.certificate import Certificate
 from loadtest.intervals import Estimate
+from loadtest.load_file import GpuLoad
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
 from loadtest.pairing import Noise, RoundFigures
@@ -96,8 +97,9 @@ class LoadComparison(AtPoint):
     ``*_ratio`` is variant / baseline over ``rounds``, which are what speeds are told apart by
     (``loadtest/pairing.py``); ``paired`` where the two took turns in them, as must be for what
     befell the machine to cancel, ``anytime`` where their number was not fixed beforehand.
-    ``settling``: by how much requests change within a round. Percentile keys: p50, p90, p95, p99;
-    one that the sample cannot certify is absent.
+    ``settling``: by how much requests change within a round. ``gpu`` is what its GPUs used
+    meanwhile; None where none was watched. Percentile keys: p50, p90, p95, p99; one that the sample
+    cannot certify is absent.
     """
 
     requests: int
@@ -115,6 +117,7 @@ class LoadComparison(AtPoint):
     anytime: bool = False
     noise: Noise | None = None
     settling: Estimate | None = None
+    gpu: GpuLoad | None = None
 
 
 class VariantComparison(_File):
@@ -122,7 +125,8 @@ class VariantComparison(_File):
 
     ``saturated_client`` and ``void`` say why its speeds are not to be used. ``remarks`` are what
     else is to be known of its artifact, ``kernels`` on what it was computed, ``certificate`` what
-    the client adds to its latencies.
+    the client adds to its latencies. ``gpu_memory_bytes`` is what its engine's processes held of
+    its ``gpus`` (names by UUID), ``idle_power_w`` what those drew before the load.
     """
 
     variant: str
@@ -142,6 +146,9 @@ class VariantComparison(_File):
     agreement: Agreement | None = None
     kernels: Kernels | None = None
     certificate: Certificate | None = None
+    gpus: dict[str, str] = {}
+    gpu_memory_bytes: int | None = None
+    idle_power_w: float | None = None
 
     @property
     def why_void(self) -> str:

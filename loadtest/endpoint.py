@@ -8,6 +8,7 @@ from deploy.plan import Serving
 from loadtest.load_file import Endpoint
 from services.engine.agreement import Agreement
 from services.engines.kernels import Kernels
+from services.gpus.engine_gpu import EngineGpu
 
 TIMEOUT_S = 30.0
 
@@ -38,6 +39,7 @@ class Health(BaseModel):
     capabilities: tuple[str, ...] = ()
     agreement: Agreement | None = None
     kernels: Kernels | None = None
+    gpus: tuple[EngineGpu, ...] = ()
 
 
 class ReadyHealth(Health):

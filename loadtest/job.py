@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.client_key import CLIENT_VARIABLE
+from loadtest.gpu_window import GpuWindow
 from loadtest.load_kinds import AtPoint, PointKey
 from loadtest.records import RequestRecord, as_row, from_row
 from quantize.jobs.job_module import JobModule
@@ -79,12 +80,16 @@ class LevelEnd(AtPoint):
 
     ``neighbour_share`` is what other programs used of the processors meanwhile (0 to 1), None where
     they cannot be told from the service; ``restarts`` is how often the engine was replaced.
+    ``opened_s`` is the opening on the monotonic clock that all processes of a machine share,
+    ``gpus`` what the endpoint's GPUs did in the window (whoever started Locust knows).
     """
 
     counted_s: float
     client: ClientHealth
     neighbour_share: float | None = None
     restarts: int = 0
+    opened_s: float | None = None
+    gpus: tuple[GpuWindow, ...] = ()
 
 
 class LegBegin(_Message):

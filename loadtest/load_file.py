@@ -8,11 +8,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from deploy.plan_load import AnyLoad
+from loadtest.gpu_window import GpuWindow
 from loadtest.intervals import Estimate
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_kinds import AtPoint
 from loadtest.validity import CLIENT
 from services.engines.kernels import Kernels
+from services.gpus.engine_gpu import EngineGpu
 
 LOAD_NAME = "load.json"
 REQUESTS_NAME = "requests.parquet"
@@ -26,7 +28,7 @@ class Endpoint(_File):
     """What was loaded, as its health route says. Sizes in bytes, None where the engine is silent.
 
     ``memory_bytes`` is the proportional set size of the engine's processes, ``kernels`` are what
-    the engine says that it computes on.
+    the engine says that it computes on, ``gpus`` where.
     """
 
     variant: str
@@ -37,6 +39,29 @@ class Endpoint(_File):
     memory_bytes: int | None
     held_weight_bytes: int | None
     kernels: Kernels | None = None
+    gpus: tuple[EngineGpu, ...] = ()
+
+    @property
+    def gpu_memory_bytes(self) -> int | None:
+        """What the engine's processes hold of its GPUs; None where one does not tell."""
+        held = [gpu.memory_bytes for gpu in self.gpus]
+        known = [size for size in held if size is not None]
+        return sum(known) if known and len(known) == len(held) else None
+
+
+class GpuLoad(_File):
+    """All GPUs of an endpoint at one load point, over all rounds.
+
+    ``power_w`` is of all of them together; ``joules_per_output_token`` that power over the output
+    throughput, idle power among it. Clocks are the mean and the lowest of any, ``throttled`` the
+    largest share of the time that any was held down, by reason.
+    """
+
+    power_w: float
+    joules_per_output_token: Estimate | None
+    sm_clock_mhz: float | None
+    least_sm_clock_mhz: float | None
+    throttled: dict[str, float]
 
 
 class LevelSummary(AtPoint):
@@ -58,12 +83,14 @@ class LevelSummary(AtPoint):
     request_per_s: Estimate
     tokens_per_chunk: float | None
     client: ClientHealth
+    gpu: GpuLoad | None = None
 
 
 class RoundFile(_File):
     """``rounds/<k>.json``, written after ``rounds/<k>.parquet``: that round is finished.
 
-    ``inputs_sha256`` is the key of ``made_from``, which schema 1 had not.
+    ``inputs_sha256`` is the key of ``made_from``, which schema 1 had not. ``idle_gpus`` is what the
+    endpoint's GPUs did before the first request.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -74,6 +101,7 @@ class RoundFile(_File):
     seconds: float
     locust_version: str
     levels: list[LevelEnd]
+    idle_gpus: tuple[GpuWindow, ...] = ()
 
 
 class LoadFile(_File):
@@ -83,7 +111,8 @@ class LoadFile(_File):
     stands in ``void``. ``rounds_at`` is when each round began (UTC, by its number): variants that
     took turns in it have the same; empty in files of before. ``started_at`` is that of the first,
     ``seconds`` the wall time that all rounds spent on this variant. ``inputs_sha256`` is the key of
-    ``made_from``, which schema 1 had not.
+    ``made_from``, which schema 1 had not. ``idle_power_w`` is what the endpoint's GPUs draw
+    together before the load, the model loaded.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -99,6 +128,7 @@ class LoadFile(_File):
     started_at: str
     seconds: float
     locust_version: str
+    idle_power_w: float | None = None
 
     @property
     def why_void(self) -> str:

@@ -119,7 +119,9 @@ class Round:
         self.running = None
         while self.in_flight:
             gevent.sleep(POLL_S)
-        end = LevelEnd(point=leg.point, counted_s=counted_s, client=monitor.health())
+        end = LevelEnd(
+            point=leg.point, opened_s=opened, counted_s=counted_s, client=monitor.health()
+        )
         self.tell(LegEnd(leg=leg, level=end))
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from deploy.plan_load import Load
+from loadtest.gpu_summary import mean_power_w, summarize_gpus
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile, RoundFile
 from loadtest.load_kinds import points_of
@@ -47,6 +48,7 @@ def finish(load: Load, target: Target, *, rounds: int | None = None) -> LoadFile
         started_at=min(item.started_at for item in finished),
         seconds=sum(item.seconds for item in finished),
         locust_version=finished[-1].locust_version,
+        idle_power_w=mean_power_w([item.idle_gpus for item in finished if item.idle_gpus]),
     )
     write_records(target.directory / REQUESTS_NAME, records)
     write_result(target.directory / LOAD_NAME, result)
@@ -66,6 +68,7 @@ def summarize_level(
     kept = counted(records)
     good = [record for record in kept if record.error is None]
     chunks = sum(record.chunks for record in good)
+    speed = output_throughput(kept, seed=seed)
     return LevelSummary(
         point=kept[0].point,
         requests=len(kept),
@@ -75,7 +78,7 @@ def summarize_level(
         ttft_s=percentiles(kept, "ttft_s", seed=seed),
         tpot_s=percentiles(kept, "tpot_s", seed=seed),
         e2e_s=percentiles(kept, "e2e_s", seed=seed),
-        output_tok_per_s=output_throughput(kept, seed=seed),
+        output_tok_per_s=speed,
         request_per_s=request_rate(kept, seed=seed),
         tokens_per_chunk=sum(r.output_tokens for r in good) / chunks if chunks else None,
         # The worst round decides: a figure is no better than its worst part.
@@ -83,4 +86,5 @@ def summarize_level(
             cpu_share_p95=max(end.client.cpu_share_p95 for end in ends),
             loop_lag_p95_s=max(end.client.loop_lag_p95_s for end in ends),
         ),
+        gpu=summarize_gpus([end.gpus for end in ends], speed),
     )

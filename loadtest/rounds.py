@@ -6,7 +6,7 @@ is measured once more at the round's end, when the machine is quiet again or aft
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from deploy.plan import Plan
 from loadtest.endpoint import EndpointError, ReadyHealth, as_endpoint, read_health
+from loadtest.gpu_meter import GpuMeter
+from loadtest.gpu_window import LEAST_S, GpuWindow
 from loadtest.job import Job, Leg, LegEnd, LevelEnd
 from loadtest.load_file import Endpoint, RoundFile
 from loadtest.load_kinds import points_of
@@ -171,7 +173,10 @@ def run_round(ground: Ground, targets: Mapping[str, Target], number: int) -> Non
         variants=sorted(targets),
         watch=watch_service(ground.plan.serving),
     )
-    work.measure()
+    with GpuMeter(_uuids(targets.values())) as meter:
+        if number == 0:
+            meter.wait_idle(LEAST_S)
+        work.measure()
     seconds = (time.monotonic() - began) / len(targets)
     for name in sorted(targets.keys() - work.failed):
         try:
@@ -188,12 +193,33 @@ def run_round(ground: Ground, targets: Mapping[str, Target], number: int) -> Non
             started_at=started_at,
             seconds=seconds,
             locust_version=version("locust"),
-            levels=[level.model_copy(update={"restarts": restarts}) for level in levels],
+            levels=[_stamped(level, restarts, meter, targets[name]) for level in levels],
+            idle_gpus=_idle(work, meter, targets[name]),
         )
         path = targets[name].round_file(number, "parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_records(path, records)
         write_result(targets[name].round_file(number, "json"), result)
+
+
+def _uuids(targets: Iterable[Target]) -> set[str]:
+    return {gpu.uuid for target in targets for gpu in target.endpoint.gpus}
+
+
+def _stamped(level: LevelEnd, restarts: int, meter: GpuMeter, target: Target) -> LevelEnd:
+    """A level with what befell its engine, and what its GPUs did in the window."""
+    assert level.opened_s is not None
+    ended_s = level.opened_s + level.counted_s
+    gpus = meter.windows(level.opened_s, ended_s, _uuids([target]))
+    return level.model_copy(update={"restarts": restarts, "gpus": gpus})
+
+
+def _idle(work: Round, meter: GpuMeter, target: Target) -> tuple[GpuWindow, ...]:
+    """What its GPUs did before the round's first request; nothing of too short a time."""
+    first_s = min(r.send_s for records in work.records.values() for r in records)
+    if first_s - meter.began_s < LEAST_S:
+        return ()
+    return meter.windows(meter.began_s, first_s, _uuids([target]))
 
 
 def _restarts(ground: Ground, targets: Mapping[str, Target]) -> dict[str, int]:
@@ -226,7 +252,8 @@ def _same_health(ground: Ground, target: Target) -> ReadyHealth:
 
 def _with_most_memory(before: Endpoint, after: Endpoint) -> Endpoint:
     most = most_memory([before.memory_bytes, after.memory_bytes])
-    return after.model_copy(update={"memory_bytes": most})
+    most_held = max(before, after, key=lambda it: it.gpu_memory_bytes or 0)
+    return after.model_copy(update={"memory_bytes": most, "gpus": most_held.gpus})
 
 
 def _amount(leg: Leg) -> LoadPoint:

@@ -48,7 +48,8 @@ class Behaviour:
 
     ``full`` questions are first refused; ``faults`` name what befalls each third one in turn;
     ``echoes`` False: it claims log-probabilities of the prompt and sends none; ``restarts``: its
-    engine is replaced at the first question.
+    engine is replaced at the first question. ``gpus`` and ``kernels`` are what it says that it
+    computes on.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -59,6 +60,8 @@ class Behaviour:
     echoes: bool = True
     faults: tuple[str, ...] = ()
     restarts: bool = False
+    gpus: tuple[dict[str, Any], ...] = ()
+    kernels: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +212,8 @@ class FakeEngine(NullServer):
             "memory_bytes": 1000 + len(self.asked.get(name, ())),
             "held_weight_bytes": 500,
             "capabilities": how.capabilities,
+            "gpus": how.gpus,
+            "kernels": how.kernels,
             "in_flight": 0,
             "restarts": int(how.restarts and name in self.asked),
         }

@@ -22,6 +22,7 @@ ROOMS: Mapping[str, str] = {
     "services/http": "requests and answers: bodies, keys, relay, errors",
     "services/engines": "one launch spec per engine, the ENGINES table",
     "services/engine": "one engine process: its start, its life, what it proves",
+    "services/gpus": "what NVIDIA's management library tells of the GPUs",
     "services/metrics": "what /metrics tells",
     "services/server": "our own OpenAI server, for llama.cpp and transformers",
     "deploy": "from a plan to a running service, and its end",

@@ -120,23 +120,67 @@ MEMORY = Row(
 )
 
 
-def _gpu(title: str, text: str, unit: Unit, name: str, most: float | None = None) -> Panel:
+_SHARED = "A GPU that several variants share is shown for each of them."
+_LEGEND = "{{variant}} GPU {{gpu}}"
+
+
+def _gpu(
+    title: str, text: str, unit: Unit, expr: str, most: float | None = None, legend: str = _LEGEND
+) -> Panel:
     return Panel(
         title=title,
-        text=f"{text} A GPU that several variants share is shown for each of them.",
+        text=f"{text} {_SHARED}",
         unit=unit,
         most=most,
         needs_gpu=True,
-        queries=(Query(expr=now(name), legend="{{variant}} GPU {{gpu}}"),),
+        queries=(Query(expr=expr, legend=legend),),
     )
+
+
+def _per_token() -> str:
+    """Joules per generated token: what a variant's GPUs use, over what its engine generates."""
+    energy = per_second("assay_gpu_energy_joules_total")
+    return f"{energy} / {per_second('assay_generation_tokens_total')}"
 
 
 GPU = Row(
     title="GPU (empty where there is none)",
     panels=(
-        _gpu("GPU use", "Time in which it ran a kernel.", "percentunit", "assay_gpu_used_ratio", 1),
-        _gpu("GPU memory", "In use, by whomever.", "bytes", "assay_gpu_memory_used_bytes"),
-        _gpu("GPU power", "Power drawn.", "watt", "assay_gpu_power_watts"),
+        _gpu(
+            "GPU use",
+            "Time in which it ran a kernel.",
+            "percentunit",
+            now("assay_gpu_used_ratio"),
+            most=1,
+        ),
+        _gpu("GPU memory", "In use, by whomever.", "bytes", now("assay_gpu_memory_used_bytes")),
+        _gpu(
+            "GPU memory of the engine",
+            "Held by its own processes.",
+            "bytes",
+            now("assay_gpu_engine_memory_bytes"),
+        ),
+        _gpu("GPU power", "Power drawn.", "watt", now("assay_gpu_power_watts")),
+        _gpu(
+            "Energy per generated token",
+            "All that the GPUs use, idle power among it, by their own counter.",
+            "joule",
+            _per_token(),
+            legend="{{variant}}",
+        ),
+        _gpu(
+            "GPU clock",
+            "Of its multiprocessors; it falls where power or temperature is at its limit.",
+            "hertz",
+            now("assay_gpu_sm_clock_hertz"),
+        ),
+        _gpu(
+            "GPU throttled",
+            "1 while power or temperature holds its clocks down.",
+            "short",
+            now("assay_gpu_throttled"),
+            most=1,
+        ),
     ),
 )
 COMPARE = (Row(title="State", panels=(STATE,)), LATENCY, THROUGHPUT, PRESSURE, MEMORY, GPU)

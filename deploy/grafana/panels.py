@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # Grafana's names of units.
-Unit = Literal["short", "s", "reqps", "percentunit", "bytes", "watt", "cps"]
+Unit = Literal["short", "s", "reqps", "percentunit", "bytes", "watt", "cps", "joule", "hertz"]
 Kind = Literal["timeseries", "stat", "state-timeline", "heatmap"]
 OF_VARIANT = 'variant=~"$variant"'
 RANGE = "[$__rate_interval]"

@@ -16,6 +16,7 @@ from eval.report import details, formats
 from eval.report import method_notes as method
 from eval.report import report_panels as panels
 from eval.report.decision import decision_table
+from eval.report.gpu_table import gpu_table
 from eval.report.marks import assign_marks
 from eval.report.report_inputs import Run, read_run
 from eval.report.tiles import evidence
@@ -75,6 +76,7 @@ def render(run: Run) -> str:
         flips=details.flips_table(run, marks),
         agreement=details.agreement_table(run, marks),
         kernels=details.kernel_table(run, marks),
+        gpus=gpu_table(run, marks),
         attribution=details.attribution_table(run, marks),
         noise=details.noise_table(run, marks),
         client=details.client_table(run),

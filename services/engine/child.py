@@ -24,6 +24,8 @@ from quantize.root import ROOT
 from services.engine.engine_log import EngineLog
 from services.engine.process_tree import is_running, tree_memory_bytes
 from services.engines.spec import EngineSpec, HeldWeights, Launch
+from services.gpus.engine_gpu import EngineGpu, engine_gpus
+from services.gpus.nvml import read_gpus
 
 READY_POLL_S = 0.1
 STOP_GRACE_S = 10.0
@@ -180,6 +182,16 @@ class EngineChild:
             return None
         self.note_descendants()
         return tree_memory_bytes(self.process.pid)
+
+    def gpus(self) -> list[EngineGpu]:
+        """The GPUs that the engine computes on; none for one that computes on the CPU.
+
+        Blocks for a few milliseconds for each GPU of the machine.
+        """
+        if self.process is None or self.launch.device == "cpu":
+            return []
+        self.note_descendants()
+        return engine_gpus(read_gpus(), {self.process.pid, *self._descendants}, os.environ)
 
     def note_descendants(self) -> None:
         """Remember what the engine has started: once it is gone, nothing names its children.

@@ -29,6 +29,7 @@ from services.engine.engine_watch import (
 from services.engine.life_cycle import End, RestartPolicy, State
 from services.engine.proof import DisagreementError, prove_answers, until_proven
 from services.engines.spec import HeldWeights
+from services.gpus.engine_gpu import EngineGpu
 from services.http.errors import RequestError
 from services.variants import Variant
 
@@ -216,14 +217,16 @@ class Supervisor:
         )
 
     async def describe(self) -> dict[str, Any]:
-        """State, proof and memory, as ``/<variant>/healthz`` shows them."""
-        memory, child = None, self._child
+        """State, proof, memory and GPUs, as ``/<variant>/healthz`` shows them."""
+        memory, gpus, child = None, list[EngineGpu](), self._child
         if self.status.state in {State.READY, State.DRAINING} and child is not None:
             memory = await asyncio.to_thread(child.memory_bytes)
-        return {**self.known(), "memory_bytes": memory}
+            gpus = await asyncio.to_thread(child.gpus)
+        told = [gpu.model_dump() for gpu in gpus]
+        return {**self.known(), "memory_bytes": memory, "gpus": told}
 
     def known(self) -> dict[str, Any]:
-        """The same but for the memory, which is measured."""
+        """The same but for memory and GPUs, which are measured."""
         status, manifest = self.status, self.status.manifest
         kernels = status.held.kernels if status.held else None
         return {

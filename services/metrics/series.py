@@ -128,26 +128,56 @@ ENGINE = _table(
     Series(name="assay_generation_tokens_total", kind="counter", text="Tokens generated"),
 )
 
+_OF_GPU = ("gpu", "uuid")
 # Only where there is a GPU that the engine may use; a GPU that is shared is told by each.
 GPU = _table(
     Series(
         name="assay_gpu_used_ratio",
         kind="gauge",
         text="Part of the time in which the GPU ran a kernel, 0 to 1",
-        labels=("gpu",),
+        labels=_OF_GPU,
     ),
     Series(
         name="assay_gpu_memory_used_bytes",
         kind="gauge",
         text="Memory of the GPU in use, by whomever",
-        labels=("gpu",),
+        labels=_OF_GPU,
     ),
-    Series(name="assay_gpu_memory_bytes", kind="gauge", text="Memory of the GPU", labels=("gpu",)),
+    Series(
+        name="assay_gpu_memory_bytes",
+        kind="gauge",
+        text="Memory of the GPU; the machine's own where they share one",
+        labels=_OF_GPU,
+    ),
+    Series(
+        name="assay_gpu_engine_memory_bytes",
+        kind="gauge",
+        text="Memory of the GPU that the engine's processes hold",
+        labels=_OF_GPU,
+    ),
     Series(
         name="assay_gpu_power_watts",
         kind="gauge",
         text="Power that the GPU draws",
-        labels=("gpu",),
+        labels=_OF_GPU,
+    ),
+    Series(
+        name="assay_gpu_energy_joules_total",
+        kind="counter",
+        text="Energy that the GPU has used since its driver was loaded",
+        labels=_OF_GPU,
+    ),
+    Series(
+        name="assay_gpu_sm_clock_hertz",
+        kind="gauge",
+        text="Clock of the GPU's multiprocessors",
+        labels=_OF_GPU,
+    ),
+    Series(
+        name="assay_gpu_throttled",
+        kind="gauge",
+        text="1 while power or temperature holds the GPU's clocks down",
+        labels=_OF_GPU,
     ),
 )
 

@@ -1,6 +1,7 @@
 """One variant's exposition: Assay's series, alike for every engine, and the engine's own."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
@@ -13,9 +14,11 @@ from prometheus_client.registry import Collector
 from services.engine.life_cycle import State
 from services.engine.supervisor import Supervisor
 from services.engines.spec import EngineSpec
+from services.gpus.engine_gpu import EngineGpu
+from services.gpus.gpu_use import GpuUse, visible_to
+from services.gpus.nvml import read_gpus
 from services.http.errors import RequestError
 from services.metrics.exposition import label_variant, read_values
-from services.metrics.gpu_use import GpuUse, read_gpu_use
 from services.metrics.series import ENGINE, SERIES
 from services.metrics.traffic import Traffic
 
@@ -64,6 +67,7 @@ class VariantMetrics:
         self._traffic = traffic
         self._memory = _Kept[int | None](None)
         self._gpus = _Kept[list[GpuUse]]([])
+        self._held = _Kept[list[EngineGpu]]([])
 
     async def text(self, session: aiohttp.ClientSession) -> bytes:
         """The exposition format, version 0.0.4.
@@ -122,7 +126,7 @@ class VariantMetrics:
         except RequestError:
             return {}
         memory = await self._memory.get(child.memory_bytes)
-        told = gpu_values(await self._gpus.get(read_gpu_use))
+        told = gpu_values(await self._gpus.get(_visible_gpus), await self._held.get(child.gpus))
         return told if memory is None else {"assay_memory_bytes": {(): memory}, **told}
 
 
@@ -142,16 +146,25 @@ def engine_values(exposition: str, engine: EngineSpec) -> dict[str, Values]:
     return told
 
 
-def gpu_values(gpus: list[GpuUse]) -> dict[str, Values]:
-    """The GPU series; what no GPU tells gives no family."""
-    told: dict[str, dict[tuple[str, ...], float | None]] = {
-        "assay_gpu_used_ratio": {(gpu.index,): gpu.used_ratio for gpu in gpus},
-        "assay_gpu_memory_used_bytes": {(gpu.index,): gpu.memory_used_bytes for gpu in gpus},
-        "assay_gpu_memory_bytes": {(gpu.index,): gpu.memory_bytes for gpu in gpus},
-        "assay_gpu_power_watts": {(gpu.index,): gpu.power_watts for gpu in gpus},
+def _visible_gpus() -> list[GpuUse]:
+    return visible_to(read_gpus(), os.environ)
+
+
+def gpu_values(gpus: list[GpuUse], held: list[EngineGpu]) -> dict[str, Values]:
+    """The GPU series; what no GPU tells gives no family. ``held`` is what the engine holds."""
+    own = {gpu.uuid: gpu.memory_bytes for gpu in held}
+    figures: dict[str, Callable[[GpuUse], float | None]] = {
+        "assay_gpu_used_ratio": lambda gpu: gpu.used_ratio,
+        "assay_gpu_memory_used_bytes": lambda gpu: gpu.memory_used_bytes,
+        "assay_gpu_memory_bytes": lambda gpu: gpu.memory_bytes,
+        "assay_gpu_engine_memory_bytes": lambda gpu: own.get(gpu.uuid),
+        "assay_gpu_power_watts": lambda gpu: gpu.power_watts,
+        "assay_gpu_energy_joules_total": lambda gpu: gpu.energy_joules,
+        "assay_gpu_sm_clock_hertz": lambda gpu: gpu.sm_clock_hertz,
+        "assay_gpu_throttled": lambda gpu: None if gpu.throttled is None else bool(gpu.throttled),
     }
-    known: dict[str, Values] = {
-        name: {labels: value for labels, value in values.items() if value is not None}
-        for name, values in told.items()
+    told: dict[str, Values] = {
+        name: {(gpu.index, gpu.uuid): value for gpu in gpus if (value := figure(gpu)) is not None}
+        for name, figure in figures.items()
     }
-    return {name: values for name, values in known.items() if values}
+    return {name: values for name, values in told.items() if values}

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from deploy.plan import Plan
-from loadtest import inputs, rounds
+from loadtest import gpu_meter, gpu_window, inputs, rounds
 from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
@@ -31,9 +31,11 @@ from loadtest.rounds import round_order
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
 from quantize.validity import code_hash
+from services.gpus import nvml
 from tests.assay_command import ASSAY
 from tests.fake_engine import FAULTS, FakeEngine, running_engine
 from tests.loadtest.examples import VARIANTS, a_plan, some_prompts, write_plan
+from tests.services.gpus.recorded import H200, IDLE, Nvml
 
 BASELINE, OTHER = VARIANTS
 
@@ -103,6 +105,49 @@ def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
     # How many requests the first level sends differs; five of them count in every case.
     same = 5
     assert asked[BASELINE][:same] == asked[OTHER][:same]
+
+
+class Metered(Nvml):
+    """A card whose counter grows by 400 W."""
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, _card: object) -> int:
+        return int(400_000 * time.monotonic())
+
+
+def test_a_load_test_on_a_gpu_keeps_energy_clocks_memory_and_kernels(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvml, "open_nvml", lambda: Metered(H200, IDLE))
+    monkeypatch.setattr(rounds, "LEAST_S", 0.3)
+    monkeypatch.setattr(gpu_window, "LEAST_S", 0.01)
+    monkeypatch.setattr(gpu_meter, "PERIOD_S", 0.01)
+    says = engine.variants[BASELINE]
+    says.gpus = ({"uuid": "GPU-aaaa-1", "name": "NVIDIA H200", "memory_bytes": 7},)
+    says.kernels = {"device": "gpu", "eager": True, "remarks": ["eager mode"]}
+    assert run(a_plan(engine.port, concurrencies=[1]), tmp_path)[0] == {}
+    plan = a_plan(engine.port, concurrencies=[1])
+    load, _records = measured(plan, tmp_path, BASELINE)
+    assert load.endpoint.gpu_memory_bytes == 7
+    assert load.endpoint.kernels is not None
+    assert load.endpoint.kernels.remarks == ("eager mode",)
+    assert load.idle_power_w == pytest.approx(400, rel=0.1)
+    (level,) = load.levels
+    assert level.gpu is not None
+    assert level.gpu.power_w == pytest.approx(400, rel=0.1)
+    assert level.gpu.throttled == {"power cap": 1, "thermal, by software": 1}
+    per_token = level.gpu.joules_per_output_token
+    assert per_token is not None
+    assert per_token.value == pytest.approx(level.gpu.power_w / level.output_tok_per_s.value)
+    other, _records = measured(plan, tmp_path, OTHER)
+    assert (other.levels[0].gpu, other.idle_power_w) == (None, None)
+
+
+def test_rounds_on_other_kernels_are_measured_again(engine: FakeEngine, tmp_path: Path) -> None:
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
+    run(plan, tmp_path)
+    engine.variants[BASELINE].kernels = {"device": "gpu", "eager": True}
+    _failures, lines = run(plan, tmp_path)
+    assert f"{BASELINE}: measured again: kernels changed" in lines
 
 
 def test_a_finished_load_test_is_not_repeated_until_its_inputs_change(

@@ -1,8 +1,9 @@
 """The page says what the files say, and survives whatever is missing or hostile.
 
 covers: eval/report/bars.py, eval/report/decision.py, eval/report/details.py,
-eval/report/forest.py, eval/report/report_inputs.py, eval/report/method_notes.py,
-eval/report/report_panels.py, eval/report/tables.py, eval/report/tiles.py
+eval/report/forest.py, eval/report/gpu_table.py, eval/report/report_inputs.py,
+eval/report/method_notes.py, eval/report/report_panels.py, eval/report/tables.py,
+eval/report/tiles.py
 """
 
 import json
@@ -20,6 +21,8 @@ from eval.report.page import write_report
 from eval.report.report_inputs import ReportError
 from eval.schema import ComparisonFile, VerdictFile
 from eval.verdict import decide
+from loadtest.intervals import Estimate
+from loadtest.load_file import GpuLoad
 from services.engines.table import ENGINES
 from tests.eval.explore.examples import figures
 from tests.eval.report import builders, run_files, verdicts
@@ -114,6 +117,36 @@ def test_the_verdict_stands_in_words(tmp_path: Path, case: str) -> None:
     assert f"<span>{words[verdict.outcome]}</span>" in page
     for said in (*verdict.reasons, *verdict.caveats):
         assert said.replace("'", "&#39;") in page
+
+
+def test_energy_clocks_and_gpu_memory_are_shown_for_every_load(tmp_path: Path) -> None:
+    found = builders.comparison()
+    gpu = GpuLoad(
+        power_w=665.2,
+        joules_per_output_token=Estimate(value=0.0853, low=0.084, high=0.087),
+        sm_clock_mhz=1740.0,
+        least_sm_clock_mhz=1410.0,
+        throttled={"power cap": 0.62},
+    )
+    first, *rest = found.variants
+    told = first.model_copy(
+        update={
+            "load": [level.model_copy(update={"gpu": gpu}) for level in first.load],
+            "gpus": {"GPU-a": "NVIDIA H200"},
+            "gpu_memory_bytes": 118 << 30,
+            "idle_power_w": 136.0,
+        }
+    )
+    page = Reader(
+        report(
+            tmp_path, found.model_copy(update={"variants": [told, *rest]}), verdicts.recommended()
+        )
+    )
+    assert {"0.0853", "665", "136 idle", "1,740", "1,410", "118 GiB"} <= set(page.words)
+    assert page.words.count("power cap 62 %") == len(first.load)
+    assert {0.0853, 665.2} <= page.values()
+    without = report(tmp_path / "other", found, verdicts.recommended())
+    assert "What the GPU used" not in without
 
 
 def test_kernels_are_shown_with_what_must_be_said_of_them(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.engine.life_cycle import State
 from services.engine.supervisor import Supervisor
-from services.metrics.series import SERIES
+from services.gpus.engine_gpu import EngineGpu
+from services.gpus.nvml import read_gpus
+from services.metrics.series import GPU, SERIES
 from services.metrics.traffic import Traffic
-from services.metrics.variant_metrics import VariantMetrics, engine_values
+from services.metrics.variant_metrics import VariantMetrics, engine_values, gpu_values
 from tests.services.engine.test_child import spec
 from tests.services.engine.test_supervisor import supervisor, until
+from tests.services.gpus.recorded import H200, SPARK, Nvml
 
 ENGINE_TEXT = """\
 # TYPE fake_running gauge
@@ -63,6 +66,18 @@ def test_an_engines_samples_become_one_each() -> None:
         "assay_kv_cache_used_ratio": {(): 0.5},
         "assay_prompt_tokens_total": {(): 12},
     }
+
+
+def test_a_gpu_tells_all_it_knows_by_index_and_uuid() -> None:
+    held = [EngineGpu(uuid="GPU-aaaa-1", name="NVIDIA H200", memory_bytes=118 << 30)]
+    values = gpu_values(read_gpus(Nvml(H200, SPARK)), held)
+    first, spark = ("0", "GPU-aaaa-1"), ("1", "GPU-cccc-3")
+    assert values.keys() == GPU.keys()
+    assert values["assay_gpu_energy_joules_total"] == {first: 5000.25}
+    assert values["assay_gpu_engine_memory_bytes"] == {first: 118 << 30}
+    assert values["assay_gpu_power_watts"] == {first: 665, spark: 665}
+    assert values["assay_gpu_throttled"] == {first: 1, spark: 1}
+    assert gpu_values([], held) == {}
 
 
 async def test_a_ready_variant_tells_its_engine_its_memory_and_its_own_state(
