@@ -6,6 +6,7 @@ has none, theirs is loaded. Without it, or without a driver, there are no GPUs t
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -66,8 +67,16 @@ def _elsewhere() -> Iterator[Path]:
     """The binding in our other environments, and beside the Python that they are made from."""
     name = f"{_NAME}.py"
     yield from sorted(VENVS.glob(f"*/lib/python3*/site-packages/{name}"))
+    for folder in _seen_behind():
+        yield from sorted(Path(folder).glob(name))
     yield from sorted(Path(sys.base_prefix).glob(f"lib/python3*/*-packages/{name}"))
     yield from sorted(Path(sys.base_prefix).glob(f"local/lib/python3*/*-packages/{name}"))
+
+
+def _seen_behind() -> Iterator[str]:
+    """The folders that environments see behind their own: those of a Python that holds a torch."""
+    for path in sorted(VENVS.glob("*/lib/python3*/site-packages/system.pth")):
+        yield from re.findall(r"addsitedir\('([^']+)'\)", path.read_text())
 
 
 def read_gpus(nvml: Any | None = None) -> list[GpuUse]:

@@ -31,6 +31,21 @@ def test_a_card_is_told_in_si_units() -> None:
     assert gpu.processes == {4242: 118 << 30}
 
 
+def test_the_binding_of_a_python_behind_an_environment_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, packages = tmp_path / "image", tmp_path / "venvs/vllm/lib/python3.12/site-packages"
+    image.mkdir()
+    packages.mkdir(parents=True)
+    (image / "pynvml.py").write_text("FROM = 'the image'\n")
+    (packages / "system.pth").write_text(f"import site; site.addsitedir({str(image)!r})\n")
+    monkeypatch.setattr(nvml, "VENVS", tmp_path / "venvs")
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    binding = nvml.load_binding()
+    assert binding is not None
+    assert binding.FROM == "the image"
+
+
 def test_an_idle_card_is_not_throttled() -> None:
     _, gpu = read_gpus(Nvml(H200, IDLE))
     assert (gpu.index, gpu.throttled, gpu.processes) == ("1", frozenset(), {})
