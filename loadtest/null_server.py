@@ -115,10 +115,10 @@ class NullServer:
             due += pace.gap_s
             text = "a " * min(pace.tokens_per_event, tokens - first)
             choice = {"index": 0, "text": text, "finish_reason": None}
-            _write_event(writer, {"id": PADDING, "choices": [choice]})
+            write_event(writer, {"id": PADDING, "choices": [choice]})
             await writer.drain()
         usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": tokens}
-        _write_event(writer, {"id": PADDING, "choices": [], "usage": usage})
+        write_event(writer, {"id": PADDING, "choices": [], "usage": usage})
         if done:
             write_chunk(writer, b"data: [DONE]\n\n")
         await end_stream(writer)
@@ -169,7 +169,8 @@ async def end_stream(writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
-def _write_event(writer: asyncio.StreamWriter, event: dict[str, Any]) -> None:
+def write_event(writer: asyncio.StreamWriter, event: dict[str, Any]) -> None:
+    """Write one event as a chunk."""
     write_chunk(writer, b"data: " + json.dumps(event).encode() + b"\n\n")
 
 

@@ -159,6 +159,11 @@ BENCHES: Mapping[str, Bench] = {
         summary="What the load generator itself adds to latency.",
         environments=("control",),
     ),
+    "detect": Bench(
+        module="tests.benches.detect",
+        summary="Is a difference in speed seen beside a noisy neighbour, and none where none is?",
+        environments=("control",),
+    ),
 }
 
 
