@@ -67,6 +67,24 @@ class ClosedLoopLoad(Load):
         return distinct(amounts)
 
 
+class OpenLoopLoad(Load):
+    """Requests that come when they are due, so many a second, whatever became of those before.
+
+    ``kind`` says how: ``constant_rate`` (even gaps), ``poisson`` (independent arrivals) or
+    ``bursty`` (gamma gaps of twice that spread).
+    """
+
+    points_key = "rates_per_s"
+
+    kind: Literal["constant_rate", "poisson", "bursty"]
+    rates_per_s: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+
+    @field_validator("rates_per_s")
+    @classmethod
+    def _distinct(cls, amounts: tuple[float, ...]) -> tuple[float, ...]:
+        return distinct(amounts)
+
+
 def distinct(amounts: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse a load point that would be measured twice."""
     if len(set(amounts)) != len(amounts):
@@ -74,7 +92,10 @@ def distinct(amounts: tuple[Any, ...]) -> tuple[Any, ...]:
     return amounts
 
 
-LOAD_SECTIONS: dict[str, type[Load]] = {DEFAULT_KIND: ClosedLoopLoad}
+LOAD_SECTIONS: dict[str, type[Load]] = {
+    DEFAULT_KIND: ClosedLoopLoad,
+    **dict.fromkeys(("constant_rate", "poisson", "bursty"), OpenLoopLoad),
+}
 
 
 def load_section(content: object) -> type[Load]:

@@ -125,6 +125,7 @@ def compare_level(
         noise=noise(rounds, theirs, records),
         settling=settling(records),
         gpu=level.gpu,
+        service_e2e_s=level.service_e2e_s,
     )
 
 

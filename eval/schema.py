@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from eval.reasons import Reason
 from eval.task_score import TaskScore
@@ -98,8 +98,9 @@ class LoadComparison(AtPoint):
     (``loadtest/pairing.py``); ``paired`` where the two took turns in them, as must be for what
     befell the machine to cancel, ``anytime`` where their number was not fixed beforehand.
     ``settling``: by how much requests change within a round. ``gpu`` is what its GPUs used
-    meanwhile; None where none was watched. Percentile keys: p50, p90, p95, p99; one that the sample
-    cannot certify is absent.
+    meanwhile; None where none was watched. ``service_e2e_s`` counts from the send where the other
+    latencies count from when a request was due. Percentile keys: p50, p90, p95, p99; one that the
+    sample cannot certify is absent.
     """
 
     requests: int
@@ -118,6 +119,7 @@ class LoadComparison(AtPoint):
     noise: Noise | None = None
     settling: Estimate | None = None
     gpu: GpuLoad | None = None
+    service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
 
 
 class VariantComparison(_File):

@@ -79,7 +79,8 @@ class LevelEnd(AtPoint):
     """A finished level; ``counted_s`` from the opening of its window to its last counted answer.
 
     ``neighbour_share`` is what other programs used of the processors meanwhile (0 to 1), None where
-    they cannot be told from the service; ``restarts`` is how often the engine was replaced.
+    they cannot be told from the service; ``restarts`` is how often the engine was replaced,
+    ``send_lag_p99_s`` how late requests were sent that had a time to be sent at.
     ``opened_s`` is the opening on the monotonic clock that all processes of a machine share,
     ``gpus`` what the endpoint's GPUs did in the window (whoever started Locust knows).
     """
@@ -90,6 +91,7 @@ class LevelEnd(AtPoint):
     restarts: int = 0
     opened_s: float | None = None
     gpus: tuple[GpuWindow, ...] = ()
+    send_lag_p99_s: float | None = None
 
 
 class LegBegin(_Message):

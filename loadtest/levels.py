@@ -38,11 +38,19 @@ class Ticket:
 class Level:
     """One level; ``now`` is always seconds of the same monotonic clock.
 
-    At ``least`` so many requests are sent in the window, however slow the variant is.
+    At ``least`` so many requests are sent in the window, however slow the variant is. Of a schedule
+    of arrivals, the first ``skipped`` are left out: other rounds had them.
     """
 
     def __init__(
-        self, *, point: LoadPoint, least: int, warmup_s: float, duration_s: float, now: float
+        self,
+        *,
+        point: LoadPoint,
+        least: int,
+        warmup_s: float,
+        duration_s: float,
+        now: float,
+        skipped: int = 0,
     ) -> None:
         self.point = point
         self.phase = Phase.WARMING
@@ -50,7 +58,7 @@ class Level:
         self._duration_s = duration_s
         self._least = least
         self._began = self._since = now
-        self._turns = 0
+        self._turns = self._skipped = skipped
         self._sent = 0
         self._finished = 0
         self._counted = 0
@@ -65,7 +73,9 @@ class Level:
         """When the user whose turn it is shall send; None: at once. Every call is a turn."""
         due_s = self.point.due_s(self._turns)
         self._turns += 1
-        return None if due_s is None else self._began + due_s
+        if due_s is None:
+            return None
+        return self._began + due_s - (self.point.due_s(self._skipped) or 0.0)
 
     def begin(self, now: float) -> Ticket:
         """A request is being sent."""

@@ -5,7 +5,7 @@ Version 1 of both named a load point by its concurrency, and is still read.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.plan_load import AnyLoad
 from loadtest.gpu_window import GpuWindow
@@ -69,7 +69,9 @@ class LevelSummary(AtPoint):
 
     ``requests`` counts the measured requests, failed ones among them (``errors``, with how often
     for which reason). Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is
-    absent. ``tokens_per_chunk`` tells how coarse the stream is. Formulas: ``loadtest/summary.py``.
+    absent. ``tokens_per_chunk`` tells how coarse the stream is; ``service_e2e_s`` counts from the
+    send where the other latencies count from when a request was due. Formulas:
+    ``loadtest/summary.py``.
     """
 
     requests: int
@@ -84,6 +86,7 @@ class LevelSummary(AtPoint):
     tokens_per_chunk: float | None
     client: ClientHealth
     gpu: GpuLoad | None = None
+    service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
 
 
 class RoundFile(_File):

@@ -8,8 +8,11 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, mod
 from deploy.plan_load import Load
 from loadtest.closed_loop import ClosedLoop
 from loadtest.load_point import LoadPoint
+from loadtest.open_loop import BurstyRate, ConstantRate, PoissonRate
 
-LOAD_KINDS: dict[str, type[LoadPoint]] = {kind.kind: kind for kind in (ClosedLoop,)}
+LOAD_KINDS: dict[str, type[LoadPoint]] = {
+    kind.kind: kind for kind in (ClosedLoop, ConstantRate, PoissonRate, BurstyRate)
+}
 # What files of before there were kinds say in the place of the point.
 _OLD_KEY = "concurrency"
 

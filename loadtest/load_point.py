@@ -21,6 +21,7 @@ class LoadPoint(ABC):
     ``kind`` is the kind's name in plans and files, ``noun`` what ``amount`` is called
     ("concurrency"), ``axis`` what it counts ("concurrent requests"). ``rate_words`` say what the
     tokens of a throughput are divided by, ``limit_words`` what such a load cannot show.
+    ``counts_from_due``: a request's latency begins when it was due, and not when it was sent.
     """
 
     kind: ClassVar[str]
@@ -28,6 +29,7 @@ class LoadPoint(ABC):
     axis: ClassVar[str]
     rate_words: ClassVar[str]
     limit_words: ClassVar[str]
+    counts_from_due: ClassVar[bool] = False
 
     amount: float
 

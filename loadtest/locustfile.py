@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from locust import FastHttpUser, events, task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
@@ -47,6 +48,8 @@ from services.http.stream_chunk import StreamError, error_message
 # A user waits this long after an error: a server that refuses is not to be flooded.
 ERROR_PAUSE_S = 0.5
 POLL_S = 0.02
+# Rounds have arrivals of their own, the same for every variant.
+ARRIVALS_APART = 10_000
 SPAWN_RATE = 100  # users per second; Locust warns above it
 
 Tell = Callable[[LoadMessage], None]
@@ -58,6 +61,7 @@ class Running:
 
     leg: Leg
     level: Level
+    over: Event
 
 
 class Round:
@@ -108,8 +112,9 @@ class Round:
             warmup_s=self.job.warmup_s,
             duration_s=self.job.duration_s,
             now=time.monotonic(),
+            skipped=self.job.round * ARRIVALS_APART,
         )
-        self.running = Running(leg, level)
+        running = self.running = Running(leg, level, Event())
         _wait(level, while_in={Phase.WARMING})
         self.tell(LegBegin(leg=leg))
         opened = time.monotonic()
@@ -117,6 +122,7 @@ class Round:
             _wait(level, while_in={Phase.COUNTING, Phase.FINISHING})
         counted_s = time.monotonic() - opened
         self.running = None
+        running.over.set()
         while self.in_flight:
             gevent.sleep(POLL_S)
         end = LevelEnd(
@@ -152,10 +158,8 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
             return
         level = running.level
         due = level.next_due()
-        if due is not None:
-            gevent.sleep(max(0.0, due - time.monotonic()))
-            if self.round.running is not running:  # it ended while this user waited
-                return
+        if due is not None and running.over.wait(max(0.0, due - time.monotonic())):
+            return  # the leg ended meanwhile
         self.round.in_flight += 1
         ticket = level.begin(time.monotonic())
         free_since = max(self.free_since, level.began_s)

@@ -81,6 +81,9 @@ def summarize_level(
         output_tok_per_s=speed,
         request_per_s=request_rate(kept, seed=seed),
         tokens_per_chunk=sum(r.output_tokens for r in good) / chunks if chunks else None,
+        service_e2e_s=(
+            percentiles(kept, "service_e2e_s", seed=seed) if kept[0].point.counts_from_due else {}
+        ),
         # The worst round decides: a figure is no better than its worst part.
         client=ClientHealth(
             cpu_share_p95=max(end.client.cpu_share_p95 for end in ends),

@@ -46,14 +46,29 @@ class RequestRecord:
     error: str | None
 
     @property
+    def begin_s(self) -> float:
+        """When its latency begins: when it was due in an open loop, else when it was sent."""
+        return self.scheduled_s if self.point.counts_from_due else self.send_s
+
+    @property
     def ttft_s(self) -> float | None:
-        """Time to first token: send to first chunk with content."""
-        return None if self.first_token_s is None else self.first_token_s - self.send_s
+        """Time to first token: from its begin to the first chunk with content."""
+        return None if self.first_token_s is None else self.first_token_s - self.begin_s
 
     @property
     def e2e_s(self) -> float | None:
-        """End-to-end latency: send to the last chunk that carries a token."""
+        """End-to-end latency: from its begin to the last chunk that carries a token."""
+        return None if self.last_token_s is None else self.last_token_s - self.begin_s
+
+    @property
+    def service_e2e_s(self) -> float | None:
+        """The same from the send, whatever the load: what the server alone took."""
         return None if self.last_token_s is None else self.last_token_s - self.send_s
+
+    @property
+    def send_lag_s(self) -> float:
+        """How late it was sent."""
+        return self.send_s - self.scheduled_s
 
     @property
     def tpot_s(self) -> float | None:

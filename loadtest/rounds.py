@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from deploy.plan import Plan
 from loadtest.endpoint import EndpointError, ReadyHealth, as_endpoint, read_health
 from loadtest.gpu_meter import GpuMeter
@@ -113,7 +115,9 @@ class Round:
 
     def _locust(self, legs: list[Leg], attempt: int, *, done: Callable[[Leg], None]) -> None:
         def keep(end: LegEnd, records: list[RequestRecord]) -> None:
-            self.levels[end.leg], self.records[end.leg] = end.level, records
+            lag_s = send_lag_p99_s(records)
+            level = end.level.model_copy(update={"send_lag_p99_s": lag_s})
+            self.levels[end.leg], self.records[end.leg] = level, records
             done(end.leg)
             self.ground.say(self._progress(end, records))
 
@@ -267,6 +271,12 @@ def _check(leg: Leg, records: Sequence[RequestRecord]) -> None:
         raise LoadTestError(
             f"{leg.variant}: all {len(measured)} requests at {leg.point.place} failed: {reason}"
         )
+
+
+def send_lag_p99_s(records: Sequence[RequestRecord]) -> float | None:
+    """How late the latest percent of an open loop's requests was sent; None of a closed loop."""
+    lags = [r.send_lag_s for r in records if r.counted and r.point.counts_from_due]
+    return float(np.quantile(lags, 0.99, method="inverted_cdf")) if lags else None
 
 
 def _figures(records: list[RequestRecord]) -> list[str]:

@@ -3,9 +3,9 @@
 All of them take the records of **one variant at one load point** and use the counted ones: those
 sent in the measuring window, each followed to its end while the load went on (``levels.py``).
 
-- TTFT: send to first non-empty chunk. End-to-end: send to last chunk with a token. TPOT:
-  (end-to-end - TTFT) / (output tokens - 1). As NVIDIA AIPerf defines them; GuideLLM calls this
-  TPOT "ITL", and its "TPOT" includes TTFT.
+- TTFT: send to first non-empty chunk. End-to-end: send to last chunk with a token. In an open loop
+  both begin when the request was due. TPOT: (end-to-end - TTFT) / (output tokens - 1). As NVIDIA
+  AIPerf defines them; GuideLLM calls this TPOT "ITL", and its "TPOT" includes TTFT.
 - Output throughput: sum of output tokens / the wall time for which the requests stand, which the
   load point tells. Of a closed loop it is the sum of cycles / concurrency, a cycle being a user's
   time from the end of its last answer to the end of this one: by Little's law the rate at full
@@ -42,7 +42,7 @@ from loadtest.stats import (
 
 Block = list[RequestRecord]
 
-Metric = Literal["ttft_s", "tpot_s", "e2e_s"]
+Metric = Literal["ttft_s", "tpot_s", "e2e_s", "service_e2e_s"]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _RISK = 0.01
 

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from loadtest.job import LevelEnd
 
 CLIENT = "the load generator itself was the limit"
+LATE = "requests were sent later than they were due"
+# Of the latest percent of requests; they still count from when they were due.
+SEND_LAG_LIMIT_S = 0.02
 
 
 def why_void(level: LevelEnd, neighbour_limit: float) -> str | None:
@@ -20,6 +23,8 @@ def why_void(level: LevelEnd, neighbour_limit: float) -> str | None:
         return CLIENT
     if level.restarts:
         return "the engine was restarted"
+    if (level.send_lag_p99_s or 0) > SEND_LAG_LIMIT_S:
+        return LATE
     share = level.neighbour_share
     if share is not None and share > neighbour_limit:
         return f"other programs used {100 * share:.0f} % of the processors"
@@ -39,6 +44,9 @@ def void_reasons(levels: Sequence[LevelEnd], neighbour_limit: float) -> list[str
             f"other programs used up to {100 * most:.0f} % of the processors in {len(busy)} of "
             f"{len(levels)} legs ({100 * neighbour_limit:g} % are allowed)"
         )
+    late = sum((it.send_lag_p99_s or 0) > SEND_LAG_LIMIT_S for it in levels)
+    if late:
+        told.append(f"{LATE} in {late} of {len(levels)} legs: the rate asked for was not kept")
     restarted = sum(it.restarts > 0 for it in levels)
     if restarted:
         told.append(f"the engine was restarted during {restarted} of {len(levels)} legs")

@@ -159,6 +159,30 @@ def _why_unpaired(run: Run, variant: VariantComparison) -> str:
     return "the baseline itself" if run.is_baseline(variant) else "not measured in turns"
 
 
+def waiting_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """End-to-end latency from when requests were due and from their send; None of a closed loop."""
+    rows = []
+    for variant in run.variants:
+        for load in run.loads(variant):
+            for key, service in load.service_e2e_s.items():
+                cells = (
+                    name_cell(variant.variant, marks),
+                    Cell(text=load.point.short, value=load.point.amount),
+                    Cell(text=key, value=key),
+                    estimate_cell(load.e2e_s[key], formats.seconds),
+                    estimate_cell(service, formats.seconds),
+                )
+                rows.append(Row(key=marks[variant.variant].key, cells=cells))
+    columns = (
+        Column(title="Variant", numeric=False),
+        Column(title="Load"),
+        Column(title="Percentile", numeric=False),
+        Column(title="Response", note="from when it was due"),
+        Column(title="Service", note="from the send"),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
 def client_table(run: Run) -> Table | None:
     """What the client adds, before and after, at every load point; None without a certificate."""
     found = dict.fromkeys(v.certificate for v in run.variants if v.certificate is not None)

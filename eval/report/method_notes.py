@@ -29,6 +29,13 @@ _TIMES: tuple[tuple[str, str], ...] = (
         "From sending the request to the last chunk that carries a token.",
     ),
 )
+_DUE: tuple[tuple[str, str], ...] = (
+    (
+        "From when a request was due",
+        "The load is an open loop, so TTFT and end-to-end begin when the schedule wanted the "
+        "request sent, and not when it was sent.",
+    ),
+)
 _THROUGHPUT = "Output tokens (the endpoint's own usage figures)"
 _COMPARISONS: tuple[tuple[str, str], ...] = (
     (
@@ -84,7 +91,7 @@ _COMPARISONS: tuple[tuple[str, str], ...] = (
 def definitions(run: Run) -> list[tuple[str, str]]:
     """What the words of the page mean; how a rate is formed, the load point says."""
     throughput = ("Output throughput", f"{_THROUGHPUT} {run.point.rate_words}")
-    return [*_TIMES, throughput, *_COMPARISONS]
+    return [*_TIMES, *(_DUE if run.point.counts_from_due else ()), throughput, *_COMPARISONS]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -464,3 +464,30 @@ def test_a_load_test_that_is_free_to_stops_when_all_is_decided(
     assert loads[0].rounds_at == loads[1].rounds_at
     assert any("measured); about" in line for line in lines)
     assert run(plan, tmp_path)[1] == [f"{name}: load test cached" for name in (BASELINE, OTHER)]
+
+
+def test_an_open_loop_sends_when_due_and_the_same_for_every_variant(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    content = a_plan(engine.port).model_dump(mode="json")
+    content["load"] = {
+        "kind": "poisson",
+        "rates_per_s": [40],
+        "rounds": 2,
+        "duration_s": 0.6,
+        "warmup_s": 0.1,
+        "prompt_tokens": 24,
+        "output_tokens": 4,
+    }
+    plan = Plan.model_validate(content)
+    assert run(plan, tmp_path)[0] == {}
+    schedules = []
+    for name in VARIANTS:
+        load, records = measured(plan, tmp_path, name)
+        assert load.levels[0].service_e2e_s["p50"].value <= load.levels[0].e2e_s["p50"].value
+        for number in range(2):
+            due = sorted(r.scheduled_s for r in records if r.round == number)
+            schedules.append([round(time_s - due[0], 6) for time_s in due][:12])
+        assert all(record.send_lag_s >= 0 for record in records)
+    assert schedules[:2] == schedules[2:]
+    assert schedules[0] != schedules[1]

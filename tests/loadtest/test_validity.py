@@ -5,13 +5,19 @@ from loadtest.job import ClientHealth, LevelEnd
 from loadtest.validity import void_reasons, why_void
 
 
-def level(lag_s: float = 0.001, neighbours: float | None = None, restarts: int = 0) -> LevelEnd:
+def level(
+    lag_s: float = 0.001,
+    neighbours: float | None = None,
+    restarts: int = 0,
+    late_s: float | None = None,
+) -> LevelEnd:
     return LevelEnd(
         point=ClosedLoop(1),
         counted_s=1.0,
         client=ClientHealth(cpu_share_p95=0.1, loop_lag_p95_s=lag_s),
         neighbour_share=neighbours,
         restarts=restarts,
+        send_lag_p99_s=late_s,
     )
 
 
@@ -22,6 +28,8 @@ def level(lag_s: float = 0.001, neighbours: float | None = None, restarts: int =
         (level(neighbours=0.1), None),
         (level(neighbours=0.38), "other programs used 38 % of the processors"),
         (level(restarts=1), "the engine was restarted"),
+        (level(late_s=0.01), None),
+        (level(late_s=0.03), "requests were sent later than they were due"),
         (level(lag_s=0.5, neighbours=0.38), "the load generator itself was the limit"),
     ],
 )
