@@ -98,6 +98,6 @@ def _lines(path: Path) -> list[str]:
             raise ApiKeyError(
                 f"serving.api_keys_file: {path} can be read by others: chmod 600 it, as its owner"
             )
-        return [line.partition("#")[0] for line in path.read_text().splitlines()]
+        return [line.partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ApiKeyError(f"serving.api_keys_file: {path} cannot be read ({error})") from None

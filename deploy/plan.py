@@ -235,7 +235,7 @@ def load_plan(name_or_path: str, *, model: str | None = None, variants: str | No
     """
     path = plan_path(name_or_path)
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PlanError(f"{path} is no valid YAML: {error}") from None
     if not isinstance(content, dict):

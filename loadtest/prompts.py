@@ -120,8 +120,8 @@ def _read_tokenizer(directory: Path) -> tuple[Tokenizer, int]:
     """The tokenizer of a model directory and the id of its BOS (of EOS where it has no BOS)."""
     path = directory / "tokenizer.json"
     try:
-        tokenizer = Tokenizer.from_str(path.read_text())
-        config = json.loads((directory / "tokenizer_config.json").read_text())
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        config = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PromptError(f"{path}: prompts need the model's tokenizer ({error!r})") from None
     for key in ("bos_token", "eos_token"):

@@ -199,7 +199,7 @@ def read_run(run_dir: Path) -> Run:
     names += [v.variant for v in comparison.variants]
     return Run(
         plan=load_plan(str(plan_path)),
-        plan_text=plan_path.read_text(),
+        plan_text=plan_path.read_text(encoding="utf-8"),
         comparison=comparison,
         verdict=verdict,
         environment=_checked(environment, Environment) if environment.is_file() else None,

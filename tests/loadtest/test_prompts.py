@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from loadtest.prompts import (
     make_prompts,
     prompt_number,
 )
+from quantize.root import ROOT
 from tests.loadtest.examples import some_prompts
 
 WORDS = [f"w{number}" for number in range(50)]
@@ -81,6 +84,15 @@ def test_no_prompt_number_comes_twice_between_rounds_levels_and_attempts() -> No
 def test_a_model_without_a_tokenizer_is_refused_with_the_path(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"tokenizer\.json: prompts need the model's tokenizer"):
         make_prompts(tmp_path, texts(), seed=0)
+
+
+def test_a_tokenizer_is_read_as_utf_8_whatever_the_locale_says(tokenizer_directory: Path) -> None:
+    path = tokenizer_directory / "tokenizer.json"
+    path.write_bytes(path.read_bytes().replace(b'"w49"', '"Straße"'.encode()))
+    asked = f"make_prompts(Path({str(tokenizer_directory)!r}), {texts()!r}, seed=0)"
+    program = f"from pathlib import Path; from loadtest.prompts import make_prompts; {asked}"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", program], env=plain, cwd=ROOT, check=True)
 
 
 def test_too_little_text_is_refused(tokenizer_directory: Path) -> None:
