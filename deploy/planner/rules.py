@@ -23,6 +23,9 @@ _EMULATED_WEIGHT_BYTES = 4
 _SHARE_TOGETHER = 0.8
 _MOST_CONTEXT: Mapping[bool, int] = {True: 2048, False: 4096}
 _LEAST_CONTEXT = 256
+# A CPU calibrates with a quarter of what a GPU does: of GPTQ's gain over rounding 16 sequences bring
+# a third of the loss back (RESULTS.md), and 64 take minutes more for every 100 million parameters.
+_CPU_CALIBRATION: Mapping[str, int] = {"samples": 16, "sequence_length": 512}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +191,7 @@ def choose_plan(situation: Situation) -> ChosenPlan:
         "serving": _serving(situation, context, sequences),
         "load": load,
         "objectives": {"slo": _SLO[on_cpu]},
+        **({"calibration": dict(_CPU_CALIBRATION)} if on_cpu else {}),
     }
     recipes = [find_variant(name).recipe for name in taking.taken]
     needs = [need(shape, recipe, context=context, concurrency=1) for recipe in recipes]

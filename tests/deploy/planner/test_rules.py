@@ -169,6 +169,13 @@ def test_a_gpu_gives_its_memory_to_one_engine_and_a_cpu_a_cache_to_each() -> Non
     assert choose_plan(on_cpu()).content["serving"]["kv_cache_gib"] >= 0.5
 
 
+def test_a_cpu_calibrates_with_less_than_a_gpu() -> None:
+    cpu = make_plan({"model": "m", **choose_plan(on_cpu()).content}, Path("chosen"))
+    gpu = make_plan({"model": "m", **choose_plan(on_gpu("h100")).content}, Path("chosen"))
+    assert (cpu.calibration.samples, gpu.calibration.samples) == (16, 64)
+    assert cpu.calibration.text == gpu.calibration.text == "general"
+
+
 def test_a_short_model_gets_prompts_and_answers_that_it_can_hold() -> None:
     short = {**SMOL, "max_position_embeddings": 256}
     plan = make_plan({"model": "m", **choose_plan(on_gpu("h100", short)).content}, Path("chosen"))
