@@ -23,8 +23,8 @@ _EMULATED_WEIGHT_BYTES = 4
 _SHARE_TOGETHER = 0.8
 _MOST_CONTEXT: Mapping[bool, int] = {True: 2048, False: 4096}
 _LEAST_CONTEXT = 256
-# A CPU calibrates with a quarter of what a GPU does: of GPTQ's gain over rounding 16 sequences bring
-# a third of the loss back (RESULTS.md), and 64 take minutes more for every 100 million parameters.
+# A CPU calibrates with a quarter of what a GPU does: 16 sequences win GPTQ a third of what rounding
+# loses (RESULTS.md), and 64 take minutes more for every 100 million parameters.
 _CPU_CALIBRATION: Mapping[str, int] = {"samples": 16, "sequence_length": 512}
 
 

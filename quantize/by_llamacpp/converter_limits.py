@@ -86,13 +86,23 @@ def why_no_vocabulary(source: PreparedSource) -> str | None:
 
 
 def _why_no_sentencepiece(source: PreparedSource) -> str | None:
-    """transformers takes the tokenizers of some architectures for byte-level, whatever they are."""
-    if not source.record.by_bytes:
-        return None
-    return (
-        f"transformers reads text for {source.reading.shape.architecture} byte by byte, other than "
-        "the model's tokenizer files say; a GGUF file follows those and would read other tokens"
-    )
+    """Why a GGUF file would read other tokens than the model's tokenizer of SentencePiece's kind.
+
+    transformers takes the tokenizers of some architectures for byte-level, whatever they are. And
+    of a tokenizer.json the converter reads no order of merges: all tokens get the same score
+    (``LlamaHfVocab``).
+    """
+    if source.record.by_bytes:
+        return (
+            f"transformers reads text for {source.reading.shape.architecture} byte by byte, other "
+            "than the model's tokenizer files say; a GGUF file would follow those"
+        )
+    if not (source.folder / "tokenizer.model").is_file():
+        return (
+            "llama.cpp's converter cannot read this kind of tokenizer.json rightly; put the "
+            "model's tokenizer.model beside it"
+        )
+    return None
 
 
 def _goes_by_hash(source: PreparedSource) -> bool:

@@ -278,6 +278,10 @@ ODD_MODELS: Mapping[str, Odd] = {
     "a vocabulary too short": Odd(
         alter=lambda model: make_byte_level_tokenizer(model, 600), refused="token ids up to"
     ),
+    "tokenizer.json of SentencePiece's kind, alone": Odd(
+        alter=both(fast_tokenizer, remove("tokenizer.model")),
+        no_gguf="put the model's tokenizer.model beside it",
+    ),
     "no tokenizer": Odd(alter=remove("tokenizer.model"), refused="has no tokenizer"),
     "no tokenizer settings": Odd(alter=remove("tokenizer_config.json")),
     "no beginning named": Odd(alter=tokenizer(bos_token=None)),
