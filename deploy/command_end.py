@@ -3,6 +3,7 @@
 Light to import: whatever a command needs, it imports itself.
 """
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -15,6 +16,7 @@ STOPPED = 130
 def run_command(name: str, command: Callable[[], None]) -> NoReturn:
     """Run a command and exit: 0, 2 for what the user can mend, 1 for what broke, 130 stopped."""
     terminate_as_interrupt()
+    _stop_at_hangup()
     follow_owner()
     try:
         command()
@@ -25,6 +27,12 @@ def run_command(name: str, command: Callable[[], None]) -> NoReturn:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(_exit_code(error))
     sys.exit(0)
+
+
+def _stop_at_hangup() -> None:
+    """A terminal that is closed stops us as SIGTERM does, unless ``nohup`` has it ignored."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 
 
 def _exit_code(error: Exception) -> int:

@@ -6,12 +6,14 @@ Makes the artifact of one variant, starts the engine on it, checks, prints a tab
 import asyncio
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 
-from deploy.artifacts import artifact_of, make_artifacts, source_folder, source_model
+from deploy.artifacts import artifact_of, source_folder, source_model
 from deploy.machine_check import check_machine
+from deploy.make_artifacts import make_artifacts
 from deploy.plan import Plan, PlanError
 from deploy.settings import engine_version
 from quantize.artifact.end_tokens import end_tokens
@@ -52,8 +54,8 @@ def choose_variant(engine: str, plan: Plan) -> Variant:
     return next(v for v in plain if v.recipe.bits == _UNQUANTIZED_BITS)
 
 
-def run_conformance(engine: str, plan: Plan) -> None:
-    """Check one engine; prints the table.
+def run_conformance(engine: str, plan: Plan, say: Callable[[str], None]) -> None:
+    """Check one engine; says the table.
 
     Raises:
         PlanError: no such engine, or this machine cannot run it.
@@ -62,12 +64,12 @@ def run_conformance(engine: str, plan: Plan) -> None:
     variant = choose_variant(engine, plan)
     alone = plan.model_copy(update={"variants": (variant.name,), "baseline": variant.name})
     check_machine(alone)
-    make_artifacts(alone)
-    print(f"conformance of {variant.engine.title}: {variant.name}", flush=True)
+    make_artifacts(alone, say)
+    say(f"conformance of {variant.engine.title}: {variant.name}")
     findings = _check(alone, find_variant(variant.name))
-    print(conformance_table(findings))
+    say(conformance_table(findings))
     failed = sum(finding.failure is not None for finding in findings)
-    print(f"{len(findings) - failed} of {len(findings)} checks passed")
+    say(f"{len(findings) - failed} of {len(findings)} checks passed")
     if failed:
         raise ConformanceError(
             f"{variant.engine.title} failed {failed} check{'s' if failed > 1 else ''}"

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deploy.artifacts import ARTIFACTS_DIR, make_what_can_be
+from deploy.artifacts import ARTIFACTS_DIR
+from deploy.make_artifacts import make_what_can_be
 from deploy.plan import Plan
 from deploy.plan_choice import serving_only
 from deploy.service import RUN_DIR, read_record, stop
@@ -117,7 +118,7 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     check_tasks(plan, run_dir, tell=say)
     stages = Stages(run_dir, say)
     with stages.time("quantize", lambda: sorted(ARTIFACTS_DIR.glob("*/*/manifest.json"))):
-        plan_made = _without(plan, make_what_can_be(plan), "quantize", run_dir)
+        plan_made = _without(plan, make_what_can_be(plan, say), "quantize", run_dir)
     if plan.explore:
         with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
             explore_formats(plan, say)

@@ -27,8 +27,8 @@ def quantize(
     ] = False,
 ) -> None:
     """Make artifacts; recipes that are named need no engine on this machine."""
-    from deploy.artifacts import make_artifacts, recipe_names
     from deploy.machine_check import check_machine
+    from deploy.make_artifacts import foretell, make_artifacts, recipe_names
     from deploy.make_environments import make_environments
     from quantize.methods import environments_of
 
@@ -39,7 +39,9 @@ def quantize(
     if dry_run:
         # It needs no more than can tell a tool's version.
         make_environments(environments_of(named or recipe_names(chosen)))
-    make_artifacts(chosen, named, dry_run=dry_run)
+        foretell(chosen, say, named)
+    else:
+        make_artifacts(chosen, say, named)
 
 
 def capacity(

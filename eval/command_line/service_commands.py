@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
     """The plan with its artifacts made, after everything that can be refused before that."""
-    from deploy.artifacts import make_artifacts
     from deploy.machine_check import check_machine
+    from deploy.make_artifacts import make_artifacts
     from deploy.ray_cluster.cluster_check import check_address
 
     plan = choice.to_serve(say)
     check_machine(plan)
     if ray_address:
         check_address(ray_address)
-    make_artifacts(plan)
+    make_artifacts(plan, say)
     return plan
 
 
@@ -156,4 +156,4 @@ def conformance(
     """Check one engine."""
     from deploy.conformance_run import run_conformance
 
-    run_conformance(engine, choose(plan, model, variants).load())
+    run_conformance(engine, choose(plan, model, variants).load(), say)

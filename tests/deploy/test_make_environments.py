@@ -16,7 +16,7 @@ def test_set_up_is_started_on_the_python_that_the_environments_are_made_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(module, "run_stage", lambda _name, command: started.append(command))
+    monkeypatch.setattr(module, "_run", started.append)
     monkeypatch.setattr(environments, "VENVS", tmp_path)
     make_environments([])
     assert started == []

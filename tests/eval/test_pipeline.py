@@ -30,7 +30,7 @@ class Stages:
         self.given: dict[str, tuple[str, ...]] = {}
         self.turns: list[tuple[str, ...]] = []
 
-    def make(self, plan: Plan) -> Mapping[str, str]:
+    def make(self, plan: Plan, _say: Any) -> Mapping[str, str]:
         return self._run("quantize", plan)
 
     def up(self, plan: Plan, options: list[str], *_: Any, **__: Any) -> Served:

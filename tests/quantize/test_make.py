@@ -12,20 +12,18 @@ import pytest
 
 from quantize.artifact.manifest import ArtifactError
 from quantize.artifact_check import check_artifact
+from quantize.make import make_artifacts
 from quantize.root import ROOT
-from tests.quantize.made import arguments, make, run
+from tests.quantize.made import command_of, make, order
 
 
 @pytest.mark.engine
 def test_a_short_calibration_text_is_refused_with_what_would_fit(
     tmp_path: Path, tiny: Path, calibration_text: Path
 ) -> None:
-    command = arguments(tiny, tmp_path, calibration_text, "gptq-int4-g128")
-    done = run([*command, "--samples", "1000"])
-    assert done.returncode == 2
-    assert "too short" in done.stderr
-    assert "ask for at most" in done.stderr
-    assert "Traceback" not in done.stderr
+    greedy = order(tiny, tmp_path, calibration_text, "gptq-int4-g128", samples=1000)
+    with pytest.raises(ValueError, match=r"too short.*ask for at most"):
+        make_artifacts(greedy, lambda _line: None)
     assert not list(tmp_path.glob("*/*gptq*partial*"))
 
 
@@ -33,7 +31,7 @@ def test_a_short_calibration_text_is_refused_with_what_would_fit(
 def test_a_kill_in_the_middle_leaves_no_artifact_and_the_next_run_makes_it(
     tmp_path: Path, tiny: Path, calibration_text: Path
 ) -> None:
-    command = arguments(tiny, tmp_path, calibration_text, "gguf-bf16")
+    command = command_of(tiny, tmp_path, calibration_text, "gguf-bf16")
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as killed:
         deadline = time.monotonic() + 30
         while not list(tmp_path.glob("*/.gguf-bf16.partial")) and time.monotonic() < deadline:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.artifacts import artifact_of, quantize_command, source_model
+from deploy.artifacts import artifact_of, source_model
 from deploy.service import RUN_DIR
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
@@ -22,6 +22,7 @@ from tests.benches.fault.recovery import ready
 from tests.benches.fault.small_disk import small_disk
 from tests.benches.fault.stage import FaultError, Stage
 from tests.benches.harness.bench_figures import Figure, at_most
+from tests.quantize.made import command_of
 
 # Half of the finished artifact; and more than what making it needs.
 SMALL_BYTES = 24 * 2**20
@@ -72,13 +73,16 @@ async def fill_artifacts(stage: Stage) -> list[Figure]:
     tool has been started (where mounting is not allowed, its files are limited, unforeseen too).
     """
     figures = []
-    command = quantize_command(stage.service.plan, [RECIPE])
-    place = command.index("--artifacts") + 1
+    plan = stage.service.plan
+
+    def making(artifacts: Path) -> list[str]:
+        return command_of(plan.model, artifacts, plan.calibration.text, RECIPE)
+
     with tempfile.TemporaryDirectory(prefix="assay-full-") as scratch:
         for name, size_bytes in (("too small", SMALL_BYTES), ("filled meanwhile", FILLED_BYTES)):
             with small_disk(Path(scratch) / name, size_bytes) as disk:
-                command[place] = str(disk.folder / "artifacts")
-                running = asyncio.to_thread(_run, disk.command(command))
+                command = disk.command(making(disk.folder / "artifacts"))
+                running = asyncio.to_thread(_run, command)
                 if disk.mounted and size_bytes == FILLED_BYTES:
                     until_s = time.monotonic() + FILL_TIMEOUT_S
                     filling = asyncio.to_thread(_fill, disk.folder, until_s)
@@ -88,10 +92,10 @@ async def fill_artifacts(stage: Stage) -> list[Figure]:
                 finished = len(list(disk.folder.rglob("manifest.json")))
             fault = f"artifacts' disk {name} ({disk.kind})"
             figures += _failure_figures(fault, done, "quantize", finished)
-        command[place] = str(Path(scratch) / "artifacts")
-        again = await asyncio.to_thread(_run, command)
-        made = artifact_of(source_model(stage.service.plan), RECIPE)
-        manifest = Path(command[place]) / made.parent.name / made.name / "manifest.json"
+        roomy = Path(scratch) / "artifacts"
+        again = await asyncio.to_thread(_run, making(roomy))
+        made = artifact_of(source_model(plan), RECIPE)
+        manifest = roomy / made.parent.name / made.name / "manifest.json"
         missing = int(again.returncode != 0 or not manifest.is_file())
     fault = "artifacts' disk full: not made once there is room"
     return [*figures, at_most(fault, missing, "count", 0)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import yaml
 
 from deploy.api_keys import forget_keys
-from deploy.artifacts import make_artifacts
+from deploy.make_artifacts import make_artifacts
 from deploy.plan import Plan, load_plan, plan_path
 from deploy.service import RUN_DIR, ServiceRecord, read_record, stop
 from deploy.up import up
@@ -64,11 +64,11 @@ def own_service(
 
     Raises:
         DeployError: a variant failed, or another service holds this run directory.
-        StageError: an artifact could not be made.
+        ValueError, ToolError, RecipeError: an artifact could not be made.
     """
     with hold(RUN_DIR, command):
         plan = own_plan(name_or_path, variants, free_port())
-        make_artifacts(plan)
+        make_artifacts(plan, say)
         say(f"{len(plan.variants)} variants at {plan.serving.url}")
         options = ["--plan", str(RUN_DIR / "plan.yaml")]
         up(plan, options, say, owned=True, needed=plan.variants)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.artifacts import make_artifacts
+from deploy.make_artifacts import make_artifacts
 from deploy.plan import DEFAULT_PLAN, Plan
 from deploy.service import RUN_DIR
 from quantize.jobs.lifeline import end
@@ -42,7 +42,7 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
     """Every level of every engine; a missed limit is followed by a profile."""
     with hold(RUN_DIR, "make bench-serving"):
         plan = bench_plan(arguments.plan, arguments.engines)
-        make_artifacts(plan)
+        make_artifacts(plan, run.say)
         rows: list[dict[str, object]] = []
         run.more["blocks"] = rows
         with bench_service(plan, run.say) as service:

@@ -112,7 +112,7 @@ def test_what_the_shell_says_decides_nothing(tmp_path: Path) -> None:
     assert "env var" not in told.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_command_ends_with_130_and_one_line(number: int, tmp_path: Path) -> None:
     # The model is behind a pipe that nobody writes: the command waits for it.
     model = tmp_path / "config.json"

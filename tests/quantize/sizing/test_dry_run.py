@@ -6,30 +6,18 @@ from typing import Any
 import pytest
 
 from quantize.artifact.manifest import Manifest
-from quantize.calibration.calibration_set import calibration_plan
 from quantize.make import make_artifacts
 from quantize.model_source import examined
-from quantize.order import Order, plan_items
+from quantize.order import plan_items
 from quantize.sizing import estimate as estimate_module
 from quantize.sizing.dry_run import dry_run
 from quantize.sizing.estimate import DiskRoomError, earlier_manifests, estimate, expected_seconds
 from quantize.source.model_shape import read_shape
-from quantize.source.source_model import fingerprint
 from tests.assay_command import ASSAY
-from tests.quantize.made import arguments, make, run
+from tests.quantize.made import make, order, run
 from tests.quantize.source.test_model_shape import LLAMA_8B, QWEN3_SMALL
 
 SHAPE = read_shape(LLAMA_8B)
-
-
-def order(model: Path, artifacts: Path, text: Path, *recipes: str) -> Order:
-    return Order(
-        model=fingerprint(str(model)),
-        recipe_names=recipes,
-        calibration=calibration_plan(str(text), samples=8, sequence_length=128),
-        artifacts=artifacts,
-        threads=2,
-    )
 
 
 def made(recipe: str, parameters: int, seconds: float) -> Manifest:
@@ -92,15 +80,6 @@ def test_without_an_earlier_artifact_a_stated_rule_tells_the_time() -> None:
     seconds, basis = expected_seconds("fp8", "modelopt", SHAPE, [])
     assert basis.startswith("rule: ")
     assert seconds > 600
-
-
-def test_the_command_makes_nothing_when_only_asked(
-    tiny: Path, calibration_text: Path, tmp_path: Path
-) -> None:
-    done = run([*arguments(tiny, tmp_path / "artifacts", calibration_text, "bf16"), "--dry-run"])
-    assert done.returncode == 0, done.stderr
-    assert "1 to make, 0 reused" in done.stdout
-    assert not (tmp_path / "artifacts").exists()
 
 
 def test_the_command_plans_memory_without_a_download() -> None:

@@ -1,7 +1,4 @@
-"""``python -m quantize make`` as a user runs it; the ``bf16`` recipe needs no other environment.
-
-covers: quantize/__main__.py, quantize/order.py
-"""
+"""What is made, reused and refused by a command; the recipe ``bf16`` needs no other environment."""
 
 import json
 import resource
@@ -13,7 +10,7 @@ import pytest
 
 from quantize.artifact_check import check_artifact
 from quantize.root import ROOT
-from tests.quantize.made import arguments, make, run
+from tests.quantize.made import command_of, make, run
 from tests.quantize.tiny_model import make_tiny_model
 
 
@@ -27,7 +24,7 @@ def refused(command: list[str], **environment: str) -> str:
 
 
 def test_a_finished_artifact_is_reused(tmp_path: Path, tiny: Path, calibration_text: Path) -> None:
-    command = arguments(tiny, tmp_path, calibration_text, "bf16")
+    command = command_of(tiny, tmp_path, calibration_text, "bf16")
     first, second = run(command), run(command)
     assert first.returncode == second.returncode == 0, first.stderr
     assert "made in" in first.stdout
@@ -57,7 +54,7 @@ def test_two_processes_at_once_make_one_right_artifact(
     tmp_path: Path, calibration_text: Path
 ) -> None:
     model = make_tiny_model(tmp_path / "model", dtype="F32", hidden_size=512, layers=8)
-    command = arguments(model, tmp_path / "artifacts", calibration_text, "bf16")
+    command = command_of(model, tmp_path / "artifacts", calibration_text, "bf16")
     both = [
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
@@ -71,7 +68,7 @@ def test_two_processes_at_once_make_one_right_artifact(
 def test_an_unknown_recipe_is_refused_with_the_valid_names(
     tmp_path: Path, tiny: Path, calibration_text: Path
 ) -> None:
-    line = refused(arguments(tiny, tmp_path, calibration_text, "gptq"))
+    line = refused(command_of(tiny, tmp_path, calibration_text, "gptq"))
     assert "unknown recipe 'gptq'" in line
     assert "gguf-q2_k" in line
 
@@ -82,14 +79,14 @@ def test_bad_models_are_refused_in_one_line(
     artifacts = tmp_path / "artifacts"
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-50])
-    assert "truncated" in refused(arguments(model, artifacts, calibration_text, "bf16"))
+    assert "truncated" in refused(command_of(model, artifacts, calibration_text, "bf16"))
     shutil.rmtree(model)
-    assert "no model folder" in refused(arguments(model, artifacts, calibration_text, "bf16"))
+    assert "no model folder" in refused(command_of(model, artifacts, calibration_text, "bf16"))
     assert not list(artifacts.glob("*/bf16"))
 
 
 def test_a_hub_name_without_network_is_explained(tmp_path: Path, calibration_text: Path) -> None:
-    command = arguments(Path("nobody/no-model"), tmp_path, calibration_text, "bf16")
+    command = command_of("nobody/no-model", tmp_path, calibration_text, "bf16")
     line = refused(command, HOME=str(tmp_path))
     assert "'nobody/no-model' is no folder here and cannot be downloaded" in line
     assert "local copy" in line
@@ -98,14 +95,14 @@ def test_a_hub_name_without_network_is_explained(tmp_path: Path, calibration_tex
 def test_an_empty_calibration_text_is_refused_before_work(tmp_path: Path, tiny: Path) -> None:
     text = tmp_path / "empty.jsonl"
     text.write_text("\n")
-    assert "holds no text" in refused(arguments(tiny, tmp_path / "a", text, "bf16"))
+    assert "holds no text" in refused(command_of(tiny, tmp_path / "a", text, "bf16"))
 
 
 def test_a_write_that_fails_names_the_path_and_leaves_nothing(
     tmp_path: Path, tiny: Path, calibration_text: Path
 ) -> None:
     done = subprocess.run(
-        arguments(tiny, tmp_path, calibration_text, "bf16"),
+        command_of(tiny, tmp_path, calibration_text, "bf16"),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -121,5 +118,5 @@ def test_a_directory_that_cannot_be_written_is_named(
     tmp_path: Path, tiny: Path, calibration_text: Path
 ) -> None:
     (tmp_path / "file").write_text("x")
-    line = refused(arguments(tiny, tmp_path / "file", calibration_text, "bf16"))
+    line = refused(command_of(tiny, tmp_path / "file", calibration_text, "bf16"))
     assert str(tmp_path / "file") in line
