@@ -17,7 +17,7 @@ ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
 wheelhouse: ASSAY = ASSAY_OWNER_PID=$$PPID python3 assay
 unexport WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
 
-.PHONY: help compare deploy-all serve quantize explore loadtest calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
+.PHONY: help compare deploy-all serve quantize explore loadtest slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -33,6 +33,8 @@ explore:         ## figures of what every number format keeps of the model: page
 	@$(ASSAY) explore $(call given,--model=,MODEL)
 loadtest:        ## load-test what is served
 	@$(ASSAY) loadtest $(OPTIONS)
+slo-search:      ## the highest rate of arrivals at which what is served meets the SLO
+	@$(ASSAY) slo-search $(OPTIONS)
 calibrate:       ## what the load generator costs, adds, and where it saturates on this machine
 	@$(ASSAY) calibrate
 eval:            ## question what is served

@@ -27,6 +27,7 @@ from loadtest.failures import Stage, read_failures
 from loadtest.load_file import LevelSummary
 from loadtest.load_kinds import pick, points_of
 from loadtest.pairing import in_turns, noise, settling
+from loadtest.rate_search import SloFile
 from loadtest.summary import goodput
 from quantize.artifact.manifest import read_manifest
 from quantize.artifact_paths import artifact_directory
@@ -138,6 +139,7 @@ def compare_variant(
 ) -> VariantComparison:
     """Everything the verdict may use of one variant."""
     quality, refused = compare_quality(mine, baseline, objectives, ground)
+    searched = _searched(mine, objectives)
     levels = mine.load.levels if mine.load is not None else []
     return VariantComparison(
         variant=variant.name,
@@ -153,6 +155,8 @@ def compare_variant(
         saturated_client=mine.load.saturated if mine.load else False,
         void=_void(mine),
         certificate=mine.certificate,
+        slo_rate_per_s=searched.rate_per_s if searched else None,
+        slo_trials=len(searched.trials) if searched else 0,
         refused_tasks=refused,
         remarks=artifact_remarks(mine.manifest),
         agreement=mine.quality.agreement if mine.quality else None,
@@ -161,6 +165,14 @@ def compare_variant(
         gpu_memory_bytes=mine.load.endpoint.gpu_memory_bytes if mine.load else None,
         idle_power_w=mine.load.idle_power_w if mine.load else None,
     )
+
+
+def _searched(mine: Measured, objectives: Objectives) -> SloFile | None:
+    """Its search for the highest rate, where it was for this SLO and of this artifact."""
+    found = mine.slo
+    if found is None or found.slo != objectives.slo:
+        return None
+    return found if found.artifact_sha256 == mine.manifest.content_sha256 else None
 
 
 def _void(mine: Measured) -> list[str]:

@@ -21,6 +21,7 @@ from loadtest.intervals import Estimate
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
 from loadtest.load_point import LoadPoint
 from loadtest.pairing import RoundFigures, ratio, round_figures
+from loadtest.rate_search import SloFile, read_slo
 from loadtest.records import RequestRecord, read_records
 from quantize.artifact.manifest import Manifest
 
@@ -41,6 +42,7 @@ class Measured:
     load: LoadFile | None
     records: Mapping[LoadPoint, Sequence[RequestRecord]]
     certificate: Certificate | None = None
+    slo: SloFile | None = None
 
     @property
     def anytime(self) -> bool:
@@ -107,6 +109,7 @@ def read_measured(
         load=load,
         records=levels,
         certificate=None if load is None else read_certificate(run_dir / variant),
+        slo=read_slo(run_dir / variant),
     )
 
 

@@ -148,6 +148,8 @@ class VariantComparison(_File):
     agreement: Agreement | None = None
     kernels: Kernels | None = None
     certificate: Certificate | None = None
+    slo_rate_per_s: Estimate | None = None
+    slo_trials: int = 0
     gpus: dict[str, str] = {}
     gpu_memory_bytes: int | None = None
     idle_power_w: float | None = None

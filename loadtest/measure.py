@@ -46,10 +46,18 @@ def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
         EndpointError: the baseline is not ready.
         PromptError, SourceModelError, CalibrationError: no prompts can be made.
     """
+    return load_test(plan, plan_prompts(plan), say=say, certifying=True)
+
+
+def plan_prompts(plan: Plan) -> PromptSource:
+    """Prompts of the plan's calibration text, for the plan's model.
+
+    Raises:
+        PromptError, SourceModelError, CalibrationError: none can be made.
+    """
     text = plan.calibration
     texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
-    prompts = make_prompts(source_folder(plan), texts, seed=plan.load.seed)
-    return load_test(plan, prompts, say=say, certifying=True)
+    return make_prompts(source_folder(plan), texts, seed=plan.load.seed)
 
 
 def load_test(

@@ -84,6 +84,11 @@ COMMANDS: Mapping[str, Command] = {
     "loadtest": Command(
         summary="Load-test what is served.", examples=("loadtest",), environments=()
     ),
+    "slo-search": Command(
+        summary="Search the highest rate of arrivals at which what is served meets the plan's SLO.",
+        examples=("slo-search", "slo-search --variants gguf-q4_k_m --trials 30"),
+        environments=(),
+    ),
     "calibrate": Command(
         summary="What the load generator costs, adds, and where it saturates on this machine.",
         examples=("calibrate",),

@@ -1,5 +1,9 @@
 """``assay compare``, ``loadtest``, ``eval``, ``report``: from variants to a verdict."""
 
+from typing import Annotated
+
+import typer
+
 from eval.command_line.options import ModelOption, PlanOption, VariantsOption, choose, say
 
 
@@ -28,6 +32,23 @@ def loadtest(plan: PlanOption = "", model: ModelOption = "", variants: VariantsO
         failures = run_load_test(loaded, say=say)
     if failures:
         raise LoadTestError(f"{', '.join(failures)} failed; the others' figures are kept")
+
+
+def slo_search(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+    trials: Annotated[int, typer.Option(help="At most so many trials per variant.")] = 60,
+) -> None:
+    """Search the highest rate that meets the SLO."""
+    from loadtest.measure import plan_prompts
+    from loadtest.rate_search import search
+    from loadtest.run_directory import run_directory
+    from quantize.jobs.lock import hold
+
+    searched = choose(plan, model, variants).load()
+    with hold(run_directory(searched), "make slo-search"):
+        search(searched, plan_prompts(searched), say=say, most_trials=trials)
 
 
 def calibrate() -> None:

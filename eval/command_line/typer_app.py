@@ -21,6 +21,7 @@ from eval.command_line.measuring_commands import (
     evaluate,
     loadtest,
     report,
+    slo_search,
 )
 from eval.command_line.service_commands import conformance, down, prometheus, serve, status, up
 
@@ -80,6 +81,7 @@ ACTIONS: Mapping[str, Callable[..., None]] = {
     "capacity": capacity,
     "explore": explore,
     "loadtest": loadtest,
+    "slo-search": slo_search,
     "calibrate": calibrate,
     "eval": evaluate,
     "report": report,

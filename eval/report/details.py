@@ -159,6 +159,30 @@ def _why_unpaired(run: Run, variant: VariantComparison) -> str:
     return "the baseline itself" if run.is_baseline(variant) else "not measured in turns"
 
 
+def slo_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """The highest rate of arrivals that meets the SLO; None where it was not searched."""
+    rows = [
+        Row(
+            key=marks[variant.variant].key,
+            cells=(
+                name_cell(variant.variant, marks),
+                missing("not enclosed by the trials")
+                if variant.slo_rate_per_s is None
+                else estimate_cell(variant.slo_rate_per_s, formats.significant),
+                Cell(text=str(variant.slo_trials), value=variant.slo_trials),
+            ),
+        )
+        for variant in run.variants
+        if variant.slo_trials
+    ]
+    columns = (
+        Column(title="Variant", numeric=False),
+        Column(title="Highest rate", note="requests a second"),
+        Column(title="Trials"),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
 def waiting_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """End-to-end latency from when requests were due and from their send; None of a closed loop."""
     rows = []

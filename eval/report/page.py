@@ -81,6 +81,7 @@ def render(run: Run) -> str:
         noise=details.noise_table(run, marks),
         client=details.client_table(run),
         waiting=details.waiting_table(run, marks),
+        slo_rates=details.slo_table(run, marks),
         formats_kept=number_formats(run.formats) if run.formats else [],
         definitions=method.definitions(run),
         confidence=_confidence(run),

@@ -1,0 +1,201 @@
+"""Searches the highest rate of arrivals at which each served variant meets the plan's SLO.
+
+``<run>/<variant>/slo.json`` keeps every trial, so that a search goes on where it stopped; a trial
+that was disturbed does not count.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deploy.plan import Plan
+from deploy.plan_sections import Slo
+from loadtest.endpoint import EndpointError, read_endpoint
+from loadtest.inputs import measured_from
+from loadtest.intervals import Estimate
+from loadtest.job import Job, Leg, LegEnd
+from loadtest.load_file import Endpoint
+from loadtest.locust_process import LoadTestError, run_locust
+from loadtest.neighbours import watch_service
+from loadtest.open_loop import PoissonRate
+from loadtest.prompts import PromptSource
+from loadtest.records import RequestRecord
+from loadtest.rounds import Say
+from loadtest.run_directory import RESULTS_DIR, open_run
+from loadtest.slo_search import Trial, is_narrow, next_rate, rate_estimate
+from loadtest.summary import meets
+from loadtest.validity import why_void
+from quantize.jobs.whole_file import write_whole, writing
+from quantize.validity.made_from import key_of
+
+SLO_NAME = "slo.json"
+# Requests of a trial, and how long it lasts at most where they come slowly.
+REQUESTS, LONGEST_S = 200, 60.0
+MOST_TRIALS = 60
+FIRST_RATE = 1.0
+
+
+class SloFile(BaseModel):
+    """``slo.json``: what was tried at a variant, and the rate that follows (requests a second).
+
+    ``inputs_sha256`` is the key of ``made_from``: trials of other inputs are forgotten.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    variant: str
+    inputs_sha256: str
+    made_from: dict[str, str]
+    slo: Slo
+    artifact_sha256: str
+    trials: tuple[Trial, ...]
+    rate_per_s: Estimate | None
+
+
+def read_slo(folder: Path) -> SloFile | None:
+    """The search of a variant; None where there is none that can be read."""
+    try:
+        return SloFile.model_validate_json((folder / SLO_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def search(
+    plan: Plan,
+    prompts: PromptSource,
+    *,
+    say: Say,
+    most_trials: int = MOST_TRIALS,
+    results: Path = RESULTS_DIR,
+) -> Mapping[str, SloFile]:
+    """Search for every variant that is ready; blocks for all trials, some seconds each.
+
+    Raises:
+        ValueError: the plan has no SLO.
+        EndpointError: the baseline is not ready.
+        LoadTestError: Locust failed.
+    """
+    slo = plan.objectives.slo
+    if slo == Slo():
+        raise ValueError("objectives.slo: a search needs a limit: ttft_s, tpot_s or e2e_s")
+    run = open_run(plan, results)
+    prompts_file = run / "prompts.npz"
+    prompts.save(prompts_file)
+    found = {}
+    for name in plan.variants:
+        try:
+            endpoint = read_endpoint(plan.serving, name)
+        except EndpointError as error:
+            if name == plan.baseline:
+                raise
+            say(f"FAILED  {error}")
+            continue
+        found[name] = _search(plan, endpoint, prompts, prompts_file, run, say, most_trials)
+    return found
+
+
+def _search(
+    plan: Plan,
+    endpoint: Endpoint,
+    prompts: PromptSource,
+    prompts_file: Path,
+    run: Path,
+    say: Say,
+    most_trials: int,
+) -> SloFile:
+    folder, slo = run / endpoint.variant, plan.objectives.slo
+    made_from = {
+        **measured_from(
+            plan, endpoint, _job(plan, endpoint.variant, 1.0, 0, prompts_file), prompts
+        ),
+        "slo": slo.model_dump_json(),
+    }
+    stored = read_slo(folder)
+    same = stored is not None and stored.inputs_sha256 == key_of(made_from)
+    trials = list(stored.trials) if stored is not None and same else []
+    while len(trials) < most_trials and not is_narrow(rate_estimate(trials)):
+        rate = next_rate(trials, FIRST_RATE)
+        trial = _try(plan, endpoint.variant, rate, len(trials), prompts_file, folder)
+        trials.append(trial)
+        _write(folder, endpoint, made_from, slo, trials)
+        say(f"{endpoint.variant:<24} {rate:7.2f} /s  {trial.met}/{trial.requests} meet the SLO")
+    result = _write(folder, endpoint, made_from, slo, trials)
+    say(f"{endpoint.variant}: {rate_words(result.rate_per_s)}")
+    return result
+
+
+def rate_words(found: Estimate | None) -> str:
+    """The result in one phrase."""
+    if found is None:
+        return "the trials do not enclose a rate at which the SLO is just met"
+    bounds = f" ({found.low:.2f} to {found.high:.2f})" if found.bounds else ""
+    return f"meets the SLO up to {found.value:.2f}{bounds} requests a second"
+
+
+def _write(
+    folder: Path, endpoint: Endpoint, made_from: dict[str, str], slo: Slo, trials: Sequence[Trial]
+) -> SloFile:
+    result = SloFile(
+        variant=endpoint.variant,
+        inputs_sha256=key_of(made_from),
+        made_from=made_from,
+        slo=slo,
+        artifact_sha256=endpoint.artifact_sha256,
+        trials=tuple(trials),
+        rate_per_s=rate_estimate(trials) if trials else None,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / SLO_NAME, result.model_dump_json(indent=1) + "\n")
+    return result
+
+
+def _job(plan: Plan, variant: str, rate: float, number: int, prompts_file: Path) -> Job:
+    """A trial: its number takes the place of a round's, so arrivals and prompts are its own."""
+    point = PoissonRate(rate)
+    return Job(
+        url=plan.serving.url,
+        round=number,
+        rounds=MOST_TRIALS * 2,
+        points=(point,),
+        legs=(Leg(variant=variant, point=point),),
+        warmup_s=plan.load.warmup_s,
+        duration_s=min(LONGEST_S, REQUESTS / rate),
+        prompt_tokens=plan.load.prompt_tokens,
+        output_tokens=plan.load.output_tokens,
+        request_timeout_s=plan.serving.request_timeout_s,
+        prompts=prompts_file,
+    )
+
+
+def _try(
+    plan: Plan, variant: str, rate: float, number: int, prompts_file: Path, folder: Path
+) -> Trial:
+    """One trial; one that was disturbed is tried once more.
+
+    Raises:
+        LoadTestError: Locust failed, or the second try was disturbed too.
+    """
+    kept: list[tuple[LegEnd, list[RequestRecord]]] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for attempt in range(2):
+        job = _job(plan, variant, rate, number, prompts_file)
+        with writing(folder / "locust-slo.html") as html:
+            run_locust(
+                job.model_copy(update={"attempt": attempt}),
+                html=html,
+                log=folder / "locust-slo.log",
+                on_leg=lambda end, records: kept.append((end, records)),
+                watch=watch_service(plan.serving),
+            )
+        end, records = kept[-1]
+        if why_void(end.level, plan.load.neighbour_limit) is None:
+            break
+    else:
+        why = why_void(end.level, plan.load.neighbour_limit)
+        raise LoadTestError(f"{variant}: a trial at {rate:.2f} /s is void twice: {why}")
+    mine = [record for record in records if record.counted]
+    met = sum(meets(record, plan.objectives.slo) for record in mine)
+    return Trial(rate=rate, requests=len(mine), met=met)

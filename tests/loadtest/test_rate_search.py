@@ -1,0 +1,62 @@
+"""The real Locust tries rates at a fake engine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.plan import Plan
+from deploy.plan_sections import Slo
+from loadtest.intervals import Estimate
+from loadtest.rate_search import rate_words, read_slo, search
+from loadtest.run_directory import run_directory
+from tests.fake_engine import FakeEngine, running_engine
+from tests.loadtest.examples import VARIANTS, a_plan, some_prompts
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    with running_engine() as running:
+        yield running
+
+
+def a_search(engine: FakeEngine, slo: Slo) -> Plan:
+    plan = a_plan(engine.port)
+    objectives = plan.objectives.model_copy(update={"slo": slo})
+    return plan.model_copy(update={"variants": VARIANTS[:1], "objectives": objectives})
+
+
+def test_an_slo_that_no_rate_meets_is_told_and_the_trials_are_kept(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtest.rate_search.REQUESTS", 10)
+    monkeypatch.setattr("loadtest.rate_search.FIRST_RATE", 40.0)
+    # The fake engine's first token takes 10 ms.
+    plan = a_search(engine, Slo(ttft_s=0.001))
+    lines: list[str] = []
+
+    def found(trials: int) -> Any:
+        return search(plan, some_prompts(), say=lines.append, most_trials=trials, results=tmp_path)[
+            VARIANTS[0]
+        ]
+
+    first = found(1)
+    assert (first.trials[0].rate, first.trials[0].met) == (40, 0)
+    assert first.rate_per_s is None
+    assert "do not enclose" in lines[-1]
+    second = found(2)
+    assert second.trials[0] == first.trials[0]
+    assert second.trials[1].rate == 20
+    assert read_slo(run_directory(plan, tmp_path) / VARIANTS[0]) == second
+
+
+def test_a_plan_without_an_slo_is_refused(engine: FakeEngine, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"objectives\.slo: a search needs a limit"):
+        search(a_search(engine, Slo()), some_prompts(), say=print, results=tmp_path)
+
+
+def test_the_rate_is_told_with_its_interval() -> None:
+    found = Estimate(value=3.2, low=3.1, high=3.34)
+    assert rate_words(found) == "meets the SLO up to 3.20 (3.10 to 3.34) requests a second"
+    assert rate_words(Estimate(value=3.2)) == "meets the SLO up to 3.20 requests a second"
