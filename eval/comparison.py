@@ -13,6 +13,7 @@ from deploy.plan import Plan
 from deploy.plan_sections import Objectives
 from eval.artifact_remarks import artifact_remarks
 from eval.attribution import attribute
+from eval.limits import read_rates, shape_in, with_distances
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat, speed_ratio
 from eval.paired import compare_task, noise_floor
 from eval.schema import (
@@ -236,6 +237,12 @@ def build_comparison(
         compare_variant(variant, measured[variant.name], baseline, plan.objectives, ground)
         for variant in variants
     ]
+    rates, shape = read_rates(run_dir), shape_in(model.original)
+    if rates is not None and shape is not None:
+        compared = [
+            with_distances(found, variant, measured[variant.name].manifest, shape, rates, plan.load)
+            for found, variant in zip(compared, variants, strict=True)
+        ]
     point = pick(points_of(plan.load), plan.objectives.load)
     result = ComparisonFile(
         run=run_dir.name,
@@ -247,6 +254,7 @@ def build_comparison(
         attribution=attribute(
             measured, plan.baseline, point, plan.objectives.confidence, ground.silent
         ),
+        device=rates,
     )
     write_whole(run_dir / COMPARISON_NAME, result.model_dump_json(indent=2))
     return result

@@ -17,6 +17,7 @@ from deploy.up import up
 from eval.comparison import build_comparison
 from eval.environment_record import write_environment, write_json
 from eval.judging import compared_point
+from eval.limits import RATES_NAME
 from eval.number_formats import explore_formats, figures_path, keep_figures
 from eval.quality import check_tasks, run_quality
 from eval.report.page import write_report
@@ -29,6 +30,8 @@ from loadtest.locust_process import LoadTestError
 from loadtest.measure import run_load_test
 from loadtest.run_directory import open_run, run_directory
 from quantize.jobs.lock import hold
+from quantize.machine import probe_machine
+from services.gpus.kept_rates import device_rates
 
 CPU_NOTE = "Measured on a CPU: speeds, and their order, say nothing about a GPU."
 Say = Callable[[str], None]
@@ -122,11 +125,20 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     if plan.explore:
         with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
             explore_formats(plan, say)
+    _measure_card(run_dir, say)
     for turn in turns(plan_made):
         _measure(plan_made, turn, options, run_dir, stages)
     with stages.time("report", list):
         text, path = make_report(plan, run_dir)
     say(f"\n{text}\n{stages.table()}\n\nreport: {path}")
+
+
+def _measure_card(run_dir: Path, say: Say) -> None:
+    """What the GPU does at most, before any engine is on it; nothing where there is none."""
+    gpus = probe_machine().gpus
+    rates = device_rates(gpus[0].uuid, say, busy=read_record() is not None) if gpus else None
+    if rates is not None:
+        write_json(run_dir / RATES_NAME, rates.model_dump())
 
 
 def _measure(plan: Plan, turn: Turn, options: Options, run_dir: Path, stages: Stages) -> None:

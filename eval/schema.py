@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from eval.reasons import Reason
+from eval.roofline import Bound
 from eval.task_score import TaskScore
 from loadtest.certificate import Certificate
 from loadtest.intervals import Estimate
@@ -15,6 +16,7 @@ from loadtest.pairing import Noise, RoundFigures
 from loadtest.validity import CLIENT
 from services.engine.agreement import Agreement
 from services.engines.kernels import Kernels
+from services.gpus.rates_job import DeviceRates
 
 
 class _File(BaseModel):
@@ -91,6 +93,37 @@ class TaskComparison(_File):
     no_signal: NoSignal | None = None
 
 
+class Distance(_File):
+    """How fast a variant decodes and reads prompts, and what its card could do at most.
+
+    ``decode_*`` are of all sequences together, by the median TPOT; ``prefill_*`` of one prompt, by
+    the median TTFT at one stream (so the way through the service is in it). ``*_bound`` is what the
+    limit waits for, ``bytes_per_token`` what a decoding step reads for each token it gives,
+    ``multiplied_as`` whose measured matrix rate is the limit's. Formulas: ``eval/roofline.py``.
+    """
+
+    decode_tok_per_s: float
+    decode_limit_tok_per_s: float
+    decode_bound: Bound
+    bytes_per_token: float
+    multiplied_as: str
+    prefill_tok_per_s: float | None = None
+    prefill_limit_tok_per_s: float | None = None
+    prefill_bound: Bound | None = None
+
+    @property
+    def decode_share(self) -> float:
+        """Part of the limit that is reached, 0 to 1."""
+        return self.decode_tok_per_s / self.decode_limit_tok_per_s
+
+    @property
+    def prefill_share(self) -> float | None:
+        """The same of a prompt."""
+        if self.prefill_tok_per_s is None or self.prefill_limit_tok_per_s is None:
+            return None
+        return self.prefill_tok_per_s / self.prefill_limit_tok_per_s
+
+
 class LoadComparison(AtPoint):
     """One variant at one load point; times in seconds, rates per second.
 
@@ -98,9 +131,9 @@ class LoadComparison(AtPoint):
     (``loadtest/pairing.py``); ``paired`` where the two took turns in them, as must be for what
     befell the machine to cancel, ``anytime`` where their number was not fixed beforehand.
     ``settling``: by how much requests change within a round. ``gpu`` is what its GPUs used
-    meanwhile; None where none was watched. ``service_e2e_s`` counts from the send where the other
-    latencies count from when a request was due. Percentile keys: p50, p90, p95, p99; one that the
-    sample cannot certify is absent.
+    meanwhile, ``distance`` how far it is from what they could do; None where none was watched.
+    ``service_e2e_s`` counts from the send where the other latencies count from when a request was
+    due. Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is absent.
     """
 
     requests: int
@@ -119,6 +152,7 @@ class LoadComparison(AtPoint):
     noise: Noise | None = None
     settling: Estimate | None = None
     gpu: GpuLoad | None = None
+    distance: Distance | None = None
     service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
 
 
@@ -171,7 +205,7 @@ class ComparisonFile(_File):
     on its engine (for example ``gguf-bf16`` for every ``gguf-*``), the engine's own share of the
     quality difference and of the speed ratio, each with its interval. ``failed`` says why a
     variant has no figures, or not all of them; one that was never served is not among
-    ``variants``.
+    ``variants``. ``device`` is what was measured of the card: distances are from it.
     """
 
     schema_version: Literal[2] = 2
@@ -182,6 +216,7 @@ class ComparisonFile(_File):
     variants: list[VariantComparison]
     failed: dict[str, str] = {}
     attribution: dict[str, dict[str, Estimate]]
+    device: DeviceRates | None = None
 
 
 class Ranked(_File):

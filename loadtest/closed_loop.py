@@ -42,6 +42,11 @@ class ClosedLoop(LoadPoint):
         return int(self.amount)
 
     @property
+    def sequences(self) -> int | None:
+        """One per stream."""
+        return self.users
+
+    @property
     def block(self) -> int:
         """One request per user: the users of a batching engine soon move in step."""
         return self.users

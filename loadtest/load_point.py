@@ -80,6 +80,11 @@ class LoadPoint(ABC):
     def users(self) -> int:
         """How many users the client runs, each with at most one request in flight."""
 
+    @property
+    def sequences(self) -> int | None:
+        """How many answers an engine writes at once; None where the load does not fix it."""
+        return None
+
     def due_s(self, index: int) -> float | None:
         """When request ``index`` (from 0) is to be sent, in seconds from the level's begin.
 

@@ -1,10 +1,13 @@
-"""What the variants used of the GPUs: energy, clocks and memory, one row per load point."""
+"""What the variants used of the GPUs, and how far they are from what those could do at most.
+
+One row per load point in both tables.
+"""
 
 from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
-from eval.schema import LoadComparison, VariantComparison
+from eval.schema import Distance, LoadComparison, VariantComparison
 from loadtest.load_file import GpuLoad
 
 
@@ -77,3 +80,71 @@ def _held_down(gpu: GpuLoad) -> Cell:
     """Why its clocks were lower than they could be."""
     parts = [f"{reason} {formats.percent(share, 0)}" for reason, share in gpu.throttled.items()]
     return Cell(text=", ".join(parts) or "never", value=max(gpu.throttled.values(), default=0.0))
+
+
+def distance_table(run: Run, marks: dict[str, Mark]) -> Table | None:
+    """None where the card was not measured."""
+    rows = [
+        Row(
+            key=marks[variant.variant].key,
+            cells=(
+                name_cell(variant.variant, marks),
+                Cell(text=load.point.short, value=load.point.amount),
+                *_distances(found),
+            ),
+        )
+        for variant in run.variants
+        for load in run.loads(variant)
+        if (found := load.distance) is not None
+    ]
+    columns = (
+        Column(title="Variant", numeric=False),
+        Column(title="Load"),
+        Column(title="Of the limit", note="decoding"),
+        Column(title="Decode tok/s", note="limit below"),
+        Column(title="Read", note="bytes per token"),
+        Column(title="Of the limit", note="prompt"),
+        Column(title="Prefill tok/s", note="limit below"),
+    )
+    return Table(columns=columns, rows=tuple(rows)) if rows else None
+
+
+def _distances(found: Distance) -> tuple[Cell, ...]:
+    share, speed, limit = (
+        found.prefill_share,
+        found.prefill_tok_per_s,
+        found.prefill_limit_tok_per_s,
+    )
+    prompt: tuple[Cell, ...] = (missing("told at one stream"),) * 2
+    if share is not None and speed is not None and limit is not None:
+        by = f"by {found.prefill_bound}, {found.multiplied_as}"
+        prompt = (_share(share, by), _speed(speed, limit))
+    return (
+        _share(found.decode_share, f"by {found.decode_bound}"),
+        _speed(found.decode_tok_per_s, found.decode_limit_tok_per_s),
+        Cell(text=formats.size(found.bytes_per_token), value=found.bytes_per_token),
+        *prompt,
+    )
+
+
+def _share(share: float, by: str) -> Cell:
+    return Cell(text=formats.percent(share, 0), value=share, detail=by)
+
+
+def _speed(speed: float, limit: float) -> Cell:
+    return Cell(
+        text=formats.significant(speed), value=speed, detail=f"of {formats.significant(limit)}"
+    )
+
+
+def card_words(run: Run) -> str:
+    """What was measured of the card: ``NVIDIA H200: reads 4.40 TB/s, multiplies …``."""
+    rates = run.comparison.device
+    if rates is None:
+        return ""
+    products = ", ".join(
+        f"{kind} {formats.significant(rate / 1e12)} TFLOP/s"
+        for kind, rate in rates.matrix_flop_per_s.items()
+    )
+    read = formats.significant(rates.read_bytes_per_s / 1e12)
+    return f"{rates.name}: reads {read} TB/s, multiplies {products} (torch {rates.torch})"

@@ -16,7 +16,7 @@ from eval.report import details, formats
 from eval.report import method_notes as method
 from eval.report import report_panels as panels
 from eval.report.decision import decision_table
-from eval.report.gpu_table import gpu_table
+from eval.report.gpu_table import card_words, distance_table, gpu_table
 from eval.report.marks import assign_marks
 from eval.report.report_inputs import Run, read_run
 from eval.report.tiles import evidence
@@ -77,6 +77,8 @@ def render(run: Run) -> str:
         agreement=details.agreement_table(run, marks),
         kernels=details.kernel_table(run, marks),
         gpus=gpu_table(run, marks),
+        distances=distance_table(run, marks),
+        card=card_words(run),
         attribution=details.attribution_table(run, marks),
         noise=details.noise_table(run, marks),
         client=details.client_table(run),

@@ -19,11 +19,12 @@ from deploy.plan import load_plan
 from eval.explore.explorer_figures import FIGURES_NAME
 from eval.report.page import write_report
 from eval.report.report_inputs import ReportError
-from eval.schema import ComparisonFile, VerdictFile
+from eval.schema import ComparisonFile, Distance, VerdictFile
 from eval.verdict import decide
 from loadtest.intervals import Estimate
 from loadtest.load_file import GpuLoad
 from services.engines.table import ENGINES
+from services.gpus.rates_job import DeviceRates
 from tests.eval.explore.examples import figures
 from tests.eval.report import builders, run_files, verdicts
 from tests.services.engines.recorded_kernels import on_card
@@ -147,6 +148,40 @@ def test_energy_clocks_and_gpu_memory_are_shown_for_every_load(tmp_path: Path) -
     assert {0.0853, 665.2} <= page.values()
     without = report(tmp_path / "other", found, verdicts.recommended())
     assert "What the GPU used" not in without
+
+
+def test_the_distance_from_the_cards_limit_is_shown_with_what_was_measured_of_it(
+    tmp_path: Path,
+) -> None:
+    found = builders.comparison()
+    distance = Distance(
+        decode_tok_per_s=203,
+        decode_limit_tok_per_s=290,
+        decode_bound="memory",
+        bytes_per_token=15.0e9,
+        multiplied_as="bf16",
+        prefill_tok_per_s=40_000,
+        prefill_limit_tok_per_s=54_300,
+        prefill_bound="matrix",
+    )
+    first, *rest = found.variants
+    alone, *others = first.load
+    load = [alone.model_copy(update={"distance": distance}), *others]
+    told = first.model_copy(update={"load": load})
+    card = DeviceRates(
+        name="NVIDIA H200",
+        capability="9.0",
+        torch="2.11.0",
+        read_bytes_per_s=4.4e12,
+        matrix_flop_per_s={"bf16": 760e12, "fp8": 1.4e15},
+    )
+    changed = found.model_copy(update={"variants": [told, *rest], "device": card})
+    page = Reader(report(tmp_path, changed, verdicts.recommended()))
+    assert {"70 %", "by memory", "of 290", "74 %", "by matrix, bf16"} <= set(page.words)
+    words = " ".join(page.words)
+    assert "NVIDIA H200: reads 4.40 TB/s, multiplies bf16 760 TFLOP/s, fp8 1,400 TFLOP/s" in words
+    without = report(tmp_path / "other", found, verdicts.recommended())
+    assert "How far from the card" not in without
 
 
 def test_kernels_are_shown_with_what_must_be_said_of_them(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""Each variant is held against what its own card does with what it multiplies."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.plan_load import ClosedLoopLoad
+from eval.limits import (
+    RATES_NAME,
+    cache_value_bytes,
+    multiplied_as,
+    read_rates,
+    shape_in,
+    with_distances,
+    work_of_variant,
+)
+from eval.schema import VariantComparison
+from quantize.artifact.manifest import Manifest
+from quantize.source.model_shape import read_shape
+from services.gpus.rates_job import DeviceRates
+from services.variants import find_variant
+from tests.eval.report.builders import comparison
+from tests.eval.run_on_disk import manifest
+from tests.eval.test_roofline import LLAMA_8B
+
+SHAPE = read_shape(LLAMA_8B)
+H200 = DeviceRates(
+    name="NVIDIA H200",
+    capability="9.0",
+    torch="2.11.0",
+    read_bytes_per_s=4.4e12,
+    matrix_flop_per_s={"bf16": 760e12, "fp8": 1400e12, "int8": 1300e12},
+)
+B200 = H200.model_copy(update={"name": "NVIDIA B200", "capability": "10.0"})
+LOAD = ClosedLoopLoad(concurrencies=(1, 4, 16), prompt_tokens=512, output_tokens=128)
+
+
+def of_size(weight_bytes: int) -> Manifest:
+    return manifest("bf16").model_copy(update={"weight_bytes": weight_bytes})
+
+
+def measured(gpus: dict[str, str]) -> VariantComparison:
+    return comparison().variants[0].model_copy(update={"gpus": gpus})
+
+
+@pytest.mark.parametrize(
+    ("variant", "rates", "kind"),
+    [
+        ("bf16-vllm", H200, "bf16"),
+        ("fp8-vllm", H200, "fp8"),
+        ("int8-w8a8-vllm", H200, "int8"),
+        ("gptq-int4-g128-vllm", H200, "bf16"),
+        ("nvfp4-vllm", H200, "bf16"),
+        ("nvfp4-vllm", B200, "fp4"),
+        ("gguf-q4_k_m", H200, "int8"),
+        ("gguf-bf16", H200, "bf16"),
+    ],
+)
+def test_a_variant_is_multiplied_as_its_card_computes_its_format(
+    variant: str, rates: DeviceRates, kind: str
+) -> None:
+    assert multiplied_as(find_variant(variant), rates) == kind
+
+
+@pytest.mark.parametrize(
+    ("variant", "size"),
+    [
+        ("bf16-vllm", 2),
+        ("fp8-kv-vllm", 1),
+        ("fp8-vllm-kv-fp8", 1),
+        ("gguf-q8_0-kv-q8_0", 34 / 32),
+        ("gguf-q8_0-kv-f32", 4),
+    ],
+)
+def test_the_cache_is_as_large_as_recipe_or_option_say(variant: str, size: float) -> None:
+    assert cache_value_bytes(find_variant(variant)) == size
+
+
+def test_every_load_gets_its_distance_and_one_stream_that_of_its_prompt_too() -> None:
+    variant, weights = find_variant("bf16-vllm"), of_size(2 * SHAPE.parameters)
+    found = with_distances(measured({"GPU-a": "NVIDIA H200"}), variant, weights, SHAPE, H200, LOAD)
+    one, _four, many = found.load
+    assert one.distance is not None
+    assert many.distance is not None
+    assert one.distance.decode_tok_per_s == pytest.approx(1 / one.tpot_s["p50"].value)
+    assert many.distance.decode_tok_per_s == pytest.approx(16 / many.tpot_s["p50"].value)
+    work = work_of_variant(variant, weights, SHAPE)
+    assert one.distance.bytes_per_token == work.step_bytes(1, 576)
+    assert one.distance.decode_limit_tok_per_s == pytest.approx(4.4e12 / work.step_bytes(1, 576))
+    assert one.distance.prefill_tok_per_s == pytest.approx(512 / one.ttft_s["p50"].value)
+    assert one.distance.prefill_bound == "matrix"
+    ttft, limit = one.ttft_s["p50"].value, one.distance.prefill_limit_tok_per_s
+    assert limit is not None
+    assert one.distance.prefill_share == pytest.approx(512 / ttft / limit)
+    assert many.distance.prefill_share is None
+
+
+def test_two_cards_read_twice_as_fast() -> None:
+    variant, weights = find_variant("bf16-vllm"), of_size(2 * SHAPE.parameters)
+    names = {"GPU-a": "NVIDIA H200", "GPU-b": "NVIDIA H200"}
+    one, two = (
+        with_distances(measured(gpus), variant, weights, SHAPE, H200, LOAD).load[0].distance
+        for gpus in ({"GPU-a": "NVIDIA H200"}, names)
+    )
+    assert one is not None
+    assert two is not None
+    assert two.decode_limit_tok_per_s == pytest.approx(2 * one.decode_limit_tok_per_s)
+    assert two.decode_share == pytest.approx(one.decode_share / 2)
+
+
+def test_what_the_card_cannot_multiply_has_no_limit_for_its_prompt() -> None:
+    variant, weights = find_variant("nvfp4-vllm"), of_size(SHAPE.parameters // 2)
+    compared = measured({"GPU-a": "NVIDIA B200"})
+    distance = with_distances(compared, variant, weights, SHAPE, B200, LOAD).load[0].distance
+    assert distance is not None
+    assert (distance.multiplied_as, distance.prefill_share) == ("fp4", None)
+
+
+@pytest.mark.parametrize("gpus", [{}, {"GPU-a": "NVIDIA L4"}])
+def test_no_card_or_another_gives_no_distance(gpus: dict[str, str]) -> None:
+    compared = measured(gpus)
+    variant, weights = find_variant("bf16-vllm"), of_size(1)
+    assert with_distances(compared, variant, weights, SHAPE, H200, LOAD) is compared
+
+
+def test_rates_are_read_back_and_a_run_without_them_has_none(tmp_path: Path) -> None:
+    assert read_rates(tmp_path) is None
+    (tmp_path / RATES_NAME).write_text(H200.model_dump_json())
+    assert read_rates(tmp_path) == H200
+    assert shape_in(tmp_path) is None
