@@ -124,6 +124,16 @@ def test_every_claim_of_every_engine_passed_its_probe(service: str, variant: str
     assert health["memory_bytes"] > health["held_weight_bytes"] > 0
 
 
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name.endswith("-vllm")])
+def test_vllm_names_the_kernels_that_its_table_expects_here(service: str, variant: str) -> None:
+    kernels = httpx.get(f"{service}/{variant}/healthz", timeout=30).json()["kernels"]
+    assert kernels["source"] == "engine"
+    assert kernels["remarks"] == []
+    quantized = [item for item in kernels["linear"] if "qkv_proj" in item["names"]]
+    assert [item["kernel"] is None for item in quantized] == [False]
+    assert sum(attention["layers"] for attention in kernels["attention"]) > 1
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_answers_as_its_weights_do(service: str, variant: str) -> None:
     agreement = httpx.get(f"{service}/{variant}/healthz", timeout=30).json()["agreement"]

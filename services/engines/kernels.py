@@ -107,11 +107,16 @@ def completed(told: Kernels | None, logged: Kernels | None) -> Kernels | None:
     if told is None or logged is None:
         return told or logged
     kernels = {item.method: item.kernel for item in logged.linear}
+    named = {item.kernel for item in logged.linear if item.kernel is not None}
+    # Its log may call a method otherwise than its objects do; one kernel alone can only be theirs.
+    only = named.pop() if len(named) == 1 else None
     versions = {item.backend: item.version for item in logged.attention}
     return told.model_copy(
         update={
             "linear": tuple(
-                item.model_copy(update={"kernel": item.kernel or kernels.get(item.method)})
+                item.model_copy(update={"kernel": item.kernel or kernels.get(item.method, only)})
+                if not item.method.startswith("Unquantized")
+                else item
                 for item in told.linear
             ),
             "attention": tuple(

@@ -78,7 +78,8 @@ EXPECTED: Mapping[tuple[Kind, str], Expected] = MappingProxyType(
         ),
         **_everywhere(
             "bf16",
-            Expected(native=("default_unquantized_gemm", "cuda_flashinfer_bf16_gemm")),
+            # Before 0.32 the method does not keep the function that it calls.
+            Expected(native=("default_unquantized_gemm", "cuda_flashinfer_bf16_gemm", UNQUANTIZED)),
             *(*_OLD, "9.0", *_BLACKWELL),
         ),
         ("wna16", "cpu"): Expected(native=("CPUWNA16", "ZentorchWNA16", "Dynamic4bit")),

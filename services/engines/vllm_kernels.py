@@ -49,7 +49,7 @@ def _refusal(kernels: Kernels, checkpoint: str, tuning: Tuning) -> str | None:
             "delete the artifact and run `make quantize`"
         )
     expected = _expected(kernels, kind)
-    emulated = [item for item in quantized if EMULATED in item.name]
+    emulated = [item for item in quantized if _is_emulated(item)]
     if emulated and expected and expected.best and tuning.linear_backend != "emulation":
         return (
             f"{emulated[0].name} emulates its {emulated[0].what} in wider numbers, though compute "
@@ -74,13 +74,27 @@ def _remarks(kernels: Kernels, checkpoint: str, tuning: Tuning) -> Iterator[str]
 
 def way_of(item: LinearKernel, expected: Expected) -> Way:
     """How a kernel computes what such kernels are expected for."""
-    if EMULATED in item.name:
+    if _is_emulated(item):
         return "emulated"
-    if item.name.startswith(expected.native):
+    if _begins(item.name, expected.native):
         return "native"
-    if item.name.startswith(expected.weight_only):
+    if _begins(item.name, expected.weight_only):
         return "weight-only"
-    return "slow" if item.name.startswith(SLOW) else "unknown"
+    return "slow" if _begins(item.name, SLOW) else "unknown"
+
+
+def _is_emulated(item: LinearKernel) -> bool:
+    return _plain(EMULATED) in _plain(item.name)
+
+
+def _begins(name: str, kernels: tuple[str, ...]) -> bool:
+    """Whether a name is one of these kernels': a class's, or a backend's (``VLLM_CUTLASS``)."""
+    plain = _plain(name)
+    return any(plain.startswith(_plain(it)) or _plain(it).startswith(plain) for it in kernels)
+
+
+def _plain(name: str) -> str:
+    return name.lower().removeprefix("vllm_").replace("_", "")
 
 
 def _linear(kernels: Kernels) -> list[LinearKernel]:
@@ -135,7 +149,7 @@ def _linear_remarks(
             )
     place = (kind, capability_row(kernels.capability))
     for fault in KNOWN_FAULTS:
-        if place == (fault.kind, fault.capability) and item.name.startswith(fault.kernels):
+        if place == (fault.kind, fault.capability) and _begins(item.name, fault.kernels):
             yield f"{item.name} {fault.words}"
 
 

@@ -35,6 +35,26 @@ def test_a_log_fills_in_what_the_engine_does_not_tell() -> None:
     assert (found.eager, found.source) == (False, "engine")
 
 
+def test_the_only_kernel_of_a_log_is_that_of_all_quantized_layers_without_one() -> None:
+    """vLLM's log calls a scheme MXFP4 where the layer's class is named otherwise."""
+    told = Kernels(
+        device="gpu",
+        linear=(
+            LinearKernel(method="CompressedTensorsW4A4Mxfp4"),
+            LinearKernel(method="UnquantizedEmbeddingMethod"),
+        ),
+    )
+    line = LinearKernel(method="MXFP4", kernel="MarlinMxFp4LinearKernel")
+    logged = Kernels(device="gpu", linear=(line,), source="log")
+    found = completed(told, logged)
+    assert found is not None
+    assert [item.kernel for item in found.linear] == ["MarlinMxFp4LinearKernel", None]
+    other = LinearKernel(method="NVFP4", kernel="Another")
+    both = completed(told, logged.model_copy(update={"linear": (line, other)}))
+    assert both is not None
+    assert both.linear[0].kernel is None
+
+
 def test_one_source_alone_is_taken_as_it_is() -> None:
     one = Kernels(device="cpu")
     assert completed(one, None) is one

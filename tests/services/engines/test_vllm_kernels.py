@@ -31,6 +31,10 @@ def judged(kernels: Kernels, checkpoint: str, tuning: Tuning = UNTUNED) -> Judge
     ("capability", "checkpoint", "method", "kernel"),
     [
         ("9.0", "bf16", UNQUANTIZED, "default_unquantized_gemm"),
+        ("9.0", "bf16", UNQUANTIZED, None),
+        ("9.0", "modelopt-fp8-channel", "ModelOptFp8PcPtLinearMethod", "VLLM_CUTLASS"),
+        ("12.1", "modelopt-nvfp4", "NVFP4", "VLLM_CUTLASS"),
+        ("12.1", "modelopt-nvfp4", "NVFP4", "FLASHINFER_CUTLASS"),
         ("9.0", "modelopt-fp8", MODELOPT, "CutlassFP8ScaledMMLinearKernel"),
         ("9.0", "compressed-int8", "CompressedTensorsW8A8Int8", "CutlassInt8ScaledMMLinearKernel"),
         ("9.0", "gptq-int4-sym", "AutoGPTQLinearMethod", "MacheteLinearKernel"),
@@ -47,7 +51,7 @@ def judged(kernels: Kernels, checkpoint: str, tuning: Tuning = UNTUNED) -> Judge
     ],
 )
 def test_the_kernels_that_one_would_deploy_need_no_words(
-    capability: str, checkpoint: str, method: str, kernel: str
+    capability: str, checkpoint: str, method: str, kernel: str | None
 ) -> None:
     assert judged(on_card(capability, method, kernel), checkpoint) == Judgement()
 
@@ -85,6 +89,7 @@ def test_an_awq_checkpoint_on_a_slow_kernel_is_called_with_the_remedy() -> None:
         ("12.0", "compressed-mxfp4", "EmulationMxfp4LinearKernel", "FlashInferMxFp4"),
         ("9.0", "compressed-mxfp4", "EmulationMxfp4LinearKernel", "Marlin"),
         ("10.0", "modelopt-mxfp8", "EmulationMxfp8LinearKernel", "FlashInfer"),
+        ("12.1", "modelopt-nvfp4", "EMULATION", "FlashInferCutlass"),
     ],
 )
 def test_a_format_that_is_emulated_where_there_is_a_kernel_is_refused_unless_it_was_asked_for(
@@ -111,6 +116,8 @@ def test_weights_that_are_only_read_are_called_by_what_the_card_could_do() -> No
     ).remarks
     assert "only reads the weights of modelopt-nvfp4" in spark
     assert "`linear_backend: flashinfer_cutlass`" in spark
+    (marlin,) = judged(on_card("10.0", "NVFP4", "MARLIN"), "modelopt-nvfp4").remarks
+    assert "though compute capability 10.0 has" in marlin
     (fp8,) = judged(
         on_card("9.0", MODELOPT, "MarlinFP8ScaledMMLinearKernel"), "modelopt-fp8"
     ).remarks
