@@ -196,11 +196,16 @@ def _check_tokenizer(reading: SourceReading, found: TokenizerFound) -> None:
 
 
 def _write_tokenizer_config(reading: SourceReading, output: Path, found: TokenizerFound) -> None:
-    """With what begins and ends a text by name, and one chat template where there were two."""
+    """With what begins and ends a text by name, and one chat template where there were two.
+
+    Whether ``bos_token`` is put before every text is said where it was not: transformers and
+    llama.cpp each assume their own.
+    """
     content = read_json(output / "tokenizer_config.json") or {}
     for key, text in found.specials.items():
         if _text_of(content.get(key)) != text:
             content[key] = text
+    content.setdefault("add_bos_token", found.begins)
     if "chat_template.jinja" in reading.tokenizer_files:
         # As transformers has it: the file counts.
         content.pop("chat_template", None)

@@ -35,8 +35,9 @@ class TokenizerFound:
     templates by name, each with what is wrong with it (empty: nothing); ``refused`` is why the
     default one refuses a short chat; ``probe_sha256`` the hash of the probe's ids as a Python list.
     ``end`` is the id that the tokenizer itself calls the end; ``as_stored`` says whether
-    transformers reads text as ``tokenizer.json`` has it, and not by a class of its own,
-    ``by_bytes`` whether it spells text in bytes before it looks for tokens (byte-level BPE).
+    transformers reads text as ``tokenizer.json`` has it, and not by a class of its own, ``begins``
+    whether it puts ``bos_token`` before a text, ``by_bytes`` whether it spells text in bytes before
+    it looks for tokens (byte-level BPE).
     """
 
     top_id: int
@@ -48,6 +49,7 @@ class TokenizerFound:
     probe_sha256: str
     converted: bool
     as_stored: bool
+    begins: bool
     by_bytes: bool
 
 

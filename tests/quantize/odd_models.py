@@ -283,7 +283,9 @@ ODD_MODELS: Mapping[str, Odd] = {
         no_gguf="put the model's tokenizer.model beside it",
     ),
     "no tokenizer": Odd(alter=remove("tokenizer.model"), refused="has no tokenizer"),
-    "no tokenizer settings": Odd(alter=remove("tokenizer_config.json")),
+    "no tokenizer settings": Odd(
+        alter=both(fast_tokenizer, remove("tokenizer_config.json")), tool=True
+    ),
     "no beginning named": Odd(alter=tokenizer(bos_token=None)),
     "two ends": Odd(alter=generation(eos_token_id=[2, 6])),
     "an end out of range": Odd(alter=config(eos_token_id=[2, 9999]), note="9999 lies beyond"),

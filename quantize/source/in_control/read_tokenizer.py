@@ -47,6 +47,7 @@ def carry_out(request: TokenizerRequest, _: Callable[[Progress], None]) -> Token
         probe_sha256=hashlib.sha256(str(tokenizer.encode(request.probe)).encode()).hexdigest(),
         converted=converted,
         as_stored=all(tokenizer(text)["input_ids"] == plain.encode(text).ids for text in _TEXTS),
+        begins=tokenizer(_TEXTS[0])["input_ids"][:1] == [tokenizer.bos_token_id],
         by_bytes="ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer),
     )
 
