@@ -18,8 +18,9 @@ from eval.quality_job import TASKS_DIR, made_from, make_job
 from eval.schema import QualityFile
 from eval.task_refusals import NEEDS
 from eval.turns import Pass, quality_passes
-from loadtest.endpoint import EndpointError, ReadyHealth, read_health
-from loadtest.failures import forget_failures, record_failure
+from loadtest.endpoint import ReadyHealth
+from loadtest.failures import record_failure
+from loadtest.readiness import ready_healths
 from quantize.jobs.whole_file import write_whole
 from quantize.validity.made_from import key_of, what_changed
 
@@ -138,7 +139,12 @@ def run_quality(
     """
     address = url or plan.serving.url
     tokenizer = source_folder(plan)
-    healths = _healths(plan, run_dir, address, tell)
+
+    def fail(variant: str, reason: str) -> None:
+        record_failure(run_dir, variant, "quality", reason)
+        tell(f"FAILED  {reason}")
+
+    healths = ready_healths(plan, run_dir, address, "quality", fail)
     order = quality_passes(tuple(healths), plan.baseline) if passes is None else passes
     results: dict[str, QualityFile] = {}
     for name, repeat in (item for item in order if item[0] in healths):
@@ -163,7 +169,7 @@ def run_quality(
         except QualityError as error:
             if name == plan.baseline:
                 raise
-            _fail(run_dir, name, str(error), tell)
+            fail(name, str(error))
             continue
         results.setdefault(name, result)
     return results
@@ -173,24 +179,3 @@ def _why_again(stored: QualityFile, inputs: Mapping[str, str]) -> str:
     if stored.inputs_sha256 == key_of(inputs):
         return f"{', '.join(stored.failed_tasks)} failed"
     return what_changed(stored.made_from, inputs)
-
-
-def _healths(plan: Plan, run_dir: Path, url: str, tell: Tell) -> dict[str, ReadyHealth]:
-    """What the variants' health routes say, the baseline's first; others may be missing."""
-    healths: dict[str, ReadyHealth] = {}
-    for name in sorted(plan.variants, key=lambda name: name != plan.baseline):
-        try:
-            healths[name] = read_health(url, name)
-        except EndpointError as error:
-            if name == plan.baseline:
-                raise
-            _fail(run_dir, name, str(error), tell)
-        else:
-            # It is served, so whatever kept it from being served is past.
-            forget_failures(run_dir, [name], "quantize", "deploy", "quality")
-    return healths
-
-
-def _fail(run_dir: Path, variant: str, reason: str, tell: Tell) -> None:
-    record_failure(run_dir, variant, "quality", reason)
-    tell(f"FAILED  {reason}")

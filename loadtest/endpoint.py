@@ -4,7 +4,6 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.client_key import client_headers
-from deploy.plan import Serving
 from loadtest.load_file import Endpoint
 from services.engine.agreement import Agreement
 from services.engines.kernels import Kernels
@@ -80,15 +79,6 @@ def read_health(url: str, variant: str) -> ReadyHealth:
             "not be told from those of another artifact; deploy it again with `make deploy-all`"
         )
     return ReadyHealth.model_validate(health.model_dump())
-
-
-def read_endpoint(serving: Serving, variant: str) -> Endpoint:
-    """The same as a load test keeps it.
-
-    Raises:
-        EndpointError: see ``read_health``.
-    """
-    return as_endpoint(read_health(serving.url, variant))
 
 
 def as_endpoint(health: ReadyHealth) -> Endpoint:

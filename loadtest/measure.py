@@ -6,7 +6,7 @@ Variants take turns within a round (``rounds.py``). A finished round is kept
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.artifacts import source_folder
@@ -18,8 +18,8 @@ from loadtest.certificate import (
     read_certificate,
     write_certificate,
 )
-from loadtest.endpoint import EndpointError, read_endpoint
-from loadtest.failures import forget_failures, record_failure
+from loadtest.endpoint import as_endpoint
+from loadtest.failures import record_failure
 from loadtest.inputs import measured_from, summed_from
 from loadtest.load_file import LOAD_NAME, Endpoint, LevelSummary, LoadFile, RoundFile
 from loadtest.load_kinds import points_of
@@ -27,6 +27,7 @@ from loadtest.load_point import LoadPoint
 from loadtest.merging import finish
 from loadtest.null_server import TPOT_S, TTFT_S, Pace
 from loadtest.prompts import PromptSource, make_prompts
+from loadtest.readiness import ready_healths
 from loadtest.rounds import Ground, Say, run_round
 from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.stopping import all_decided, budget_words, differences, noise_of
@@ -86,7 +87,8 @@ def load_test(
         say(f"FAILED  {reason}")
 
     ground = Ground(plan=plan, run=run, prompts=run / PROMPTS_NAME, say=say, fail=fail)
-    endpoints = _endpoints(plan, run, fail)
+    healths = ready_healths(plan, run, plan.serving.url, "load test", fail)
+    endpoints = [as_endpoint(health) for health in healths.values()]
     targets = _missing(ground, endpoints, prompts)
     before: tuple[Certified, ...] = ()
     if targets:
@@ -155,22 +157,6 @@ def _certify(
     return certify(
         paces, prompts, prompt_tokens=load.prompt_tokens, output_tokens=load.output_tokens
     )
-
-
-def _endpoints(plan: Plan, run: Path, fail: Callable[[str, str], None]) -> list[Endpoint]:
-    """What the variants' health routes say, without those that are not ready."""
-    found = []
-    for name in sorted(plan.variants, key=lambda name: name != plan.baseline):
-        try:
-            found.append(read_endpoint(plan.serving, name))
-        except EndpointError as error:
-            if name == plan.baseline:
-                raise
-            fail(name, str(error))
-        else:
-            # It is served, so whatever kept it from being served is past.
-            forget_failures(run, [name], "quantize", "deploy", "load test")
-    return found
 
 
 def _measure(

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.plan import Serving
-from loadtest.endpoint import EndpointError, read_endpoint
+from loadtest.endpoint import EndpointError, as_endpoint, read_health
 from tests.fake_engine import FakeEngine, running_engine
 
 
@@ -14,7 +14,7 @@ def engine() -> Iterator[FakeEngine]:
 
 
 def test_a_ready_endpoint_says_what_it_serves(engine: FakeEngine) -> None:
-    found = read_endpoint(Serving(port=engine.port), "gguf-q8_0")
+    found = as_endpoint(read_health(engine.url, "gguf-q8_0"))
     assert (found.variant, found.engine, found.artifact_sha256) == ("gguf-q8_0", "fake", "a" * 64)
     assert (found.memory_bytes, found.held_weight_bytes) == (1000, 500)
 
@@ -24,18 +24,18 @@ def test_an_endpoint_that_is_not_ready_is_named_with_its_state_and_the_remedy(
 ) -> None:
     engine.variants["gguf-q8_0"].state = "starting"
     with pytest.raises(EndpointError, match=r"gguf-q8_0: is 'starting'.*make deploy-all"):
-        read_endpoint(Serving(port=engine.port), "gguf-q8_0")
+        read_health(engine.url, "gguf-q8_0")
 
 
 def test_an_endpoint_that_cannot_name_its_artifact_is_refused(engine: FakeEngine) -> None:
     engine.variants["gguf-q8_0"].artifact_sha256 = ""
     with pytest.raises(EndpointError, match="names no artifact_sha256"):
-        read_endpoint(Serving(port=engine.port), "gguf-q8_0")
+        read_health(engine.url, "gguf-q8_0")
 
 
 def test_nobody_there_is_one_clear_error() -> None:
     with pytest.raises(EndpointError, match=r"bf16-vllm: no answer from http://127\.0\.0\.1:1/"):
-        read_endpoint(Serving(port=1), "bf16-vllm")
+        read_health("http://127.0.0.1:1", "bf16-vllm")
 
 
 def test_an_ipv6_host_is_written_in_brackets() -> None:
