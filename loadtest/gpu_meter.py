@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
-from loadtest.gpu_window import GpuWindow, Sample, gpu_windows
+from loadtest.gpu_window import GpuWindow, gpu_windows
 from services.gpus.gpu_use import GpuUse
 from services.gpus.nvml import read_gpus
 
@@ -20,15 +20,17 @@ PERIOD_S = 0.25
 class GpuMeter:
     """Reads the GPUs of some UUIDs for as long as its block lasts; those of other machines never.
 
-    ``read`` tells all GPUs of this machine.
+    ``read`` tells those of some UUIDs that are in this machine.
     """
 
     def __init__(
-        self, uuids: Collection[str], read: Callable[[], list[GpuUse]] = read_gpus
+        self,
+        uuids: Collection[str],
+        read: Callable[[Collection[str]], list[GpuUse]] = lambda uuids: read_gpus(only=uuids),
     ) -> None:
         self._uuids = frozenset(uuids)
         self._read = read
-        self._samples: list[Sample] = []
+        self._samples: list[GpuUse] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpu-meter", daemon=True)
         self.began_s = time.monotonic()
@@ -37,7 +39,8 @@ class GpuMeter:
         if self._uuids:
             self._sample()
             self._thread.start()
-        self.began_s = self._samples[0].at_s if self._samples else self.began_s
+        # From here on every GPU has a sample before it.
+        self.began_s = max((gpu.read_at_s for gpu in self._samples), default=self.began_s)
         return self
 
     def __exit__(
@@ -48,7 +51,7 @@ class GpuMeter:
     ) -> None:
         """End with one more sample, so that the last window is enclosed."""
         self._over.set()
-        if self._thread.is_alive():
+        if self._uuids:
             self._thread.join()
             self._sample()
 
@@ -56,7 +59,7 @@ class GpuMeter:
         self, start_s: float, end_s: float, uuids: Collection[str]
     ) -> tuple[GpuWindow, ...]:
         """What some of them did between two moments of the monotonic clock."""
-        mine = [sample for sample in self._samples if sample.gpu.uuid in uuids]
+        mine = [sample for sample in self._samples if sample.uuid in uuids]
         return tuple(gpu_windows(mine, start_s, end_s))
 
     def wait_idle(self, seconds: float) -> None:
@@ -69,7 +72,4 @@ class GpuMeter:
             self._sample()
 
     def _sample(self) -> None:
-        before_s = time.monotonic()
-        gpus = self._read()
-        at_s = (before_s + time.monotonic()) / 2
-        self._samples += [Sample(at_s=at_s, gpu=gpu) for gpu in gpus if gpu.uuid in self._uuids]
+        self._samples += self._read(self._uuids)

@@ -8,7 +8,6 @@ and a window of less than ``LEAST_S`` has no energy: a step would be more than 2
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict
@@ -16,14 +15,6 @@ from pydantic import BaseModel, ConfigDict
 from services.gpus.gpu_use import GpuUse
 
 LEAST_S = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One GPU at one moment, in seconds of the monotonic clock that all processes share."""
-
-    at_s: float
-    gpu: GpuUse
 
 
 class GpuWindow(BaseModel):
@@ -47,25 +38,28 @@ class GpuWindow(BaseModel):
     throttled: dict[str, float] = {}
 
 
-def gpu_windows(samples: Sequence[Sample], start_s: float, end_s: float) -> list[GpuWindow]:
-    """Every GPU in a window; ``samples`` are in the order of time."""
-    by_gpu: dict[str, list[Sample]] = {}
+def gpu_windows(samples: Sequence[GpuUse], start_s: float, end_s: float) -> list[GpuWindow]:
+    """Every GPU in a window, in seconds of the monotonic clock that all processes share.
+
+    ``samples`` are in the order of time.
+    """
+    by_gpu: dict[str, list[GpuUse]] = {}
     for sample in samples:
-        by_gpu.setdefault(sample.gpu.uuid, []).append(sample)
+        by_gpu.setdefault(sample.uuid, []).append(sample)
     return [_window(mine, start_s, end_s) for mine in by_gpu.values()]
 
 
-def _window(samples: Sequence[Sample], start_s: float, end_s: float) -> GpuWindow:
+def _window(samples: Sequence[GpuUse], start_s: float, end_s: float) -> GpuWindow:
     seconds = end_s - start_s
-    inside = [sample.gpu for sample in samples if start_s <= sample.at_s <= end_s]
+    inside = [gpu for gpu in samples if start_s <= gpu.read_at_s <= end_s]
     energy = _energy_j(samples, start_s, end_s) if seconds >= LEAST_S else None
     powers = [gpu.power_watts for gpu in inside if gpu.power_watts is not None]
     clocks = [gpu.sm_clock_hertz / 1e6 for gpu in inside if gpu.sm_clock_hertz is not None]
     used = [gpu.memory_used_bytes for gpu in inside if gpu.memory_used_bytes is not None]
     drawn = fmean(powers) if powers else None
     return GpuWindow(
-        uuid=samples[0].gpu.uuid,
-        name=samples[0].gpu.name,
+        uuid=samples[0].uuid,
+        name=samples[0].name,
         seconds=seconds,
         energy_j=energy,
         power_w=drawn if energy is None else energy / seconds,
@@ -76,9 +70,9 @@ def _window(samples: Sequence[Sample], start_s: float, end_s: float) -> GpuWindo
     )
 
 
-def _energy_j(samples: Sequence[Sample], start_s: float, end_s: float) -> float | None:
+def _energy_j(samples: Sequence[GpuUse], start_s: float, end_s: float) -> float | None:
     """The counter's growth over the window; None where the samples do not enclose it."""
-    known = [(s.at_s, s.gpu.energy_joules) for s in samples if s.gpu.energy_joules is not None]
+    known = [(s.read_at_s, s.energy_joules) for s in samples if s.energy_joules is not None]
     first, last = (_at(known, moment) for moment in (start_s, end_s))
     return None if first is None or last is None or last < first else last - first
 

@@ -13,7 +13,7 @@ class GpuUse:
     ``used_ratio`` is 0 to 1, power in watts, clocks in hertz; ``energy_joules`` is what it has used
     since its driver was loaded. ``throttled`` are the reasons for which its clocks are lower than
     they could be, ``processes`` the bytes that each process holds of it, by pid. ``unified``: its
-    memory is the machine's own.
+    memory is the machine's own. ``read_at_s`` is when its energy was read, on the monotonic clock.
     """
 
     index: str
@@ -25,6 +25,7 @@ class GpuUse:
     unified: bool = False
     power_watts: float | None = None
     energy_joules: float | None = None
+    read_at_s: float = 0.0
     sm_clock_hertz: float | None = None
     memory_clock_hertz: float | None = None
     throttled: frozenset[str] | None = None

@@ -8,7 +8,8 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,15 +80,21 @@ def _seen_behind() -> Iterator[str]:
         yield from re.findall(r"addsitedir\('([^']+)'\)", path.read_text())
 
 
-def read_gpus(nvml: Any | None = None) -> list[GpuUse]:
-    """All GPUs of this machine; blocks for a few milliseconds for each. No driver means none."""
+def read_gpus(nvml: Any | None = None, *, only: Collection[str] | None = None) -> list[GpuUse]:
+    """All GPUs of this machine, or those of some UUIDs; no driver means none.
+
+    Blocks for a few milliseconds for each.
+    """
     nvml = nvml or open_nvml()
     if nvml is None:
         return []
     count = _told(nvml, nvml.nvmlDeviceGetCount) or 0
     handles = [_told(nvml, nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
     return [
-        _read(nvml, handle, index) for index, handle in enumerate(handles) if handle is not None
+        _read(nvml, handle, index)
+        for index, handle in enumerate(handles)
+        if handle is not None
+        and (only is None or _text(_told(nvml, nvml.nvmlDeviceGetUUID, handle)) in only)
     ]
 
 
@@ -96,7 +103,9 @@ def _read(nvml: Any, handle: Any, index: int) -> GpuUse:
         return _told(nvml, getattr(nvml, name, None), handle, *words)
 
     use, power = ask("nvmlDeviceGetUtilizationRates"), ask("nvmlDeviceGetPowerUsage")
+    before_s = time.monotonic()
     energy = ask("nvmlDeviceGetTotalEnergyConsumption")
+    after_s = time.monotonic()
     used, total, unified = _memory(ask("nvmlDeviceGetMemoryInfo"))
     return GpuUse(
         index=str(index),
@@ -108,6 +117,7 @@ def _read(nvml: Any, handle: Any, index: int) -> GpuUse:
         unified=unified,
         power_watts=None if power is None else power / 1000,
         energy_joules=None if energy is None else energy / 1000,
+        read_at_s=(before_s + after_s) / 2,
         sm_clock_hertz=_hertz(ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM)),
         memory_clock_hertz=_hertz(ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM)),
         throttled=_reasons(ask("nvmlDeviceGetCurrentClocksEventReasons")),

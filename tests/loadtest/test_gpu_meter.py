@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -12,12 +13,14 @@ from services.gpus.gpu_use import GpuUse
 WATTS = 300.0
 
 
-def gpus() -> list[GpuUse]:
+def gpus(uuids: Collection[str]) -> list[GpuUse]:
     """Two GPUs whose counters follow the clock."""
-    return [
-        GpuUse(index="0", uuid="GPU-a", energy_joules=WATTS * time.monotonic()),
-        GpuUse(index="1", uuid="GPU-b", energy_joules=9 * WATTS * time.monotonic()),
+    now_s = time.monotonic()
+    both = [
+        GpuUse(index="0", uuid="GPU-a", read_at_s=now_s, energy_joules=WATTS * now_s),
+        GpuUse(index="1", uuid="GPU-b", read_at_s=now_s, energy_joules=9 * WATTS * now_s),
     ]
+    return [gpu for gpu in both if gpu.uuid in uuids]
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +51,7 @@ def test_a_window_up_to_the_blocks_last_moment_is_enclosed() -> None:
 
 
 def test_without_a_gpu_nothing_is_read_and_no_thread_is_left() -> None:
-    def never() -> list[GpuUse]:
+    def never(_uuids: Collection[str]) -> list[GpuUse]:
         raise AssertionError("nobody is to be asked")
 
     before = threading.active_count()

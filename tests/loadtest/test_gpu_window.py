@@ -2,16 +2,16 @@
 
 import pytest
 
-from loadtest.gpu_window import LEAST_S, GpuWindow, Sample, gpu_windows
+from loadtest.gpu_window import LEAST_S, GpuWindow, gpu_windows
 from services.gpus.gpu_use import GpuUse
 
 
-def sample(at_s: float, **told: object) -> Sample:
-    given = {"index": "0", "uuid": "GPU-a", "name": "H200", **told}
-    return Sample(at_s=at_s, gpu=GpuUse(**given))  # type: ignore[arg-type]
+def sample(at_s: float, **told: object) -> GpuUse:
+    given = {"index": "0", "uuid": "GPU-a", "name": "H200", "read_at_s": at_s, **told}
+    return GpuUse(**given)  # type: ignore[arg-type]
 
 
-def only(samples: list[Sample], start_s: float, end_s: float) -> GpuWindow:
+def only(samples: list[GpuUse], start_s: float, end_s: float) -> GpuWindow:
     (window,) = gpu_windows(samples, start_s, end_s)
     return window
 

@@ -99,7 +99,8 @@ async def brought_up(
     variant: Variant, artifact: Path, measures: WeightMeasures, probed: Probed, folder: Path
 ) -> Mapping[str, Any]:
     """Serve an artifact held against what transformers says of a source; its state at the end."""
-    manifest = MANIFEST.model_copy(update={"weight_bytes": measures.weight_bytes})
+    promised = {"weight_bytes": measures.weight_bytes, "recipe": variant.recipe.name}
+    manifest = MANIFEST.model_copy(update=promised)
     file = AgreementFile(
         inputs_sha256="",
         made_from={"artifact": manifest.content_sha256},

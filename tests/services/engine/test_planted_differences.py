@@ -149,6 +149,17 @@ async def test_an_end_token_a_bos_and_a_template_of_its_own_are_caught(
     assert "it renders a chat to" in reasons
 
 
+async def test_16_bit_weights_under_a_quantized_recipe_are_refused_by_the_kernels_they_run_on(
+    planted: Planted, tmp_path: Path
+) -> None:
+    """Their size is what the manifest promises here, so that only their kernels tell."""
+    variant, measures = find_variant("gptq-int4-g128-vllm"), measure_safetensors(planted.source)
+    state = await brought_up(variant, planted.source, measures, planted.plain, tmp_path)
+    assert (state["state"], state["restarts"]) == ("failed", 0)
+    assert "serves the gptq-int4-sym checkpoint unquantized: all 8 linear layers" in state["reason"]
+    assert "run `make quantize`" in state["reason"]
+
+
 async def test_defaults_that_one_engine_takes_from_the_model_are_caught(
     planted: Planted, tmp_path: Path
 ) -> None:

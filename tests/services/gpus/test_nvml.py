@@ -46,6 +46,10 @@ def test_the_binding_of_a_python_behind_an_environment_is_found(
     assert binding.FROM == "the image"
 
 
+def test_only_the_cards_that_are_named_are_read() -> None:
+    assert [gpu.index for gpu in read_gpus(Nvml(H200, IDLE), only={"GPU-bbbb-2"})] == ["1"]
+
+
 def test_an_idle_card_is_not_throttled() -> None:
     _, gpu = read_gpus(Nvml(H200, IDLE))
     assert (gpu.index, gpu.throttled, gpu.processes) == ("1", frozenset(), {})
