@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan
 from deploy.plan_sections import Slo
-from loadtest.endpoint import EndpointError, read_endpoint
+from loadtest.endpoint import EndpointError, as_endpoint, read_health
 from loadtest.inputs import measured_from
 from loadtest.intervals import Estimate
 from loadtest.job import Job, Leg, LegEnd
@@ -87,7 +87,7 @@ def search(
     found = {}
     for name in plan.variants:
         try:
-            endpoint = read_endpoint(plan.serving, name)
+            endpoint = as_endpoint(read_health(plan.serving.url, name))
         except EndpointError as error:
             if name == plan.baseline:
                 raise
