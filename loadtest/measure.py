@@ -1,6 +1,6 @@
 """The load test of a run: which rounds are missing, in which order, and what they leave behind.
 
-Variants take turns within a round (``rounds.py``). A finished round is kept
+Variants take turns within a round (``legs.py``). A finished round is kept
 (``rounds/<k>.parquet``, then ``<k>.json``) and never measured again while its inputs are the same;
 ``load.json`` comes last.
 """
@@ -12,23 +12,18 @@ from pathlib import Path
 from deploy.artifacts import source_folder
 from deploy.plan import Plan
 from loadtest.certificate import (
-    Certificate,
     Certified,
-    certify,
-    read_certificate,
-    write_certificate,
 )
+from loadtest.certifying import certify_before, keep_certificate
 from loadtest.endpoint import as_endpoint
 from loadtest.failures import record_failure
 from loadtest.inputs import measured_from, summed_from
-from loadtest.load_file import LOAD_NAME, Endpoint, LevelSummary, LoadFile, RoundFile
-from loadtest.load_kinds import points_of
-from loadtest.load_point import LoadPoint
+from loadtest.legs import Ground, Say
+from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
 from loadtest.merging import finish
-from loadtest.null_server import TPOT_S, TTFT_S, Pace
 from loadtest.prompts import PromptSource, make_prompts
 from loadtest.readiness import ready_healths
-from loadtest.rounds import Ground, Say, run_round
+from loadtest.rounds import run_round
 from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.stopping import all_decided, budget_words, differences, noise_of
 from loadtest.target import Target
@@ -36,8 +31,6 @@ from loadtest.validity import why_void
 from quantize.calibration.calibration_set import calibration_plan, read_texts
 
 PROMPTS_NAME = "prompts.npz"
-# Before a run, its own pace is not known yet.
-USUAL_PACE = Pace(ttft_s=TTFT_S, gap_s=TPOT_S)
 
 
 def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
@@ -93,70 +86,12 @@ def load_test(
     before: tuple[Certified, ...] = ()
     if targets:
         if certifying:
-            before = _certify(plan, dict.fromkeys(points_of(plan.load), USUAL_PACE), prompts)
+            before = certify_before(plan, prompts)
         _measure(ground, targets, prompts, failures)
     if certifying:
         names = [it.variant for it in endpoints if it.variant not in failures]
-        _keep_certificate(ground, names, frozenset(targets), before, prompts)
+        keep_certificate(ground, names, frozenset(targets), before, prompts)
     return failures
-
-
-def _keep_certificate(
-    ground: Ground,
-    names: Sequence[str],
-    measured: frozenset[str],
-    before: tuple[Certified, ...],
-    prompts: PromptSource,
-) -> None:
-    """Certify the client after the run, for what was measured now or has no certificate yet."""
-    old = {name: read_certificate(ground.run / name) for name in names}
-    new = [n for n in names if n in measured or (it := old[n]) is None or it.why_void]
-    loads = [_stored_load(ground.run / name) for name in new]
-    paces = fastest_paces([level for load in loads if load for level in load.levels])
-    if not paces:
-        return
-    after = _certify(ground.plan, paces, prompts)
-    for found in after:
-        ground.say(found.words)
-    for name in new:
-        earlier = before if name in measured else ((it := old[name]) and it.before) or ()
-        found_now = Certificate(before=earlier, after=after)
-        write_certificate(ground.run / name, found_now)
-    if why := Certificate(before=before, after=after).why_void:
-        ground.say(f"the load test is void: {why}")
-
-
-def _stored_load(folder: Path) -> LoadFile | None:
-    path = folder / LOAD_NAME
-    return LoadFile.model_validate_json(path.read_bytes()) if path.is_file() else None
-
-
-def fastest_paces(levels: Sequence[LevelSummary]) -> dict[LoadPoint, Pace]:
-    """The fastest that any variant answered at each load point, by medians."""
-    paces: dict[LoadPoint, Pace] = {}
-    for point in {level.point for level in levels}:
-        here = [it for it in levels if it.point == point and it.ttft_s and it.tpot_s]
-        if here:
-            quickest = min(here, key=lambda it: it.tpot_s["p50"].value * _chunk(it))
-            paces[point] = Pace(
-                ttft_s=min(it.ttft_s["p50"].value for it in here),
-                gap_s=quickest.tpot_s["p50"].value * _chunk(quickest),
-                tokens_per_event=_chunk(quickest),
-            )
-    return paces
-
-
-def _chunk(level: LevelSummary) -> int:
-    return max(1, round(level.tokens_per_chunk or 1))
-
-
-def _certify(
-    plan: Plan, paces: Mapping[LoadPoint, Pace], prompts: PromptSource
-) -> tuple[Certified, ...]:
-    load = plan.load
-    return certify(
-        paces, prompts, prompt_tokens=load.prompt_tokens, output_tokens=load.output_tokens
-    )
 
 
 def _measure(

@@ -16,13 +16,13 @@ from loadtest.endpoint import EndpointError, as_endpoint, read_health
 from loadtest.inputs import measured_from
 from loadtest.intervals import Estimate
 from loadtest.job import Job, Leg, LegEnd
+from loadtest.legs import Say
 from loadtest.load_file import Endpoint
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.neighbours import watch_service
 from loadtest.open_loop import PoissonRate
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
-from loadtest.rounds import Say
 from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.slo_search import Trial, is_narrow, next_rate, rate_estimate
 from loadtest.summary import meets

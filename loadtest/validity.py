@@ -1,6 +1,6 @@
 """Whether what was measured may enter a verdict: the stamp of a leg, of a round, of a load test.
 
-Pure. A disturbed leg is measured once more (``rounds.py``); one that stays so voids the speeds of
+Pure. A disturbed leg is measured once more (``legs.py``); one that stays so voids the speeds of
 its variant: a wrong figure with a narrow interval is worse than none.
 """
 

@@ -18,16 +18,16 @@ import psutil
 import pytest
 
 from deploy.plan import Plan
-from loadtest import gpu_meter, gpu_window, inputs, rounds
+from loadtest import gpu_meter, gpu_window, inputs, legs, rounds
 from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
 from loadtest.failures import read_failures
+from loadtest.legs import round_order
 from loadtest.load_file import LoadFile
 from loadtest.measure import load_test
 from loadtest.neighbours import Look, NeighbourWatch
 from loadtest.records import RequestRecord, read_records
-from loadtest.rounds import round_order
 from loadtest.run_directory import run_directory
 from quantize.root import ROOT
 from quantize.validity import code_hash
@@ -353,12 +353,12 @@ def test_the_variants_take_turns_within_a_round_and_never_at_the_same_time(
     assert loads[0].rounds_at == loads[1].rounds_at
     assert len(set(loads[0].rounds_at.values())) == 2
     for number in range(2):
-        legs: dict[tuple[float, str], list[RequestRecord]] = {}
+        turns: dict[tuple[float, str], list[RequestRecord]] = {}
         for record in [r for side in rows for r in side if r.round == number]:
-            legs.setdefault((record.point.amount, record.variant), []).append(record)
+            turns.setdefault((record.point.amount, record.variant), []).append(record)
         spans = sorted(
             (min(r.send_s for r in mine), max(r.end_s for r in mine), leg)
-            for leg, mine in legs.items()
+            for leg, mine in turns.items()
         )
         for (_, ended, _), (began, _, _) in itertools.pairwise(spans):
             assert ended <= began
@@ -393,7 +393,7 @@ class _Scripted(NeighbourWatch):
 def with_neighbours(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:
     watch = _Scripted(*shares)
     monkeypatch.setattr(rounds, "watch_service", lambda _: watch)
-    monkeypatch.setattr(rounds, "QUIET_LOOK_S", 0.01)
+    monkeypatch.setattr(legs, "QUIET_LOOK_S", 0.01)
 
 
 def test_a_disturbed_turn_is_measured_once_more_with_other_prompts(
@@ -410,6 +410,19 @@ def test_a_disturbed_turn_is_measured_once_more_with_other_prompts(
     assert len(records) < len(engine.asked[BASELINE])
     prompts = [tuple(body["prompt"]) for body in engine.asked[BASELINE]]
     assert len(set(prompts)) == len(prompts)
+
+
+def test_beside_neighbours_who_stay_there_is_no_second_try(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_neighbours(monkeypatch, *[0.5] * 1000)
+    monkeypatch.setattr(legs, "QUIET_WAIT_S", 0.03)
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
+    lines = run(plan, tmp_path)[1]
+    load, records = measured(plan, tmp_path, BASELINE)
+    assert load.why_void.startswith("other programs used up to 50 % of the processors")
+    assert "no second try: other programs still use 50 % of the processors" in lines
+    assert len(records) == len(engine.asked[BASELINE])
 
 
 def test_a_turn_that_stays_disturbed_is_void_until_the_machine_is_quiet(

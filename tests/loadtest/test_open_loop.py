@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from deploy.plan import Plan
+from loadtest.legs import send_lag_p99_s
 from loadtest.levels import Level
 from loadtest.load_kinds import points_of, read_point
 from loadtest.open_loop import PIECE, BurstyRate, ConstantRate, OpenLoop, PoissonRate
-from loadtest.rounds import send_lag_p99_s
 from loadtest.stats import Floats
 from loadtest.summary import output_throughput, percentiles
 from tests.loadtest.examples import a_plan, a_record, in_a_row

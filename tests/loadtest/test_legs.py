@@ -1,4 +1,4 @@
-from loadtest.rounds import round_order
+from loadtest.legs import round_order
 
 NAMES = [f"v{number}" for number in range(8)]
 
