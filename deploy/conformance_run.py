@@ -24,6 +24,7 @@ from quantize.jobs.failure import ToolError
 from quantize.jobs.surroundings import cleaned
 from quantize.jobs.worker import run_job
 from quantize.processors import usable_cpus
+from quantize.recipes.catalogue import UNQUANTIZED_BITS
 from quantize.source.scores_job import REFERENCE_SCORES, TextsToScore
 from services.engine.conformance import Conformance, Finding, Reference, conformance_table
 from services.engine.engine_settings import EngineSettings
@@ -32,7 +33,6 @@ from services.engines.table import ENGINES
 from services.variants import VARIANTS, Variant, find_variant
 
 TEXTS = 4
-_UNQUANTIZED_BITS = 16
 
 
 class ConformanceError(RuntimeError):
@@ -51,7 +51,7 @@ def choose_variant(engine: str, plan: Plan) -> Variant:
         if variant.engine.name == engine:
             return variant
     plain = (v for v in VARIANTS.values() if v.engine.name == engine)
-    return next(v for v in plain if v.recipe.bits == _UNQUANTIZED_BITS)
+    return next(v for v in plain if v.recipe.bits == UNQUANTIZED_BITS)
 
 
 def run_conformance(engine: str, plan: Plan, say: Callable[[str], None]) -> None:
@@ -79,7 +79,7 @@ def run_conformance(engine: str, plan: Plan, say: Callable[[str], None]) -> None
 def _check(plan: Plan, variant: Variant) -> list[Finding]:
     model, limits = source_model(plan), plan.limits_of(variant.name)
     references = None
-    if variant.recipe.bits == _UNQUANTIZED_BITS and variant.kv_cache is None:
+    if variant.recipe.bits == UNQUANTIZED_BITS and variant.kv_cache is None:
         references = reference_scores(source_folder(plan))
     settings = EngineSettings(
         artifact=str(artifact_of(model, variant.recipe.name)),

@@ -32,7 +32,8 @@ from deploy.plan_sections import (
     Section,
     later,
 )
-from deploy.plan_variants import Limits, ServingLimits, VariantName, names_of, split_limits
+from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
+from quantize.name_list import names_of
 from services.engines.tuning import Tuning, refused_option
 from services.variants import Variant, find_variant
 

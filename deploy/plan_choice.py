@@ -9,9 +9,9 @@ import psutil
 from deploy.api_keys import provide_client_key
 from deploy.machine_check import installed_devices
 from deploy.plan import DEFAULT_PLAN, Plan, PlanError, load_plan, make_plan
-from deploy.plan_variants import names_of
 from deploy.planner.rules import Situation, choose_plan
 from quantize.machine import Machine, probe_machine
+from quantize.name_list import names_of
 from quantize.source.model_shape import ShapeError, read_shape
 from quantize.source.source_config import read_source_config
 from quantize.source.source_error import SourceModelError

@@ -51,11 +51,6 @@ class ServingLimits(BaseModel):
 _KEYS = (*_VARIANT_KEYS, *Limits.model_fields)
 
 
-def names_of(text: str) -> list[str]:
-    """The names in a list separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def split_limits(content: Mapping[str, Any]) -> dict[str, Any]:
     """A plan's content with the limits of its variants moved to the key ``limits``, by name.
 

@@ -8,9 +8,8 @@ from eval.paired import difference
 from eval.samples import pair
 from loadtest.intervals import Estimate
 from loadtest.load_point import LoadPoint
+from quantize.recipes.catalogue import UNQUANTIZED_BITS
 from services.variants import find_variant
-
-UNQUANTIZED_BITS = 16
 
 
 def unquantized_sibling(name: str, baseline: str, variants: Sequence[str]) -> str | None:

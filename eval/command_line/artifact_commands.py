@@ -12,9 +12,9 @@ from eval.command_line.options import (
     VariantsOption,
     choose,
     from_here,
-    names_of,
     say,
 )
+from quantize.name_list import names_of
 
 
 def quantize(

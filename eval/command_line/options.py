@@ -69,11 +69,6 @@ def from_here(path: str) -> str:
     return path
 
 
-def names_of(text: str) -> list[str]:
-    """The names in a list separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def say(line: str) -> None:
     """Print a line at once, also into a pipe."""
     print(line, flush=True)

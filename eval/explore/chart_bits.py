@@ -9,19 +9,19 @@ from eval.drawing.numbers import minus, significant, trimmed
 from eval.drawing.svg import Scale, drawing, tag, text, text_width
 from eval.explore.chart_frame import LABEL_ROOM, ROW, WIDTH, scale_below
 from eval.explore.explorer_figures import FormatFacts
+from quantize.recipes.catalogue import UNQUANTIZED_BITS
 
 _PARTS = (("sign", 5), ("exponent", 1), ("mantissa or integer", 0), ("scales and zero points", 2))
-_MOST_BITS = 16
 _TOP = 26.0
 
 
 def bits_chart(formats: Sequence[FormatFacts], title: str) -> Markup:
     """One bar per format, cut into sign, exponent, mantissa and its share of the scales."""
-    rows = [facts for facts in formats if facts.bits <= _MOST_BITS]
+    rows = [facts for facts in formats if facts.bits <= UNQUANTIZED_BITS]
     bottom = _TOP + ROW * len(rows)
-    x = Scale(low=0, high=_MOST_BITS, start=LABEL_ROOM, end=WIDTH - 48)
+    x = Scale(low=0, high=UNQUANTIZED_BITS, start=LABEL_ROOM, end=WIDTH - 48)
     parts = [
-        scale_below(x, _TOP, bottom, "bits per weight →", ticks=range(0, _MOST_BITS + 1, 4)),
+        scale_below(x, _TOP, bottom, "bits per weight →", ticks=range(0, UNQUANTIZED_BITS + 1, 4)),
         _key(),
     ]
     for index, facts in enumerate(rows):

@@ -23,7 +23,7 @@ from quantize.jobs.whole_file import write_whole
 from quantize.jobs.worker import run_job
 from quantize.model_source import prepared
 from quantize.order import Order
-from quantize.recipes.catalogue import find_recipe
+from quantize.recipes.catalogue import UNQUANTIZED_BITS, find_recipe
 from quantize.recipes.recipe import Recipe
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of
@@ -31,7 +31,6 @@ from quantize.validity.made_from import key_of, parts_of
 _LIBRARIES = ("torch", "transformers")
 # The decoded weights in float32, beside the source's in 16 bits, and what a pass needs.
 _BYTES_PER_PARAMETER = 6.5
-_UNQUANTIZED_BITS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,7 @@ def _score(order: Order, source: Path, tokens: int, missing: Sequence[_Wanted]) 
                 rounded_inputs=_rounded_inputs(item.recipe),
             )
             for item in missing
-            if item.recipe.bits != _UNQUANTIZED_BITS
+            if item.recipe.bits != UNQUANTIZED_BITS
         ),
         threads=order.threads,
     )

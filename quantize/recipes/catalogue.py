@@ -16,7 +16,10 @@ from quantize.recipes.gptq_recipes import GPTQ_RECIPES
 from quantize.recipes.modelopt_recipes import MODELOPT_RECIPES, auto
 from quantize.recipes.recipe import Method, Recipe
 
-__all__ = ["RECIPES", "Method", "Recipe", "find_recipe", "with_sources"]
+__all__ = ["RECIPES", "UNQUANTIZED_BITS", "Method", "Recipe", "find_recipe", "with_sources"]
+
+# What the weights of recipes have that quantize nothing: as wide as models are published.
+UNQUANTIZED_BITS = 16
 
 _ALL = (
     Recipe(name="bf16", method="copy", format=FORMATS["bf16"]),

@@ -10,7 +10,7 @@ import aiohttp
 from quantize.agreement.agreement_file import read_agreement
 from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact.manifest import ArtifactError, Manifest
-from quantize.recipes.catalogue import find_recipe
+from quantize.recipes.catalogue import UNQUANTIZED_BITS, find_recipe
 from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED, Agreement, judge, not_held
 from services.engine.child import EngineChild, EngineError
 from services.engine.probe_questions import ProbeQuestions
@@ -18,8 +18,6 @@ from services.engine.scored_sequence import Limits
 from services.engines.kernels import Kernels, completed
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 from services.variants import Variant
-
-_UNQUANTIZED_BITS = 16
 
 
 class DisagreementError(EngineError):
@@ -137,5 +135,5 @@ def limits_of(variant: Variant) -> Limits:
     if variant.kv_cache is not None or variant.engine_build is not None:
         return BY_OPTION
     form = variant.recipe.format
-    rounds_quantized = variant.engine.rounds_quantized and form.bits != _UNQUANTIZED_BITS
+    rounds_quantized = variant.engine.rounds_quantized and form.bits != UNQUANTIZED_BITS
     return ROUNDED if form.rounds_inputs or rounds_quantized else PLAIN

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from quantize.name_list import names_of
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -42,7 +44,7 @@ def visible_to(gpus: Sequence[GpuUse], variables: Mapping[str, str]) -> list[Gpu
     """Those GPUs that a process with these environment variables may use."""
     if VISIBLE not in variables:
         return list(gpus)
-    named = [name.strip() for name in variables[VISIBLE].split(",") if name.strip()]
+    named = names_of(variables[VISIBLE])
     return [gpu for gpu in gpus if gpu.index in named or _is_named(gpu.uuid, named)]
 
 

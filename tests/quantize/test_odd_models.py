@@ -19,16 +19,16 @@ from quantize.bf16_copy import make as copy
 from quantize.bf16_copy import round_to_bfloat16
 from quantize.by_gptqmodel import gptqmodel_checkpoint
 from quantize.by_llamacpp import gguf_export
-from quantize.calibration.calibration_set import calibration_plan
 from quantize.fitness import why_not
 from quantize.jobs.worker import Worker
-from quantize.method import Job, Outcome
+from quantize.method import Outcome
 from quantize.methods import METHODS
 from quantize.model_source import prepared
 from quantize.recipes.catalogue import find_recipe
 from quantize.source.normalised_folder import PreparedSource
 from quantize.source.source_error import SourceModelError
-from quantize.source.source_model import SourceModel, fingerprint
+from quantize.source.source_model import fingerprint
+from tests.quantize.method_run import run_method
 from tests.quantize.odd_models import ODD_MODELS, make_odd_model
 from tests.quantize.tiny_model import read_tensors
 
@@ -72,41 +72,14 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
-def carry_out(
-    worker: Worker,
-    source: PreparedSource,
-    model: SourceModel,
-    recipe: str,
-    folder: Path,
-    text: Path,
-    made_from: Path | None = None,
-) -> tuple[Path, Outcome]:
-    output, scratch = folder / recipe / "output", folder / recipe / "scratch"
-    output.mkdir(parents=True)
-    scratch.mkdir()
-    found = find_recipe(recipe)
-    with (folder / "lock").open("ab") as lock:
-        job = Job(
-            model=model,
-            folder=source.folder,
-            recipe=found,
-            source=made_from,
-            calibration=calibration_plan(str(text), samples=4, sequence_length=64),
-            threads=2,
-            output=output,
-            scratch=scratch,
-            log=folder / f"{recipe}.log",
-            lock_fd=lock.fileno(),
-            worker=worker,
-            proof=None,
-            progress=lambda _: None,
-        )
-        return output, METHODS[found.method].make(job)
-
-
-def prepare(kind: str, folder: Path) -> tuple[PreparedSource, SourceModel]:
+def prepare(kind: str, folder: Path) -> PreparedSource:
     model = fingerprint(str(make_odd_model(kind, folder / "model")))
-    return prepared(model, folder / "artifacts"), model
+    return prepared(model, folder / "artifacts")
+
+
+def carry_out(worker: Worker, folder: Path, recipe: str, text: Path) -> tuple[Path, Outcome]:
+    """Make one recipe of the model that was prepared in a folder."""
+    return run_method(worker, folder / "model", recipe, folder / recipe, text, samples=4)
 
 
 @pytest.mark.parametrize("kind", [name for name, odd in ODD_MODELS.items() if odd.refused])
@@ -122,13 +95,13 @@ def test_what_is_taken_has_its_own_weights_and_says_what_is_odd(
     kind: str, tmp_path: Path, worker: Worker, calibration_text: Path
 ) -> None:
     odd = ODD_MODELS[kind]
-    source, model = prepare(kind, tmp_path)
+    source = prepare(kind, tmp_path)
     assert odd.note in " ".join(source.record.notes)
     for recipe, words in (("gguf-q8_0", odd.no_gguf), ("gptq-int4-g64", odd.no_gptq)):
         why = why_not(find_recipe(recipe), source) or ""
         assert bool(why) == bool(words), why
         assert words in why
-    output, _ = carry_out(worker, source, model, "bf16", tmp_path, calibration_text)
+    output, _ = carry_out(worker, tmp_path, "bf16", calibration_text)
     assert copy is METHODS["copy"].make
     expected = read_weights(source.folder)
     found = read_weights(output)
@@ -142,17 +115,17 @@ def test_tools_make_the_model_that_was_read(
     kind: str, tmp_path: Path, worker: Worker, calibration_text: Path
 ) -> None:
     odd = ODD_MODELS[kind]
-    source, model = prepare(kind, tmp_path)
+    source = prepare(kind, tmp_path)
     expected = read_weights(source.folder)
     if not odd.no_gptq:
-        output, _ = carry_out(worker, source, model, "gptq-int4-g64", tmp_path, calibration_text)
+        output, _ = carry_out(worker, tmp_path, "gptq-int4-g64", calibration_text)
         held = {n: each for p in weight_files(output) for n, each in read_tensors(p).items()}
         for role in ("mlp.up_proj", "self_attn.o_proj"):
             layer = f"model.layers.0.{role}"
             near = np.corrcoef(decode(held, layer), single(expected[f"{layer}.weight"]).ravel())
             assert near[0, 1] > 0.98
     assert gptqmodel_checkpoint.make is METHODS["gptq"].make
-    output, outcome = carry_out(worker, source, model, "gguf-bf16", tmp_path, calibration_text)
+    output, outcome = carry_out(worker, tmp_path, "gguf-bf16", calibration_text)
     assert gguf_export.make is METHODS["gguf"].make
     assert outcome.tokenizer is not None
     assert outcome.tokenizer.share <= 0.05

@@ -25,7 +25,7 @@ from quantize.source.source_model import SourceModel
 from services.engines.table import ENGINES
 from services.variants import VARIANTS, Variant
 from tests.benches.export.engine_scores import engine_scores
-from tests.benches.harness.bench_artifacts import make_what_can_be
+from tests.benches.harness.bench_artifacts import make_or_void
 from tests.benches.harness.bench_figures import Figure, at_most
 from tests.benches.harness.bench_run import BenchRun
 
@@ -76,7 +76,7 @@ def make(bench: ScoreBench, run: BenchRun) -> ScoreBench:
             proofs=bench.scratch / "proofs" if proving else None,
         )
         if names:
-            made += make_what_can_be(order, run)
+            made += make_or_void(order, run)
     return replace(bench, recipes=tuple(item for item in bench.recipes if item.name in made))
 
 

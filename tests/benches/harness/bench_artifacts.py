@@ -1,27 +1,16 @@
 """The artifacts that a benchmark needs; one that cannot be made leaves out its own cells alone."""
 
-from dataclasses import replace
-
-from quantize.make import make_artifacts
+from deploy.make_artifacts import failures
 from quantize.order import Order
-from tests.benches.harness.bench_run import UNMEASURED, BenchRun
+from tests.benches.harness.bench_run import BenchRun
 
 
-def make_what_can_be(order: Order, run: BenchRun) -> list[str]:
+def make_or_void(order: Order, run: BenchRun) -> list[str]:
     """Make or reuse what is ordered; returns the recipes that have an artifact now.
 
-    All are made together, as they share a tool's process. Only when that fails each is tried
-    alone, and what fails again is void.
+    What cannot be made is void.
     """
-    try:
-        make_artifacts(order, run.say)
-    except UNMEASURED as error:
-        run.say(f"{error}; trying each recipe by itself")
-    else:
-        return list(order.recipe_names)
-    made = []
-    for name in order.recipe_names:
-        with run.cell(f"{name}: artifact"):
-            make_artifacts(replace(order, recipe_names=(name,)), run.say)
-            made.append(name)
-    return made
+    failed = dict(failures(order, run.say))
+    for name, reason in failed.items():
+        run.leave_out(f"{name}: artifact", reason)
+    return [name for name in order.recipe_names if name not in failed]

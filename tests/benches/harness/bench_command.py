@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from deploy.command_end import run_command
 from deploy.make_environments import make_environments
+from quantize.name_list import names_of
 from tests.benches.harness.bench_run import BenchRun
 
 
@@ -37,11 +38,11 @@ class Bench:
     environments: tuple[str, ...] = ()
 
 
-def names_of(valid: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+def chosen_from(valid: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     """The type of an option that takes names of a list, separated by commas, in any order."""
 
     def parse(text: str) -> tuple[str, ...]:
-        names = tuple(name.strip() for name in text.split(",") if name.strip())
+        names = names_of(text)
         if unknown := [name for name in names if name not in valid]:
             raise argparse.ArgumentTypeError(
                 f"unknown name {unknown[0]!r} (valid: {', '.join(valid)})"
@@ -60,7 +61,7 @@ def add_names(
     """An option that selects from a list; without it all are taken, or the ``default`` ones."""
     chosen = tuple(valid if default is None else default)
     parser.add_argument(
-        flag, type=names_of(valid), default=chosen, help=f"only these of {', '.join(valid)}"
+        flag, type=chosen_from(valid), default=chosen, help=f"only these of {', '.join(valid)}"
     )
 
 

@@ -27,7 +27,7 @@ from quantize.order import Order
 from quantize.recipes.catalogue import RECIPES
 from quantize.root import ROOT
 from quantize.source.source_model import REFERENCE, fingerprint
-from tests.benches.harness.bench_artifacts import make_what_can_be
+from tests.benches.harness.bench_artifacts import make_or_void
 from tests.benches.harness.bench_command import Bench, add_names, start
 from tests.benches.harness.bench_run import UNMEASURED, BenchRun
 from tests.benches.recipes.files import RECIPE_SCORES, Item, Request, Score
@@ -60,7 +60,7 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
     )
     run.more |= {"items": arguments.limit, "model": model.name}
-    made = make_what_can_be(order, run)
+    made = make_or_void(order, run)
     if _SOURCE not in made:
         return run.leave_out("all scores", f"there is no {_SOURCE}, which they are compared with")
     folders = {name: artifact_directory(ARTIFACTS_DIR, model, name) for name in made}

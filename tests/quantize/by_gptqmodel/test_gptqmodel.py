@@ -8,7 +8,6 @@ quantize/calibration/in_quantize/calibration_tokens.py, quantize/method.py
 """
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +16,12 @@ import pytest
 from quantize.artifact.safetensors_header import read_safetensors
 from quantize.artifact.weight_measures import WeightMeasures
 from quantize.artifact_check import check_measures, measure_weights
-from quantize.by_gptqmodel import gptqmodel_checkpoint
-from quantize.calibration.calibration_set import CalibrationPlan, calibration_plan
 from quantize.jobs.environment import environment_python, tool_variables
 from quantize.jobs.tool import run_tool
 from quantize.jobs.worker import Worker
-from quantize.method import Job, Outcome
-from quantize.model_source import prepared
+from quantize.method import Outcome
 from quantize.recipes.catalogue import RECIPES, find_recipe
-from quantize.source.source_model import fingerprint
+from tests.quantize.method_run import run_method
 from tests.quantize.tiny_model import EXPERTS, Family, make_tiny_model
 
 PACKED = [name for name, recipe in RECIPES.items() if recipe.method in ("gptq", "awq", "rtn")]
@@ -56,40 +52,22 @@ def made(
     tmp_path_factory: pytest.TempPathFactory, models: dict[Family, Path], calibration_text: Path
 ) -> dict[Family, dict[str, Made]]:
     """Every recipe of the tiny Llama and some of the others, by family and recipe."""
-    plan = calibration_plan(str(calibration_text), samples=8, sequence_length=128)
+    text = calibration_text
     with Worker() as worker:
         return {
             family: {
-                name: _make(worker, model, tmp_path_factory.mktemp(f"{family}-{name}"), plan, name)
+                name: _make(worker, model, tmp_path_factory.mktemp(f"{family}-{name}"), text, name)
                 for name in (PACKED if family == "llama" else FEW)
             }
             for family, model in models.items()
         }
 
 
-def _make(worker: Worker, model: Path, folder: Path, plan: CalibrationPlan, recipe: str) -> Made:
-    output, scratch, proof = folder / "output", folder / "scratch", folder / "proof.safetensors"
-    output.mkdir()
-    scratch.mkdir()
-    source = fingerprint(str(model))
-    with (folder / "lock").open("ab") as lock:
-        job = Job(
-            model=source,
-            folder=prepared(source, folder / "artifacts").folder,
-            recipe=find_recipe(recipe),
-            source=None,
-            calibration=plan,
-            threads=2,
-            output=output,
-            scratch=scratch,
-            log=folder / "log",
-            lock_fd=lock.fileno(),
-            worker=worker,
-            proof=proof,
-            progress=lambda _: None,
-        )
-        outcome = gptqmodel_checkpoint.make(job)
-    shutil.rmtree(scratch)
+def _make(worker: Worker, model: Path, folder: Path, text: Path, recipe: str) -> Made:
+    proof = folder / "proof.safetensors"
+    output, outcome = run_method(
+        worker, model, recipe, folder, text, sequence_length=128, proof=proof
+    )
     return Made(output, outcome, proof)
 
 

@@ -19,14 +19,11 @@ import pytest
 from quantize.artifact.safetensors_header import read_safetensors
 from quantize.artifact.weight_measures import WeightMeasures
 from quantize.artifact_check import check_measures, measure_weights
-from quantize.by_modelopt import modelopt_checkpoint
-from quantize.calibration.calibration_set import calibration_plan
 from quantize.jobs.failure import ToolError
 from quantize.jobs.worker import Worker
-from quantize.method import Job, Outcome
-from quantize.model_source import prepared
+from quantize.method import Outcome
 from quantize.recipes.catalogue import find_recipe
-from quantize.source.source_model import fingerprint
+from tests.quantize.method_run import run_method
 from tests.quantize.tiny_model import EXPERTS, Family, make_tiny_model
 
 
@@ -50,27 +47,8 @@ def carry_out(
     worker: Worker, model: Path, folder: Path, text: Path, recipe: str, samples: int = 8
 ) -> tuple[Path, Outcome]:
     """Make one recipe in the worker's process; returns the artifact's folder and the outcome."""
-    output, scratch = folder / "output", folder / "scratch"
-    output.mkdir()
-    scratch.mkdir()
-    source = fingerprint(str(model))
-    with (folder / "lock").open("ab") as lock:
-        job = Job(
-            model=source,
-            folder=prepared(source, folder / "artifacts").folder,
-            recipe=find_recipe(recipe),
-            source=None,
-            calibration=calibration_plan(str(text), samples=samples, sequence_length=64),
-            threads=2,
-            output=output,
-            scratch=scratch,
-            log=folder / "log",
-            lock_fd=lock.fileno(),
-            worker=worker,
-            proof=folder / "proof.safetensors",
-            progress=lambda _: None,
-        )
-        return output, modelopt_checkpoint.make(job)
+    proof = folder / "proof.safetensors"
+    return run_method(worker, model, recipe, folder, text, samples=samples, proof=proof)
 
 
 def measured(output: Path, recipe: str) -> WeightMeasures:
