@@ -205,4 +205,3 @@ Q8_0 = _blocks("Q8_0", _encode_q8_0, _decode_q8_0)
 Q4_0 = _blocks("Q4_0", _encode_q4_0, _decode_q4_0)
 Q4_K = _blocks("Q4_K", _encode_q4_k, _decode_q4_k)
 Q6_K = _blocks("Q6_K", _encode_q6_k, _decode_q6_k)
-GGUF_BLOCKS = {blocks.name: blocks for blocks in (Q8_0, Q4_0, Q4_K, Q6_K)}
