@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Sequence
+from statistics import median
 
 from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
 from eval.verdict_words import is_emulated
@@ -89,6 +90,27 @@ def _layout(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "-" * max(len(line) for line in lines), *lines[1:]]
 
 
+def _noise(comparison: ComparisonFile, at: LoadPoint | None) -> list[str]:
+    """How throughput varied between rounds, and how its paired ratios did: medians of variants."""
+    levels = [level for v in comparison.variants if (level := v.load_at(at)) is not None]
+    noises = [level.noise for level in levels if level.noise is not None]
+    if not noises:
+        return []
+    rounds = max(len(level.rounds) for level in levels)
+    said = f"{rounds} rounds: throughput varied by {_share(median(n.between for n in noises))}"
+    paired = [noise.paired for noise in noises if noise.paired is not None]
+    gains = [noise.gain for noise in noises if noise.gain is not None]
+    if paired:
+        said += f", its ratio to the baseline by {_share(median(paired))}"
+    if gains:
+        said += f"; turns save {1 - 1 / max(1.0, median(gains)):.0%} of the time".replace("%", " %")
+    return [said]
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
 def _notes(comparison: ComparisonFile, text: str) -> list[str]:
     notes = []
     if "?" in text:
@@ -123,6 +145,7 @@ def render_terminal(
     header += [_title(comparison.variants, task) for task in tasks]
     lines = _layout(header, _rows(comparison, verdict, at, tasks))
     lines += _notes(comparison, "\n".join(lines))
+    lines += _noise(comparison, at)
     if at is not None:
         lines.insert(0, f"{comparison.model} at {at.label}, medians; MiB are the weights")
     wide = width or max(60, shutil.get_terminal_size((100, 24)).columns)

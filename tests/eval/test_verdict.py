@@ -14,7 +14,7 @@ from eval.terminal import render_terminal
 from eval.verdict import are_equal, decide
 from eval.verdict_words import ratio_words
 from loadtest.intervals import Estimate
-from loadtest.pairing import RoundFigures
+from loadtest.pairing import Noise, RoundFigures
 from tests.eval.report.builders import CPU_DEMO, comparison, share
 from tests.services.engines.recorded_kernels import on_card
 
@@ -396,3 +396,15 @@ def test_it_is_told_which_variants_did_not_take_turns_with_the_baseline() -> Non
     )
     turned = with_load(found, "gguf-q8_0", paired=True)
     assert not any("in turns" in caveat for caveat in decide(turned, OBJECTIVES).caveats)
+
+
+def test_the_terminal_tells_how_speeds_varied_and_what_turns_save() -> None:
+    noise = Noise(within=0.01, between=0.21, paired=0.017, gain=20.0)
+    found = in_rounds(comparison(), "gguf-q8_0", 20)
+    assert "rounds:" not in render_terminal(found, decide(found, OBJECTIVES), width=90)
+    noisy = with_load(found, "gguf-q8_0", noise=noise)
+    text = render_terminal(noisy, decide(noisy, OBJECTIVES), width=90)
+    assert (
+        "6 rounds: throughput varied by 21.0 %, its ratio to the baseline by 1.7 %; "
+        "turns save 95 % of the time\n" in text
+    )
