@@ -44,10 +44,10 @@ def test_a_client_on_schedule_adds_nothing() -> None:
 
 
 def test_what_is_late_by_the_same_every_time_is_seen() -> None:
-    found = of(*[late(ttft_s=0.002, end_s=0.004) for _ in range(20)])
-    assert (found.ttft.p50_s, found.end.p50_s) == pytest.approx((0.002, 0.004))
+    found = of(*[late(ttft_s=0.003, end_s=0.004) for _ in range(20)])
+    assert (found.ttft.p50_s, found.end.p50_s) == pytest.approx((0.003, 0.004))
     assert found.why_void == (
-        "the load generator adds 2.0 ms to TTFT (median) at 1 streams, 1.0 ms are allowed"
+        "the load generator adds 3.0 ms to TTFT (median) at 1 streams, 2.0 ms are allowed"
     )
 
 
@@ -88,6 +88,8 @@ def test_one_reason_voids_the_run_and_the_file_keeps_it(tmp_path: Path) -> None:
     assert Certificate(before=(good,), after=(good,)).why_void == ""
     kept = Certificate(before=(bad,), after=(good,))
     assert kept.why_void.startswith("the load generator adds 20.0 ms")
+    slow = good.model_copy(update={"pace": Pace(ttft_s=3.0, gap_s=0.02)})
+    assert Certificate(before=(bad,), after=(slow,)).why_void == ""
     write_certificate(tmp_path / "gguf-q8_0", kept)
     assert read_certificate(tmp_path / "gguf-q8_0") == kept
     assert read_certificate(tmp_path) is None
