@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,8 +24,10 @@ from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
 from loadtest.failures import read_failures
+from loadtest.job import Job
 from loadtest.legs import round_order
 from loadtest.load_file import LoadFile
+from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.measure import load_test
 from loadtest.neighbours import Look, NeighbourWatch
 from loadtest.records import RequestRecord, read_records
@@ -504,3 +507,27 @@ def test_an_open_loop_sends_when_due_and_the_same_for_every_variant(
         assert all(record.send_lag_s >= 0 for record in records)
     assert schedules[:2] == schedules[2:]
     assert schedules[0] != schedules[1]
+
+
+def test_a_variant_that_breaks_locust_fails_alone_and_the_others_go_on(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = run_locust
+
+    def breaking(job: Job, **how: Any) -> None:
+        """Locust as it is, but that it ends when the turn of one variant comes."""
+        until = next((n for n, leg in enumerate(job.legs) if leg.variant == OTHER), len(job.legs))
+        if until:
+            real(job.model_copy(update={"legs": job.legs[:until]}), **how)
+        if until < len(job.legs):
+            raise LoadTestError(f"{OTHER}: Locust ended early: killed", variant=OTHER)
+
+    monkeypatch.setattr(legs, "run_locust", breaking)
+    plan = a_plan(engine.port, rounds=2)
+    assert run(plan, tmp_path)[0] == {OTHER: f"{OTHER}: Locust ended early: killed"}
+    load, records = measured(plan, tmp_path, BASELINE)
+    assert [level.point.amount for level in load.levels] == [1, 2]
+    assert {record.round for record in records} == {0, 1}
+    assert {record.variant for record in records} == {BASELINE}
+    prompts = [tuple(body["prompt"]) for body in engine.asked[BASELINE]]
+    assert len(set(prompts)) == len(prompts)
