@@ -19,6 +19,8 @@ _ROWS_AT_ONCE = 16
 _BIN_SHIFT = 18
 # Weights that are summed at once before a place among them is looked for.
 _BLOCK = 256
+# The largest logit that a penalty makes, far from where float32 ends.
+_FARTHEST = 1e30
 # Below, the likeliest token is all there is, and float32 would divide by nothing. vLLM's bound.
 _GREEDY_BELOW = 1e-5
 
@@ -135,10 +137,12 @@ def adjust_logits(
     for token, bias in parameters.logit_bias.items():
         row[token] += bias
     if seen and parameters.repetition_penalty != 1:
-        penalty = np.float32(parameters.repetition_penalty)
+        penalty = max(parameters.repetition_penalty, 1 / _FARTHEST)
         places = np.fromiter(seen, np.int64, len(seen))
-        before = row[places]
-        row[places] = np.where(before > 0, before / penalty, before * penalty)
+        before = row[places].astype(np.float64)
+        moved = np.where(before > 0, before / penalty, before * penalty)
+        # A penalty next to 0 would make them infinite, and those have no softmax.
+        row[places] = moved.clip(-_FARTHEST, _FARTHEST)
     if counts and (parameters.presence_penalty or parameters.frequency_penalty):
         tokens = np.fromiter(counts.keys(), np.int64, len(counts))
         times = np.fromiter(counts.values(), np.float32, len(counts))

@@ -71,6 +71,16 @@ def test_a_repetition_penalty_makes_what_was_seen_less_likely_whatever_its_sign(
     assert (np.delete(adjusted, [high, low]) == np.delete(ROW, [high, low])).all()
 
 
+@pytest.mark.parametrize("penalty", [5e-324, 1e-300, 1e-40, 100])
+def test_after_any_repetition_penalty_a_token_can_be_drawn(penalty: float) -> None:
+    parameters = SamplingParameters(repetition_penalty=penalty)
+    adjusted = adjust_logits(ROW, parameters, {}, seen=range(len(ROW)))
+    assert np.isfinite(adjusted).all()
+    likeliest = int(ROW.argmax())
+    assert adjusted[likeliest] == adjusted.max()
+    assert ROW[choose_token(adjusted, parameters, 0.5)] > 0 or penalty == 100
+
+
 def test_of_equal_tokens_top_k_leaves_those_with_the_lowest_ids() -> None:
     row = np.zeros(50, np.float32)
     tokens = {choose_token(row, SamplingParameters(top_k=7), (i + 0.5) / 100) for i in range(100)}
