@@ -148,10 +148,15 @@ def _task(result: TaskComparison) -> Cell:
 
 
 def _sizes(variant: VariantComparison) -> list[Cell]:
+    held = variant.gpu_memory_bytes
     memory = (
         missing("the engine reported none")
         if variant.memory_bytes is None
-        else Cell(text=formats.size(variant.memory_bytes), value=variant.memory_bytes)
+        else Cell(
+            text=formats.size(variant.memory_bytes),
+            value=variant.memory_bytes,
+            detail="" if held is None else f"and {formats.size(held)} of the GPU",
+        )
     )
     return [
         Cell(

@@ -145,6 +145,7 @@ def test_energy_clocks_and_gpu_memory_are_shown_for_every_load(tmp_path: Path) -
     )
     assert {"0.0853", "665", "136 idle", "1,740", "1,410", "118 GiB"} <= set(page.words)
     assert page.words.count("power cap 62 %") == len(first.load)
+    assert "and 118 GiB of the GPU" in page.words
     assert {0.0853, 665.2} <= page.values()
     without = report(tmp_path / "other", found, verdicts.recommended())
     assert "What the GPU used" not in without
