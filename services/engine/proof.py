@@ -100,7 +100,7 @@ async def prove_answers(
         child.headers,
         launch.served_name,
         end_tokens=end_tokens(launch.artifact),
-        rounds_inputs=variant.recipe.format.rounds_inputs,
+        rounds_inputs=rounds_inputs(variant),
     )
     capabilities = await questions.run(child.spec.claims)
     proven = frozenset(claim for claim, failure in capabilities.items() if failure is None)
@@ -134,6 +134,11 @@ def limits_of(variant: Variant) -> Limits:
     """How far a variant may be off by what its engine rounds beside the weights."""
     if variant.kv_cache is not None or variant.engine_build is not None:
         return BY_OPTION
+    return ROUNDED if rounds_inputs(variant) else PLAIN
+
+
+def rounds_inputs(variant: Variant) -> bool:
+    """Whether what layers multiply is rounded: by the format, or by the engine for itself."""
     form = variant.recipe.format
     rounds_quantized = variant.engine.rounds_quantized and form.bits != UNQUANTIZED_BITS
-    return ROUNDED if form.rounds_inputs or rounds_quantized else PLAIN
+    return form.rounds_inputs or rounds_quantized

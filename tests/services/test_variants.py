@@ -12,7 +12,7 @@ from quantize.formats.engine_support import DEVICES
 from quantize.formats.storage_formats import FORMATS
 from quantize.machine import Machine
 from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED
-from services.engine.proof import limits_of, prove_weights
+from services.engine.proof import limits_of, prove_weights, rounds_inputs
 from services.engines.kernels import Kernels
 from services.engines.spec import HeldWeights, Launch
 from services.engines.table import ENGINES
@@ -197,3 +197,18 @@ def test_what_an_engine_rounds_beside_the_weights_decides_how_far_it_may_be_off(
     name: str, limits: object
 ) -> None:
     assert limits_of(find_variant(name)) is limits
+
+
+@pytest.mark.parametrize(
+    ("name", "rounds"),
+    [
+        ("gguf-q5_k_m", True),
+        ("gguf-bf16", False),
+        ("gptq-int4-g64-vllm", False),
+        ("fp8-transformers", True),
+    ],
+)
+def test_the_self_test_bears_what_llamacpp_rounds_of_quantized_layers(
+    name: str, rounds: bool
+) -> None:
+    assert rounds_inputs(find_variant(name)) is rounds
