@@ -1,4 +1,4 @@
-"""``python -m tests.benches.detect [--comparisons 20] [--rounds 24] [--duration 0.7] [--slower 0.05]``
+"""``python -m tests.benches.detect [--comparisons 20] [--rounds 24] [--duration 0.7] [--slower X]``
 
 Is a difference seen, and none where there is none? A server that computes is loaded under two
 names while a neighbour comes and goes: A/A, then A/B with B slower by ``slower``. Prints the
