@@ -28,7 +28,7 @@ from eval.verdict import decide
 from loadtest.failures import Stage, forget_failures, record_failure
 from loadtest.locust_process import LoadTestError
 from loadtest.measure import run_load_test
-from loadtest.run_directory import open_run, run_directory
+from loadtest.run_directory import keep_plan, open_run, run_directory
 from quantize.jobs.lock import hold
 from quantize.machine import probe_machine
 from services.gpus.kept_rates import device_rates
@@ -180,6 +180,8 @@ def make_report(plan: Plan, run_dir: Path) -> tuple[str, Path]:
     Raises:
         ComparisonError: something is not measured yet; the message names the stage.
     """
+    # Where variants take turns at being served, a load test kept its turn's alone.
+    keep_plan(run_dir, plan)
     comparison = build_comparison(run_dir, plan)
     record = run_dir / "environment.json"
     if not record.is_file():

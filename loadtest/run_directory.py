@@ -24,6 +24,11 @@ def open_run(plan: Plan, results: Path = RESULTS_DIR) -> Path:
     """Make the run's directory and keep the plan in it; returns the directory."""
     directory = run_directory(plan, results)
     directory.mkdir(parents=True, exist_ok=True)
+    keep_plan(directory, plan)
+    return directory
+
+
+def keep_plan(directory: Path, plan: Plan) -> None:
+    """Keep the plan in a run's directory, in place of the last one."""
     content = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False)
     write_whole(directory / "plan.yaml", content)
-    return directory

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 import eval.pipeline as module
-from deploy.plan import Plan
+from deploy.plan import Plan, load_plan
 from deploy.up import Served
 from eval.comparison import build_comparison
 from eval.pipeline import compare
 from loadtest.locust_process import LoadTestError
-from loadtest.run_directory import open_run
+from loadtest.run_directory import keep_plan, open_run
 
 UNUSED = ("gguf-q4_k_m", "gguf-q2_k")
 
@@ -25,7 +25,8 @@ UNUSED = ("gguf-q4_k_m", "gguf-q2_k")
 class Stages:
     """Stands in for the stages; ``failed`` says which variants each loses, by stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Path) -> None:
+        self.run = run
         self.failed: dict[str, dict[str, str]] = {}
         self.given: dict[str, tuple[str, ...]] = {}
         self.turns: list[tuple[str, ...]] = []
@@ -38,6 +39,7 @@ class Stages:
         return Served(started=False, failed=self._run("deploy", plan))
 
     def load(self, plan: Plan, **_: Any) -> Mapping[str, str]:
+        keep_plan(self.run, plan)
         return self._run("load test", plan)
 
     def ask(self, plan: Plan, *_: Any, **__: Any) -> None:
@@ -53,7 +55,7 @@ class Stages:
 def stages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_plan: Plan, tiny_run: Path
 ) -> Stages:
-    fake = Stages()
+    fake = Stages(tiny_run)
     monkeypatch.setattr(module, "make_what_can_be", fake.make)
     monkeypatch.setattr(module, "up", fake.up)
     monkeypatch.setattr(module, "run_load_test", fake.load)
@@ -131,13 +133,14 @@ def test_the_baselines_load_test_ends_the_comparison(stages: Stages, tiny_plan: 
 
 
 def test_one_at_a_time_each_is_served_alone_and_the_baseline_once_more_at_the_end(
-    stages: Stages, tiny_plan: Plan
+    stages: Stages, tiny_plan: Plan, tiny_run: Path
 ) -> None:
     serving = tiny_plan.serving.model_copy(update={"one_at_a_time": True})
     plan = tiny_plan.model_copy(update={"serving": serving})
     stages.failed = {"deploy": {"gguf-q4_k_m": "no room"}}
     plan = plan.model_copy(update={"variants": (*plan.variants, "gguf-q4_k_m")})
     compare(plan, lambda plan: list(plan.variants), lambda _: None)
+    assert load_plan(str(tiny_run / "plan.yaml")).variants == plan.variants
     assert stages.turns == [
         ("quantize", "bf16-vllm", "gguf-q8_0", "gguf-q4_k_m"),
         ("deploy", "bf16-vllm"),
