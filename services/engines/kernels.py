@@ -31,7 +31,9 @@ class LinearKernel(_Record):
     @property
     def what(self) -> str:
         """How many layers they are: ``its 96 linear layers``."""
-        return "linear layers" if self.layers is None else f"{self.layers} linear layers"
+        if self.layers is None:
+            return "linear layers"
+        return f"{self.layers} linear layer{'' if self.layers == 1 else 's'}"
 
 
 class AttentionKernel(_Record):

@@ -58,8 +58,10 @@ SLOW = (
 # In wider numbers, rounded as the format prescribes: the quality counts, the speed does not.
 EMULATED = "Emulation"
 UNQUANTIZED = "UnquantizedLinearMethod"
-# Embeddings and heads: no plan of ours quantizes them, and their kernel says nothing.
+# Embeddings and heads: no plan of ours quantizes them, and their kernel says nothing. ModelOpt's
+# checkpoints name the head among the linear layers that stay wide.
 EMBEDDING = "UnquantizedEmbeddingMethod"
+HEADS = frozenset({"embed_tokens", "lm_head"})
 
 _OLD = ("8.0", "8.9")
 _BLACKWELL = ("10.0", "12.0", "12.1")

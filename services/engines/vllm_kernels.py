@@ -15,6 +15,7 @@ from services.engines.vllm_kernel_table import (
     EMBEDDING,
     EMULATED,
     EXPECTED,
+    HEADS,
     KINDS,
     KNOWN_FAULTS,
     SLOW,
@@ -102,7 +103,10 @@ def _linear(kernels: Kernels) -> list[LinearKernel]:
     return [
         item
         for item in kernels.linear
-        if item.method != EMBEDDING and "MoE" not in item.method and "experts" not in item.names
+        if item.method != EMBEDDING
+        and not (item.names and HEADS.issuperset(item.names))
+        and "MoE" not in item.method
+        and "experts" not in item.names
     ]
 
 
@@ -160,7 +164,8 @@ def _kept_remarks(kernels: Kernels, kind: Kind) -> Iterator[str]:
     if kind in {"bf16", "mixed"} or not kept or len(kept) == len(linear):
         return
     names = ", ".join(sorted({name for item in kept for name in item.names}))
-    yield f"{kept[0].what} stay at 16 bits" + (f" ({names})" if names else "")
+    verb = "stays" if kept[0].layers == 1 else "stay"
+    yield f"{kept[0].what} {verb} at 16 bits" + (f" ({names})" if names else "")
 
 
 def _attention_remarks(kernels: Kernels) -> Iterator[str]:

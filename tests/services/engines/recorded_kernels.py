@@ -1,5 +1,6 @@
 """What vLLM's worker and log told of their kernels, by card: measured or read, as each says.
 
+``H100`` is what the workers of vLLM 0.26.0 told on an H100, of an 8B shape with CUDA graphs. Else
 9.0: told by vLLM 0.26 and 0.25.1 on an H200 (of log lines the wording; times are left out). 10.0,
 12.0 and 12.1: from the order and the conditions in vLLM 0.32's ``kernels/linear/__init__.py``, and
 from vllm-project/vllm#48898 (12.0), #55397 and eugr/spark-vllm-docker#143 (12.1).
@@ -39,6 +40,40 @@ def on_card(
         eager=eager,
     )
 
+
+_EMBEDDING = LinearKernel(method="UnquantizedEmbeddingMethod", layers=1, names=("embed_tokens",))
+_WIDE_HEAD = LinearKernel(method="UnquantizedLinearMethod", layers=1, names=("lm_head",))
+
+
+def _on_h100(*linear: LinearKernel) -> Kernels:
+    return Kernels(
+        device="gpu",
+        capability="9.0",
+        linear=linear,
+        attention=(AttentionKernel(backend="FLASH_ATTN", version=3, layers=32),),
+        graphs="FULL_AND_PIECEWISE",
+        compiled=True,
+        eager=False,
+    )
+
+
+def _blocks(method: str, kernel: str | None) -> LinearKernel:
+    return LinearKernel(method=method, kernel=kernel, layers=128, names=_NAMES)
+
+
+H100 = {
+    "bf16": _on_h100(HEAD, _blocks("UnquantizedLinearMethod", None)),
+    "modelopt-fp8": _on_h100(
+        _EMBEDDING,
+        _blocks("ModelOptFp8LinearMethod", "CutlassFP8ScaledMMLinearKernel"),
+        _WIDE_HEAD,
+    ),
+    "modelopt-nvfp4-w4a16": _on_h100(
+        _EMBEDDING,
+        _blocks("ModelOptNvFp4W4A16LinearMethod", "MarlinNvFp4LinearKernel"),
+        _WIDE_HEAD,
+    ),
+}
 
 # vLLM 0.26.0 on an H200 (sm_90), FP8 quantized while loading.
 LOG_9_0 = """\

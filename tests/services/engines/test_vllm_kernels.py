@@ -16,7 +16,7 @@ from services.engines.vllm_kernel_table import (
     capability_row,
 )
 from services.engines.vllm_kernels import judge_kernels, way_of
-from tests.services.engines.recorded_kernels import HEAD, on_card
+from tests.services.engines.recorded_kernels import H100, HEAD, on_card
 
 CARDS = tuple(ATTENTION)
 MODELOPT = "ModelOptLinearMethod"
@@ -54,6 +54,20 @@ def test_the_kernels_that_one_would_deploy_need_no_words(
     capability: str, checkpoint: str, method: str, kernel: str | None
 ) -> None:
     assert judged(on_card(capability, method, kernel), checkpoint) == Judgement()
+
+
+@pytest.mark.parametrize("checkpoint", H100)
+def test_what_an_h100_ran_on_is_as_expected_there(checkpoint: str) -> None:
+    assert judged(H100[checkpoint], checkpoint) == Judgement()
+
+
+def test_the_same_under_another_recipe_is_refused_and_a_wide_head_hides_nothing() -> None:
+    bare = H100["bf16"]
+    with_head = bare.model_copy(update={"linear": (*bare.linear, *H100["modelopt-fp8"].linear[2:])})
+    for kernels in (bare, with_head):
+        refusal = judged(kernels, "modelopt-fp8").refusal
+        assert refusal is not None
+        assert "all 128 linear layers are UnquantizedLinearMethod" in refusal
 
 
 @pytest.mark.parametrize("checkpoint", [name for name, kind in KINDS.items() if kind != "bf16"])
@@ -164,9 +178,9 @@ def test_a_kernel_that_no_table_knows_is_called() -> None:
 
 def test_layers_that_stay_at_sixteen_bits_are_counted_where_the_others_are_quantized() -> None:
     kernels = on_card("9.0", "AutoGPTQLinearMethod", "MacheteLinearKernel")
-    kept = LinearKernel(method=UNQUANTIZED, kernel="x", layers=4, names=("gate",))
+    kept = LinearKernel(method=UNQUANTIZED, kernel="x", layers=1, names=("gate",))
     mixed = kernels.model_copy(update={"linear": (*kernels.linear, kept)})
-    assert judged(mixed, "gptq-int4-sym").remarks == ("4 linear layers stay at 16 bits (gate)",)
+    assert judged(mixed, "gptq-int4-sym").remarks == ("1 linear layer stays at 16 bits (gate)",)
     assert judged(mixed, "modelopt-mixed").remarks == ()
 
 
