@@ -68,7 +68,7 @@ class ChosenPlan:
             yield f"  {name:<{width}}  left out: {why}"
         yield (
             f"  to be made at most: {self.size_bytes / 1e9:.1f} GB, in about "
-            f"{self.seconds / 60:.0f} minutes (a GPU or an earlier artifact makes it less)"
+            f"{self.seconds / 60:.0f} minutes (less where there are earlier ones)"
         )
 
 
@@ -199,7 +199,9 @@ def choose_plan(situation: Situation) -> ChosenPlan:
         content=content,
         taken=taking.taken,
         left_out=taking.left_out,
-        seconds=sum(expected_seconds(r.name, r.method, shape, ())[0] for r in recipes),
+        seconds=sum(
+            expected_seconds(r.name, r.method, shape, (), on_gpu=not on_cpu)[0] for r in recipes
+        ),
         size_bytes=sum(item.weight_bytes for item in needs),
     )
 

@@ -80,6 +80,9 @@ def test_without_an_earlier_artifact_a_stated_rule_tells_the_time() -> None:
     seconds, basis = expected_seconds("fp8", "modelopt", SHAPE, [])
     assert basis.startswith("rule: ")
     assert seconds > 600
+    on_gpu, _basis = expected_seconds("fp8", "modelopt", SHAPE, [], on_gpu=True)
+    # An H100 took 121 s.
+    assert 100 < on_gpu < 180
 
 
 def test_the_command_plans_memory_without_a_download() -> None:
