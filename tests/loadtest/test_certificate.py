@@ -1,3 +1,8 @@
+"""The real client against the exact schedule of a null server.
+
+covers: loadtest/null_server.py
+"""
+
 from pathlib import Path
 
 import pytest

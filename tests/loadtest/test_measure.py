@@ -1,7 +1,7 @@
 """The real Locust against a fake engine: what is recorded, kept, resumed and left running.
 
-covers: loadtest/failures.py, loadtest/inputs.py, loadtest/load_file.py,
-loadtest/locust_process.py, loadtest/locustfile.py, loadtest/run_directory.py
+covers: loadtest/certifying.py, loadtest/failures.py, loadtest/inputs.py, loadtest/load_file.py,
+loadtest/locust_process.py, loadtest/locustfile.py, loadtest/rounds.py, loadtest/run_directory.py
 """
 
 import itertools
