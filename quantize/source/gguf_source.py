@@ -20,6 +20,7 @@ from quantize.jobs.workbench import locked, making
 from quantize.jobs.worker import run_job
 from quantize.root import ROOT
 from quantize.source.source_error import SourceModelError
+from quantize.validity.code_hash import code_sha256
 
 FOLDERS = ROOT / "artifacts" / "from-gguf"
 # Written last: which file the folder was made of, and the types that its weights had.
@@ -59,16 +60,29 @@ def folder_of(file: Path, folders: Path = FOLDERS) -> Path:
     except WeightFileError as error:
         raise SourceModelError(str(error)) from None
     folder = folders / f"{file.stem}-{sha256_of_file(file)[:_HASH_DIGITS]}"
-    if (folder / NOTE_NAME).is_file():
+    if _is_of_today(folder):
         return folder
     folders.mkdir(parents=True, exist_ok=True)
     with locked(folder, lambda: None):
-        if not (folder / NOTE_NAME).is_file():
+        if not _is_of_today(folder):
             with making(folder) as bench:
                 _make(file, bench.output, bench.scratch / "log")
-                content = {"file": file.name, "kinds": kinds}
+                content = {
+                    "file": file.name,
+                    "kinds": kinds,
+                    "code": code_sha256(GGUF_FOLDER.module),
+                }
                 (bench.output / NOTE_NAME).write_text(json.dumps(content) + "\n")
     return folder
+
+
+def _is_of_today(folder: Path) -> bool:
+    """Whether a folder was made, whole, by today's code."""
+    try:
+        content = json.loads((folder / NOTE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(content.get("code") == code_sha256(GGUF_FOLDER.module))
 
 
 def _make(file: Path, output: Path, log: Path) -> None:

@@ -9,26 +9,17 @@ from typing import Any
 
 import gguf
 import torch
-from tokenizers import Regex
-from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from quantize.artifact.gguf_header import read_gguf
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import BadRequest, serve
 from quantize.source.gguf_source import GGUF_FOLDER, GgufFolderRequest
+from quantize.source.in_quantize.byte_level import spell_in_bytes
 
 # The first release that transformers takes; the one beside the converter does not say its own.
 _LEAST_VERSION = "0.10.0"
 _SPECIALS = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
-# How llama.cpp splits text under these names (src/llama-vocab.cpp); all others are GPT-2's, or
-# transformers' own reading of the file.
-_ENGLISH = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_SPLITS: Mapping[str, str] = {
-    "llama-bpe": _ENGLISH + r"\p{N}{1,3}" + _REST,
-    "qwen2": _ENGLISH + r"\p{N}" + _REST,
-}
 
 
 def carry_out(request: GgufFolderRequest, _: Callable[[Progress], None]) -> None:
@@ -53,21 +44,10 @@ def carry_out(request: GgufFolderRequest, _: Callable[[Progress], None]) -> None
         number = metadata.get(f"tokenizer.ggml.{name}_token_id")
         if isinstance(number, int) and number < len(tokens):
             setattr(tokenizer, f"{key}_token", str(tokens[number]))
-    splitter = _splitter(str(metadata.get("tokenizer.ggml.pre", "")))
-    if splitter is not None:
-        tokenizer.backend_tokenizer.pre_tokenizer = splitter
+    spell_in_bytes(tokenizer.backend_tokenizer, str(metadata.get("tokenizer.ggml.pre", "")))
     _name_ends(model, metadata)
     model.save_pretrained(request.folder)
     tokenizer.save_pretrained(request.folder)
-
-
-def _splitter(name: str) -> PreTokenizer | None:
-    if name == "smollm":
-        return Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
-    if name in _SPLITS:
-        split = Split(Regex(_SPLITS[name]), behavior="isolated")
-        return Sequence([split, ByteLevel(add_prefix_space=False, use_regex=False)])
-    return None
 
 
 def _name_ends(model: Any, metadata: Mapping[str, object]) -> None:
