@@ -1,7 +1,8 @@
 """One streamed completion: the request's body, and what its stream of events tells.
 
-Pure but for the two callables that are passed in (a line reader and a clock), so that the timing
-rules are tested without a network.
+Pure but for the two callables that are passed in (a reader of pieces and a clock), so that the
+timing rules are tested without a network. A stream is kept as it comes and read afterwards: to read
+an event takes longer than to keep it, and the streams whose events came with it would be seen late.
 """
 
 import json
@@ -16,6 +17,14 @@ from services.http.stream_chunk import (
     is_done,
     read_chunk,
 )
+
+# What an error event holds; within a text its quotation marks would be escaped.
+_ERROR_FIELD = b'"error":'
+_END_MARK = b"[DONE]"
+# The end mark, an empty line and the body's end may come apart.
+_LAST_PIECES = 4
+# A piece in memory besides its bytes: two objects, the pair of them and its place in the list.
+_PIECE_BYTES = 120
 
 
 @dataclass(kw_only=True)
@@ -51,12 +60,69 @@ def request_body(model: str, prompt: Sequence[int], output_tokens: int) -> bytes
     return json.dumps(body, separators=(",", ":")).encode()
 
 
+class KeptStream:
+    """A stream that is kept as it comes, each piece with its time (s), and read later as if then.
+
+    ``read_piece`` and ``clock`` are those of ``read_stream``.
+    """
+
+    def __init__(
+        self,
+        read_piece: Callable[[], bytes] = lambda: b"",
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._read_piece = read_piece
+        self._clock = clock
+        self._kept: list[tuple[float, bytes]] = []
+        self._read = 0
+
+    def keep(self) -> bool:
+        """Keep the stream and return True at its end, False at a piece that may tell an error.
+
+        Blocks until then. An error may be all that comes for a long time, so it is to be read at
+        once; what follows it is then read as it comes.
+        """
+        read_piece, clock, kept = self._read_piece, self._clock, self._kept
+        while piece := read_piece():
+            kept.append((clock(), piece))
+            if _ERROR_FIELD in piece:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the live stream, where it has ended in whatever way."""
+        self._read_piece = lambda: b""
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether its last pieces hold the mark that ends a stream."""
+        return _END_MARK in b"".join(piece for _, piece in self._kept[-_LAST_PIECES:])
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return sum(len(piece) + _PIECE_BYTES for _, piece in self._kept)
+
+    def piece(self) -> bytes:
+        """The next piece, of those that were kept and then of the live stream."""
+        if self._read == len(self._kept):
+            if not (piece := self._read_piece()):
+                return b""
+            self._kept.append((self._clock(), piece))
+        self._read += 1
+        return self._kept[self._read - 1][1]
+
+    def time(self) -> float:
+        """When the last piece that was read had come."""
+        return self._kept[self._read - 1][0]
+
+
 def read_stream(
-    reading: Reading, read_line: Callable[[], bytes], clock: Callable[[], float]
+    reading: Reading, read_piece: Callable[[], bytes], clock: Callable[[], float]
 ) -> None:
     """Read the events of one completion into ``reading``, to the end of the body.
 
-    ``read_line`` returns bytes up to a line feed (b"" at the end of the body) and blocks until
+    ``read_piece`` returns bytes, split anywhere (b"" at the end of the body), and blocks until
     they are there; the clock is read as soon as it returns. Reading on after ``[DONE]`` frees the
     connection for the next request. ``reading`` keeps what came before a failure.
 
@@ -64,9 +130,9 @@ def read_stream(
         StreamError: an error event, or an event that is no chunk of an answer.
     """
     parser = SseParser()
-    while line := read_line():
+    while piece := read_piece():
         now = clock()
-        for data in parser.feed(line):
+        for data in parser.feed(piece):
             if is_done(data):
                 reading.done = True
             else:

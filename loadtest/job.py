@@ -1,7 +1,7 @@
 """What one Locust process is asked and what it tells; known on both sides of it.
 
-It is asked a ``Job`` (Locust's own command line stays Locust's), and tells every finished request,
-and of every leg when its window opens and when it is over.
+It is asked a ``Job`` (Locust's own command line stays Locust's), and tells of every leg when its
+window opens, when it has become quiet, its requests, and when it is over.
 """
 
 from collections.abc import Mapping
@@ -100,8 +100,14 @@ class LegBegin(_Message):
     leg: Leg
 
 
+class LegQuiet(_Message):
+    """Nothing of a leg is in flight any more; its requests are told next."""
+
+    leg: Leg
+
+
 class LegEnd(_Message):
-    """A leg is over, and nothing of it is in flight any more."""
+    """A leg is over, and all its requests have been told."""
 
     leg: Leg
     level: LevelEnd
@@ -124,12 +130,12 @@ class RequestEnd:
         return from_row(self.row)
 
 
-LoadMessage = RequestEnd | LegBegin | LegEnd
+LoadMessage = RequestEnd | LegBegin | LegQuiet | LegEnd
 
 LOAD: JobModule[Job, LoadMessage, None] = JobModule(
     module="locust",
     environment=None,
     request=Job,
-    tells=(RequestEnd, LegBegin, LegEnd),
+    tells=(RequestEnd, LegBegin, LegQuiet, LegEnd),
     reply=type(None),
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from loadtest.job import LOAD, Job, Leg, LegBegin, LegEnd, RequestEnd
+from loadtest.job import LOAD, Job, Leg, LegBegin, LegEnd, LegQuiet, RequestEnd
 from loadtest.neighbours import Look, NeighbourWatch
 from loadtest.records import RequestRecord
 from quantize.jobs.failure import ToolError
@@ -59,6 +59,7 @@ def run_locust(
     """
     records: list[RequestRecord] = []
     look: Look | None = None
+    share: float | None = None
     left = list(job.legs)
     module = replace(LOAD, words=locust_words(left[0].point.users, html))
     with Worker() as worker:
@@ -68,9 +69,11 @@ def run_locust(
                     records.append(message.record)
                 elif isinstance(message, LegBegin):
                     look = watch.look() if watch else None
+                elif isinstance(message, LegQuiet):
+                    share = watch.share_since(look) if watch and look else None
                 elif message is not None:
                     left.remove(message.leg)
-                    on_leg(_with_neighbours(message, look, watch), _of(message.leg, records))
+                    on_leg(_with_neighbours(message, share), _of(message.leg, records))
         except ToolError as error:
             variant = (left or job.legs)[0].variant
             words = f"{variant}: Locust ended early: {error}"
@@ -80,10 +83,7 @@ def run_locust(
         raise LoadTestError(words, variant=left[0].variant)
 
 
-def _with_neighbours(end: LegEnd, before: Look | None, watch: NeighbourWatch | None) -> LegEnd:
-    if before is None or watch is None:
-        return end
-    share = watch.share_since(before)
+def _with_neighbours(end: LegEnd, share: float | None) -> LegEnd:
     return end.model_copy(update={"level": end.level.model_copy(update={"neighbour_share": share})})
 
 

@@ -1,8 +1,9 @@
 """What Locust runs: users that send completions when they are due, leg after leg of a round.
 
 The variants of a round take turns within one process. Between two legs nothing is in flight: what
-one variant still computed would be taken from the next.
-
+one variant still computed would be taken from the next. That is also when the answers are read: in
+a leg they are kept as they come, because an event that is read keeps all others waiting for their
+time.
 
 Started by ``loadtest/locust_process.py``, never by hand. Locust patches the standard library
 for gevent when it is imported, so nothing else of Assay may import this module. Locust's own
@@ -11,23 +12,28 @@ records, because Locust's time of a streamed request leaves out its body and its
 rounded to two digits.
 """
 
+import gc
 import os
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gevent
 from gevent.event import Event
+from geventhttpclient.response import HTTPConnectionClosed
 from locust import FastHttpUser, events, task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import Runner
 
+from loadtest.answer import Answer
 from loadtest.client_health import HealthMonitor, go_first
-from loadtest.completion import Reading, fault, read_stream, request_body
+from loadtest.completion import KeptStream, request_body
 from loadtest.job import (
     KEY_VARIABLE,
     LOAD,
@@ -35,15 +41,15 @@ from loadtest.job import (
     Leg,
     LegBegin,
     LegEnd,
+    LegQuiet,
     LevelEnd,
     LoadMessage,
     RequestEnd,
 )
 from loadtest.levels import Level, Phase, Ticket
 from loadtest.prompts import PromptSource, load_prompts, prompt_number
-from loadtest.records import RequestRecord
 from quantize.jobs.job_server import Channel
-from services.http.stream_chunk import StreamError, error_message
+from services.http.stream_chunk import error_message
 
 # A user waits this long after an error: a server that refuses is not to be flooded.
 ERROR_PAUSE_S = 0.5
@@ -51,6 +57,10 @@ POLL_S = 0.02
 # Rounds have arrivals of their own, the same for every variant.
 ARRIVALS_APART = 10_000
 SPAWN_RATE = 100  # users per second; Locust warns above it
+# As much as the kernel may hand over at once: one read then has all that came.
+READ_BYTES = 1 << 16
+# More than this is not kept: further answers are read as they end.
+KEPT_BYTES = 1 << 30
 
 Tell = Callable[[LoadMessage], None]
 
@@ -77,6 +87,8 @@ class Round:
         self.running: Running | None = None
         self.over = False
         self.in_flight = 0
+        self.answers: deque[Answer] = deque()
+        self.kept_bytes = 0
 
     def body(self, running: Running, ticket: Ticket) -> bytes:
         """The request that ``ticket`` of a leg sends: the same for every variant."""
@@ -100,12 +112,34 @@ class Round:
                 runner.start(users, spawn_rate=min(users, SPAWN_RATE))
             while runner.user_count != users:
                 gevent.sleep(POLL_S)
-            self._measure(leg)
+            with _no_collections():
+                end = self._measure(leg)
+            self.tell(LegQuiet(leg=leg))
+            self._tell_answers(runner)
+            self.tell(end)
         self.over = True
         runner.quit()
 
-    def _measure(self, leg: Leg) -> None:
-        """Run one leg from its warm-up until nothing is in flight, and tell about it."""
+    def keep(self, answer: Answer) -> None:
+        """Take an answer that has ended, and read it at once where it must or may not be kept."""
+        if answer.is_urgent or self.kept_bytes > KEPT_BYTES:
+            answer.read(self.job)
+        self.answers.append(answer)
+        self.kept_bytes += answer.stream.size_bytes
+
+    def _tell_answers(self, runner: Runner) -> None:
+        """Read and tell all answers of a leg, in the order of their ends."""
+        while self.answers:
+            answer = self.answers.popleft()
+            was_known = answer.is_read
+            self.tell(RequestEnd.of(answer.record(self.job)))
+            if answer.error and not was_known:
+                runner.stats.log_error("POST", _entry(answer.leg), answer.error)
+            gevent.sleep(0)
+        self.kept_bytes = 0
+
+    def _measure(self, leg: Leg) -> LegEnd:
+        """Run one leg from its warm-up until nothing is in flight."""
         level = Level(
             point=leg.point,
             least=leg.point.least_requests(self.job.rounds),
@@ -128,7 +162,25 @@ class Round:
         end = LevelEnd(
             point=leg.point, opened_s=opened, counted_s=counted_s, client=monitor.health()
         )
-        self.tell(LegEnd(leg=leg, level=end))
+        return LegEnd(leg=leg, level=end)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Look for no cyclic garbage within the block: it would stop every stream for its time."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _entry(leg: Leg) -> str:
+    """What Locust's own report calls the requests of a leg."""
+    return f"{leg.variant} at {leg.point.place}"
 
 
 def _wait(level: Level, *, while_in: set[Phase]) -> None:
@@ -163,79 +215,108 @@ class CompletionUser(FastHttpUser):  # type: ignore[misc]
         self.round.in_flight += 1
         ticket = level.begin(time.monotonic())
         free_since = max(self.free_since, level.began_s)
-        record = self._record(running, ticket, free_since if due is None else due)
-        self.free_since = record.end_s
-        level.finish(ticket, record.end_s)
+        answer = self._send(running, ticket, free_since if due is None else due)
+        self.free_since = answer.end_s
+        level.finish(ticket, answer.end_s)
         self.round.in_flight -= 1
-        self.round.tell(RequestEnd.of(record))
-        if record.error:
+        if answer.error:
             gevent.sleep(ERROR_PAUSE_S)
 
-    def _record(self, running: Running, ticket: Ticket, scheduled_s: float) -> RequestRecord:
-        """Send the request of ``ticket``, read its answer, and say what happened when."""
+    def _send(self, running: Running, ticket: Ticket, scheduled_s: float) -> Answer:
+        """Send the request of ``ticket``, take its answer, and say what happened when."""
         job, leg = self.round.job, running.leg
         request_id = f"{leg.variant}-r{job.round}-{leg.point.key}-{ticket.index}"
         body = self.round.body(running, ticket)
-        reading = Reading()
-        send_s = time.monotonic()
+        headers = {**self.round.headers, "x-request-id": request_id}
+        answer = Answer(
+            leg=leg,
+            ticket=ticket,
+            request_id=request_id,
+            scheduled_s=scheduled_s,
+            send_s=time.monotonic(),
+        )
         with self.client.post(
             f"/{leg.variant}/v1/completions",
-            name=f"{leg.variant} at {leg.point.place}",
+            name=_entry(leg),
             data=body,
-            headers={**self.round.headers, "x-request-id": request_id},
+            headers=headers,
             stream=True,
             catch_response=True,
         ) as response:
-            status, error = _read(response, reading, send_s + job.request_timeout_s)
-            end_s = time.monotonic()
-            error = error or fault(
-                reading, prompt_tokens=job.prompt_tokens, output_tokens=job.output_tokens
-            )
+            _take(response, answer, job)
+            answer.end_s = time.monotonic()
+            self.round.keep(answer)
             # Locust stopped its clock at the header; its report is to show the whole request.
-            response.request_meta["response_time"] = (end_s - send_s) * 1000
-            if error:
-                response.failure(error)
-        return RequestRecord(
-            variant=leg.variant,
-            round=job.round,
-            point=leg.point,
-            request_id=request_id,
-            counted=ticket.counted,
-            scheduled_s=scheduled_s,
-            send_s=send_s,
-            first_token_s=reading.first_token_s,
-            last_token_s=reading.last_token_s,
-            end_s=end_s,
-            prompt_tokens=reading.prompt_tokens,
-            output_tokens=reading.output_tokens,
-            chunks=reading.chunks,
-            max_gap_s=reading.max_gap_s,
-            status=status,
-            error=error,
-        )
+            response.request_meta["response_time"] = (answer.end_s - answer.send_s) * 1000
+            if answer.error:
+                response.failure(answer.error)
+        return answer
 
 
-def _read(response: Any, reading: Reading, deadline: float) -> tuple[int, str | None]:
-    """Read the answer into ``reading``; returns the HTTP status and why it failed, if it did.
+def _take(response: Any, answer: Answer, job: Job) -> None:
+    """Take the body of a response to its end, and fill in status and error of its answer.
 
-    The raw response is read line by line: Locust's ``iter_lines`` waits for blocks of 1,024 bytes
-    and so delivers tokens in bursts. Status 0: there was no answer.
+    The raw response is read as its pieces come: Locust's ``iter_lines`` waits for blocks of 1,024
+    bytes and so delivers tokens in bursts.
     """
     raw = getattr(response, "_response", None)
     if raw is None:
-        return 0, f"no connection: {response.error!r}"
-    status: int = raw.get_code()
+        answer.error = f"no connection: {response.error!r}"
+        return
+    answer.status = raw.get_code()
+    answer.stream = KeptStream(partial(_read_piece, raw), time.monotonic)
+    deadline = answer.send_s + job.request_timeout_s
     with gevent.Timeout(max(POLL_S, deadline - time.monotonic()), False):
         try:
-            if status != 200:
-                return status, f"HTTP {status}: {error_message(response.content or b'')}"
-            read_stream(reading, lambda: raw.readline(b"\n"), time.monotonic)
-        except StreamError as error:
-            return status, str(error)
+            if answer.status != 200:
+                said = error_message(response.content or b"")
+                answer.error = f"HTTP {answer.status}: {said}"
+            else:
+                with _no_timer(raw._sock):
+                    if not answer.stream.keep():
+                        answer.read(job)
         except FAILURE_EXCEPTIONS as error:
-            return status, f"the connection broke: {error!r}"
-        return status, None
-    return status, "no complete answer within serving.request_timeout_s"
+            answer.error = f"the connection broke: {error!r}"
+        answer.stream.close()
+        return
+    answer.stream.close()
+    answer.error = "no complete answer within serving.request_timeout_s"
+
+
+@contextmanager
+def _no_timer(connection: Any) -> Iterator[None]:
+    """Leave out the timer that every read of a connection would start; the whole body has one."""
+    if connection is None:  # the body came with the header
+        yield
+        return
+    seconds = connection.gettimeout()
+    connection.settimeout(None)
+    try:
+        yield
+    finally:
+        connection.settimeout(seconds)
+
+
+def _read_piece(raw: Any) -> bytes:
+    """What has come of a body, as soon as anything has; nothing at its end."""
+    buffer: bytearray = raw._body_buffer
+    while not buffer:
+        if raw.message_complete:
+            return b""
+        _feed(raw)
+    piece = bytes(buffer)
+    buffer.clear()
+    return piece
+
+
+def _feed(raw: Any) -> None:
+    if raw._sock is None:
+        raise HTTPConnectionClosed("connection closed.")
+    try:
+        raw.feed(raw._sock.recv(READ_BYTES))
+    except BaseException:
+        raw.release()
+        raise
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.completion import Reading, fault, read_stream, request_body
+from loadtest.completion import KeptStream, Reading, fault, read_stream, request_body
 from services.http.stream_chunk import StreamError
 
 
@@ -121,6 +121,50 @@ def test_an_error_event_ends_the_stream_with_its_message_and_keeps_what_came() -
 def test_an_event_that_is_no_chunk_of_an_answer_fails_its_request_alone(event: str) -> None:
     with pytest.raises(StreamError, match="no chunk of an answer"):
         read(event)
+
+
+def kept(*events: dict[str, Any] | str) -> KeptStream:
+    """A stream of the events whose clock goes on as in ``read``."""
+    ticks = count(1)
+    return KeptStream(lines(*events), lambda: float(next(ticks)))
+
+
+def test_a_stream_that_was_kept_is_read_with_the_times_at_which_it_came() -> None:
+    events = (chunk("a"), chunk("b"), chunk("c"), usage(5, 3), "[DONE]")
+    stream, reading = kept(*events), Reading()
+    assert stream.keep()
+    stream.close()
+    assert stream.ended_well
+    read_stream(reading, stream.piece, stream.time)
+    assert reading == read(*events)
+
+
+def test_a_stream_without_its_end_mark_has_not_ended_well() -> None:
+    stream = kept(chunk("a"), usage(5, 1))
+    assert stream.keep()
+    assert not stream.ended_well
+
+
+def test_keeping_stops_at_an_error_and_reading_goes_on_with_the_live_stream() -> None:
+    null = {**chunk("b"), "error": None}
+    texts = [json.dumps(event, separators=(",", ":")) for event in (chunk("a"), null, chunk("c"))]
+    stream, reading = kept(*texts, usage(5, 3), "[DONE]"), Reading()
+    assert not stream.keep()
+    read_stream(reading, stream.piece, stream.time)
+    assert (reading.first_token_s, reading.last_token_s, reading.chunks) == (2.0, 6.0, 3)
+    assert reading.done
+
+
+def test_the_word_error_in_a_text_is_kept_as_any_other() -> None:
+    said = json.dumps(chunk('{"error": 1}'))
+    assert kept(said, "[DONE]").keep()
+
+
+def test_a_kept_stream_takes_at_least_the_memory_of_its_pieces() -> None:
+    stream = kept(chunk("a" * 1000))
+    assert stream.size_bytes == 0
+    stream.keep()
+    assert 1000 < stream.size_bytes < 2000
 
 
 def test_the_request_forces_its_length_and_asks_for_usage() -> None:

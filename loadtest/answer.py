@@ -1,0 +1,77 @@
+"""A request that is over, and its record once its stream has been read.
+
+Pure: when the stream is read is up to the caller, as nothing that is timed depends on it.
+"""
+
+from dataclasses import dataclass, field
+
+from loadtest.completion import KeptStream, Reading, fault, read_stream
+from loadtest.job import Job, Leg
+from loadtest.levels import Ticket
+from loadtest.records import RequestRecord
+from services.http.stream_chunk import StreamError
+
+
+@dataclass(kw_only=True)
+class Answer:
+    """What came of the request of ``ticket``; times in seconds of one clock.
+
+    ``error`` says why it failed, as far as that is known; status 0: there was no answer.
+    """
+
+    leg: Leg
+    ticket: Ticket
+    request_id: str
+    scheduled_s: float
+    send_s: float
+    end_s: float = 0.0
+    status: int = 0
+    error: str | None = None
+    stream: KeptStream = field(default_factory=KeptStream)
+    reading: Reading = field(default_factory=Reading)
+    is_read: bool = False
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether to read it at once: it has failed, or may have, and its user is to pause."""
+        return self.status != 200 or self.error is not None or not self.stream.ended_well
+
+    def read(self, job: Job) -> None:
+        """Read the stream, once; from now on ``error`` is final.
+
+        Its reason goes before that of its end: who waits in vain after an error was told it.
+        """
+        if self.is_read:
+            return
+        self.is_read = True
+        try:
+            read_stream(self.reading, self.stream.piece, self.stream.time)
+        except StreamError as error:
+            self.error = str(error)
+        self.stream = KeptStream()
+        self.error = self.error or fault(
+            self.reading, prompt_tokens=job.prompt_tokens, output_tokens=job.output_tokens
+        )
+
+    def record(self, job: Job) -> RequestRecord:
+        """The record, for which the stream is read if it was not."""
+        self.read(job)
+        reading = self.reading
+        return RequestRecord(
+            variant=self.leg.variant,
+            round=job.round,
+            point=self.leg.point,
+            request_id=self.request_id,
+            counted=self.ticket.counted,
+            scheduled_s=self.scheduled_s,
+            send_s=self.send_s,
+            first_token_s=reading.first_token_s,
+            last_token_s=reading.last_token_s,
+            end_s=self.end_s,
+            prompt_tokens=reading.prompt_tokens,
+            output_tokens=reading.output_tokens,
+            chunks=reading.chunks,
+            max_gap_s=reading.max_gap_s,
+            status=self.status,
+            error=self.error,
+        )

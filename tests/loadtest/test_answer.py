@@ -1,0 +1,96 @@
+"""An answer is read when it is asked for, and says then what an answer read at once would say."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.answer import Answer
+from loadtest.closed_loop import ClosedLoop
+from loadtest.completion import KeptStream
+from loadtest.job import Job, Leg
+from loadtest.levels import Ticket
+
+LEG = Leg(variant="bf16-vllm", point=ClosedLoop(2))
+JOB = Job(
+    url="http://127.0.0.1:1",
+    round=3,
+    rounds=4,
+    points=(LEG.point,),
+    legs=(LEG,),
+    warmup_s=0,
+    duration_s=1,
+    prompt_tokens=5,
+    output_tokens=2,
+    request_timeout_s=1,
+    prompts=Path("prompts.npz"),
+)
+TOKEN = {"choices": [{"text": "a"}]}
+USAGE = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+
+
+def pieces(*events: dict[str, Any] | str) -> Callable[[], bytes]:
+    texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    parts = iter([f"data: {text}\n\n".encode() for text in texts])
+    return lambda: next(parts, b"")
+
+
+def an_answer(*events: dict[str, Any] | str, **known: Any) -> Answer:
+    """An answer whose events came at 1, 2, 3 s and so on."""
+    times = iter(range(1, 100))
+    stream = KeptStream(pieces(*events), lambda: float(next(times)))
+    assert stream.keep()
+    stream.close()
+    fields: dict[str, Any] = {"status": 200, "end_s": 9.0, "stream": stream} | known
+    ticket = Ticket(index=7, counted=True)
+    return Answer(leg=LEG, ticket=ticket, request_id="it", scheduled_s=0.25, send_s=0.5, **fields)
+
+
+def test_a_good_answer_waits_and_its_record_has_the_times_of_its_events() -> None:
+    answer = an_answer(TOKEN, TOKEN, USAGE, "[DONE]")
+    assert not answer.is_urgent
+    record = answer.record(JOB)
+    assert (record.scheduled_s, record.send_s, record.end_s) == (0.25, 0.5, 9.0)
+    assert (record.first_token_s, record.last_token_s, record.max_gap_s) == (1.0, 2.0, 1.0)
+    assert (record.prompt_tokens, record.output_tokens, record.chunks) == (5, 2, 2)
+    assert (record.variant, record.round, record.point) == ("bf16-vllm", 3, ClosedLoop(2))
+    assert (record.request_id, record.counted, record.status) == ("it", True, 200)
+    assert record.error is None
+    assert answer.record(JOB) == record
+    assert answer.stream.size_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        an_answer(TOKEN, TOKEN, USAGE),
+        an_answer(status=503, error="HTTP 503: busy"),
+        an_answer(TOKEN, USAGE, "[DONE]", error="the connection broke"),
+        Answer(
+            leg=LEG, ticket=Ticket(index=0, counted=True), request_id="", scheduled_s=0, send_s=0
+        ),
+    ],
+)
+def test_what_failed_or_may_have_is_to_be_read_at_once_and_has_an_error(answer: Answer) -> None:
+    assert answer.is_urgent
+    assert answer.record(JOB).error
+
+
+def test_an_event_that_is_no_chunk_costs_its_own_request_alone() -> None:
+    answer = an_answer(TOKEN, "{broken", USAGE, "[DONE]")
+    assert not answer.is_urgent
+    record = answer.record(JOB)
+    assert "no chunk of an answer" in str(record.error)
+    assert record.chunks == 1
+
+
+def test_the_reason_that_the_stream_gave_goes_before_that_of_its_end() -> None:
+    answer = an_answer(TOKEN, "{broken", error="the connection broke")
+    assert "no chunk of an answer" in str(answer.record(JOB).error)
+
+
+def test_an_answer_that_is_not_what_was_asked_for_is_an_error_though_it_ended_well() -> None:
+    record = an_answer(TOKEN, "[DONE]").record(JOB)
+    assert "no usage" in str(record.error)
