@@ -15,9 +15,9 @@ from math import ceil
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from loadtest.load_point import LoadPoint
-from loadtest.stats import Floats
 
 SEED = 14
 # Schedules are drawn in pieces of so many gaps.
@@ -106,13 +106,13 @@ class BurstyRate(OpenLoop):
 
 
 @cache
-def _piece(spread: float, number: int) -> Floats:
+def _piece(spread: float, number: int) -> npt.NDArray[np.float64]:
     """Arrival times of a piece at rate 1, from the piece's begin."""
     if spread == 0:
         return np.arange(1, PIECE + 1, dtype=np.float64)
     shape = 1 / spread**2
     draw = np.random.default_rng([SEED, number])
-    arrivals: Floats = np.cumsum(draw.gamma(shape, 1 / shape, size=PIECE))
+    arrivals: npt.NDArray[np.float64] = np.cumsum(draw.gamma(shape, 1 / shape, size=PIECE))
     return arrivals
 
 
