@@ -201,7 +201,9 @@ def _write_tokenizer_config(reading: SourceReading, output: Path, found: Tokeniz
     Whether ``bos_token`` is put before every text is said where it was not: transformers and
     llama.cpp each assume their own.
     """
-    content = read_json(output / "tokenizer_config.json") or {}
+    stored = read_json(output / "tokenizer_config.json")
+    # llama.cpp's converter would take it from tokenizer.model, which may say otherwise.
+    content: dict[str, Any] = {"add_prefix_space": found.spaced} if stored is None else stored
     for key, text in found.specials.items():
         if _text_of(content.get(key)) != text:
             content[key] = text

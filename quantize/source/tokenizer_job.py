@@ -37,7 +37,7 @@ class TokenizerFound:
     ``end`` is the id that the tokenizer itself calls the end; ``as_stored`` says whether
     transformers reads text as ``tokenizer.json`` has it, and not by a class of its own, ``begins``
     whether it puts ``bos_token`` before a text, ``by_bytes`` whether it spells text in bytes before
-    it looks for tokens (byte-level BPE).
+    it looks for tokens (byte-level BPE), ``spaced`` whether it puts a space before a word.
     """
 
     top_id: int
@@ -50,6 +50,7 @@ class TokenizerFound:
     converted: bool
     as_stored: bool
     begins: bool
+    spaced: bool
     by_bytes: bool
 
 

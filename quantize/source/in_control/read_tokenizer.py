@@ -48,6 +48,7 @@ def carry_out(request: TokenizerRequest, _: Callable[[Progress], None]) -> Token
         converted=converted,
         as_stored=all(tokenizer(text)["input_ids"] == plain.encode(text).ids for text in _TEXTS),
         begins=tokenizer(_TEXTS[0])["input_ids"][:1] == [tokenizer.bos_token_id],
+        spaced=str(tokenizer.tokenize("a")[:1]).startswith("['▁"),
         by_bytes="ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer),
     )
 

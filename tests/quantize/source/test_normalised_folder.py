@@ -133,3 +133,15 @@ def test_a_template_in_a_file_of_its_own_is_the_only_one(model: Path) -> None:
     source = prepare(model)
     assert "chat_template" not in content(source, "tokenizer_config.json")
     assert (source.folder / "chat_template.jinja").read_text() == TEMPLATE
+
+
+def test_how_a_text_begins_is_said_where_no_settings_do(model: Path) -> None:
+    (model / "tokenizer_config.json").unlink()
+    source = prepare(model)
+    read = Tokenizer.from_file(str(source.folder / "tokenizer.json"))
+    told = content(source, "tokenizer_config.json")
+    first = read.encode("a")
+    assert told["add_bos_token"] is (first.ids[0] == 1)
+    assert told["add_prefix_space"] is read.encode("a", add_special_tokens=False).tokens[
+        0
+    ].startswith("▁")
