@@ -112,12 +112,3 @@ def error_message(body: bytes) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         message = body.decode("utf-8", "replace")
     return " ".join(str(message).split())[:_LONGEST_REASON]
-
-
-def is_openai_error(body: bytes) -> bool:
-    """Whether a body (or an event's data) is OpenAI's error JSON with a message and a type."""
-    try:
-        error = json.loads(body)["error"]
-        return all(isinstance(error[key], str) for key in ("message", "type"))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False

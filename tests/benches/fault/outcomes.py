@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.http.stream_chunk import DONE, is_openai_error
+from services.http.stream_chunk import DONE
+from tests.benches.harness.openai_error import is_openai_error
 
 Ending = Literal["finished", "error", "broken", "hung"]
 

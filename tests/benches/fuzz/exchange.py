@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.http.routes import WRITTEN
-from services.http.stream_chunk import is_openai_error
+from tests.benches.harness.openai_error import is_openai_error
 
 TRACEBACK = re.compile(rb"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+")
 # The server's fault wherever it is told, in a stream as well.

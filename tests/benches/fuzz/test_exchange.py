@@ -1,8 +1,11 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
+from quantize.root import ROOT
 from tests.benches.fuzz.exchange import Exchange, faults, route_of
 
 ERROR = json.dumps({"error": {"message": "no", "type": "invalid_request_error"}}).encode()
@@ -59,3 +62,10 @@ def test_a_path_is_counted_by_its_route() -> None:
     assert route_of("/a-b/v1/models", variants) == "/a-b/v1/models"
     assert route_of("/a/v1/models/x", variants) == "/a/…"
     assert route_of("/etc/passwd", variants) == "/…"
+
+
+def test_it_is_imported_where_nothing_is_installed() -> None:
+    """Schemathesis's environment has none of our packages."""
+    alone = [sys.executable, "-S", "-c", "import tests.benches.fuzz.exchange"]
+    done = subprocess.run(alone, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

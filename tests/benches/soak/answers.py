@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from services.http.stream_chunk import DONE, error_message, is_openai_error
+from services.http.stream_chunk import DONE, error_message
+from tests.benches.harness.openai_error import is_openai_error
 from tests.benches.harness.received import Received
 from tests.benches.soak.mix import PlannedRequest
 

@@ -10,7 +10,6 @@ from services.http.stream_chunk import (
     StreamError,
     error_message,
     is_done,
-    is_openai_error,
     read_chunk,
 )
 
@@ -99,9 +98,3 @@ def test_an_error_body_is_told_by_its_message_or_as_it_is() -> None:
     assert error_message(b'{"error": "busy"}') == "busy"
     assert error_message(b"<html>bad gateway") == "<html>bad gateway"
     assert error_message(b"[" * 100_000).startswith("[[[")
-
-
-def test_openais_error_has_a_message_and_a_type() -> None:
-    assert is_openai_error(b'{"error": {"message": "a", "type": "b"}}')
-    assert not is_openai_error(b'{"error": {"message": "a"}}')
-    assert not is_openai_error(b"[" * 100_000)
