@@ -183,11 +183,21 @@ def null_server(
     Raises:
         RuntimeError: it does not start.
     """
-    module = "loadtest.null_server"
-    words = ["-m", module, "--first", "--ttft", str(ttft_s), "--tpot", str(tpot_s)]
+    words = ["--first", "--ttft", str(ttft_s), "--tpot", str(tpot_s)]
     words += [f"--pace={pace.word}" for pace in paces]
+    with server_process("loadtest.null_server", *words) as port:
+        yield port
+
+
+@contextmanager
+def server_process(module: str, *words: str) -> Iterator[int]:
+    """A module that serves and says its port first, in a process of its own until the block ends.
+
+    Raises:
+        RuntimeError: it does not start.
+    """
     process = subprocess.Popen(
-        guarded([sys.executable, *words]),
+        guarded([sys.executable, "-m", module, *words]),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -197,7 +207,7 @@ def null_server(
         assert process.stdout is not None
         port = process.stdout.readline()
         if not port:
-            raise RuntimeError("the null server did not start")
+            raise RuntimeError(f"{module} did not start")
         yield int(port)
     finally:
         process.terminate()

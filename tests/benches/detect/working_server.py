@@ -8,10 +8,7 @@ exact whatever the machine does.
 import argparse
 import asyncio
 import hashlib
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from loadtest.null_server import (
@@ -19,11 +16,10 @@ from loadtest.null_server import (
     begin_stream,
     end_stream,
     route_of,
+    server_process,
     write_chunk,
     write_event,
 )
-from quantize.jobs.lifeline import guarded
-from quantize.root import ROOT
 
 WORK_BYTES = 1 << 20
 
@@ -51,30 +47,13 @@ class WorkingServer(NullServer):
         await end_stream(writer)
 
 
-@contextmanager
-def working_server(slower: float) -> Iterator[int]:
-    """The server in a process of its own, until the block ends; yields its port.
+def working_server(slower: float) -> AbstractContextManager[int]:
+    """The server in a process of its own, until the block ends; gives its port.
 
     Raises:
         RuntimeError: it does not start.
     """
-    words = ["-m", "tests.benches.detect.working_server", "--slower", str(slower)]
-    process = subprocess.Popen(
-        guarded([sys.executable, *words]),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        port = process.stdout.readline()
-        if not port:
-            raise RuntimeError("the working server did not start")
-        yield int(port)
-    finally:
-        process.terminate()
-        process.communicate()
+    return server_process("tests.benches.detect.working_server", "--slower", str(slower))
 
 
 def main() -> None:
