@@ -20,6 +20,7 @@ _QUERY = (
     "--format=csv,noheader,nounits",
 )
 _FIELDS = 7
+_FREE_QUERY = ("nvidia-smi", "--query-gpu=uuid,memory.free", "--format=csv,noheader,nounits")
 _TIMEOUT_S = 20.0
 
 
@@ -136,13 +137,24 @@ def _is_uuid(uuid: str, name: str) -> bool:
 
 def probe_gpus() -> list[Gpu]:
     """Ask for all GPUs; blocks for a fraction of a second. Never fails: no answer means none."""
+    return parse_gpus(_answer(_QUERY))
+
+
+def free_gpu_bytes(uuid: str) -> int | None:
+    """What nobody holds of a GPU's memory; blocks for a fraction of a second. None: not told."""
+    lines = (line.split(",") for line in _answer(_FREE_QUERY).splitlines())
+    free = {parts[0].strip(): parts[-1].strip() for parts in lines}.get(uuid, "")
+    return int(free) << 20 if free.isdigit() else None
+
+
+def _answer(query: Sequence[str]) -> str:
+    """What nvidia-smi says; nothing where it does not answer."""
     try:
-        answer = subprocess.run(
-            _QUERY, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S
-        )
+        return subprocess.run(
+            query, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S
+        ).stdout
     except (OSError, subprocess.SubprocessError):
-        return []
-    return parse_gpus(answer.stdout)
+        return ""
 
 
 def probe_machine() -> Machine:

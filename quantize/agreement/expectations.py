@@ -11,7 +11,13 @@ from pathlib import Path
 import psutil
 
 from quantize.agreement.agreement_file import AGREEMENT_NAME, AgreementFile, read_agreement
-from quantize.agreement.probe import PROBE, ArtifactToProbe, Probed, ProbeRequest
+from quantize.agreement.probe import (
+    PROBE,
+    ArtifactToProbe,
+    Probed,
+    ProbeRequest,
+    ScoringDevice,
+)
 from quantize.agreement.probe_length import probe_tokens
 from quantize.artifact.manifest import Manifest, read_manifest, sha256_of_file
 from quantize.artifact_paths import artifact_directory, model_directory
@@ -21,6 +27,7 @@ from quantize.jobs.environment import installed_version, tool_variables
 from quantize.jobs.progress import ProgressLine
 from quantize.jobs.whole_file import write_whole
 from quantize.jobs.worker import run_job
+from quantize.machine import free_gpu_bytes, probe_machine
 from quantize.model_source import prepared
 from quantize.order import Order
 from quantize.recipes.catalogue import UNQUANTIZED_BITS, find_recipe
@@ -31,6 +38,9 @@ from quantize.validity.made_from import key_of, parts_of
 _LIBRARIES = ("torch", "transformers")
 # The decoded weights in float32, beside the source's in 16 bits, and what a pass needs.
 _BYTES_PER_PARAMETER = 6.5
+# What the same pass needs of a GPU beyond that: its context, and a vocabulary's matrix in float32
+# several times over while it is held against the source's.
+_GPU_WORKSPACE_BYTES = 12 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +72,17 @@ def score_artifacts(order: Order, context_length: int, say: Callable[[str], None
     missing = [item for item in _wanted(order, tokens) if not item.is_there]
     if not missing:
         return
-    needed = max(item.manifest.parameter_count for item in missing) * _BYTES_PER_PARAMETER
-    free = psutil.virtual_memory().available
-    if needed > free:
+    needed = int(max(item.manifest.parameter_count for item in missing) * _BYTES_PER_PARAMETER)
+    free, free_on_gpu = psutil.virtual_memory().available, _free_on_gpu()
+    device = scoring_device(needed, free, free_on_gpu)
+    if device is None:
+        also = "" if free_on_gpu is None else f" and {free_on_gpu / 1e9:.1f} GB of the GPU's"
         say(
             f"agreement        not scored: {needed / 1e9:.1f} GB of memory are needed, "
-            f"{free / 1e9:.1f} GB are free; engines are held against nothing"
+            f"{free / 1e9:.1f} GB{also} are free; engines are held against nothing"
         )
         return
-    probed = _score(order, source.folder, tokens, missing)
+    probed = _score(order, source.folder, tokens, missing, device)
     for item in missing:
         try:
             write_whole(
@@ -104,7 +116,27 @@ def _wanted(order: Order, tokens: int) -> list[_Wanted]:
     return found
 
 
-def _score(order: Order, source: Path, tokens: int, missing: Sequence[_Wanted]) -> Probed:
+def scoring_device(needed: int, free: int, free_on_gpu: int | None) -> ScoringDevice | None:
+    """Where the probe is scored: on the GPU if it has room, else on the CPU; None: nowhere.
+
+    All in bytes; ``free_on_gpu`` is None where there is no GPU that torch could use. Pure.
+    """
+    if free_on_gpu is not None and needed + _GPU_WORKSPACE_BYTES <= free_on_gpu:
+        return "cuda"
+    return "cpu" if needed <= free else None
+
+
+def _free_on_gpu() -> int | None:
+    """Of the first GPU that may be used, where our torch is built for one."""
+    gpus = probe_machine().gpus
+    if not gpus or gpus[0].mig or "+cpu" in installed_version("quantize", "torch"):
+        return None
+    return free_gpu_bytes(gpus[0].uuid)
+
+
+def _score(
+    order: Order, source: Path, tokens: int, missing: Sequence[_Wanted], device: ScoringDevice
+) -> Probed:
     request = ProbeRequest(
         model=source.resolve(),
         text=BUNDLED_TEXT,
@@ -121,6 +153,7 @@ def _score(order: Order, source: Path, tokens: int, missing: Sequence[_Wanted]) 
             if item.recipe.bits != UNQUANTIZED_BITS
         ),
         threads=order.threads,
+        device=device,
     )
     log = model_directory(order.artifacts, order.model) / "logs" / "agreement.log"
     log.parent.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@ of the process that scores it."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -77,14 +78,18 @@ class ArtifactToProbe(_Held):
     rounded_inputs: tuple[InputKind, ...] = ()
 
 
+ScoringDevice = Literal["cpu", "cuda"]
+
+
 class ProbeRequest(_Held):
-    """Score a probe of ``tokens`` with the source and with every artifact."""
+    """Score a probe of ``tokens`` with the source and with every artifact, on a device."""
 
     model: Path
     text: Path
     tokens: int
     artifacts: tuple[ArtifactToProbe, ...]
     threads: int
+    device: ScoringDevice = "cpu"
 
 
 class KeptWeight(_Held):

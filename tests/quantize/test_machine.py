@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from quantize.machine import Gpu, Machine, device_of, parse_gpus, probe_machine, visible_gpus
+from quantize.machine import (
+    Gpu,
+    Machine,
+    device_of,
+    free_gpu_bytes,
+    parse_gpus,
+    probe_machine,
+    visible_gpus,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +112,17 @@ def test_a_machine_without_nvidia_smi_is_a_cpu(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert probe_machine().phrase == "a CPU"
+
+
+def test_free_memory_is_that_of_the_gpu_asked_for_and_none_where_it_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\nprintf 'GPU-0a, 1024\\nGPU-9b, [N/A]\\n'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert free_gpu_bytes("GPU-0a") == 1 << 30
+    assert free_gpu_bytes("GPU-9b") is None
+    assert free_gpu_bytes("GPU-none") is None
+    command.unlink()
+    assert free_gpu_bytes("GPU-0a") is None

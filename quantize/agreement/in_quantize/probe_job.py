@@ -1,7 +1,7 @@
 """Score the probe with transformers: the source as it loads it, and every decoded artifact.
 
-In the ``quantize`` environment, in its own process. One model is in memory in float32 at a time,
-beside the source's weights in 16 bits.
+In the ``quantize`` environment, in its own process, on a GPU where its memory suffices. One model
+is in memory in float32 at a time, beside the source's weights in 16 bits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ def carry_out(request: ProbeRequest, tell: Callable[[Progress], None]) -> Probed
     """Make the probe and score it."""
     torch.set_num_threads(request.threads)
     probe = make_probe(request.model, request.text, request.tokens)
-    model: Any = AutoModelForCausalLM.from_pretrained(request.model, dtype=torch.float32).eval()
+    model = _source_model(request)
     scores = _with_noise(model, probe.sequences)
     weights: dict[str, Tensor] = model.state_dict()
     artifacts: dict[str, ProbedArtifact] = {}
@@ -43,6 +43,13 @@ def carry_out(request: ProbeRequest, tell: Callable[[Progress], None]) -> Probed
         tell(Progress("scoring", len(artifacts) + 1, len(request.artifacts), item.recipe))
         artifacts[item.recipe] = _score_artifact(item, request, probe.sequences, weights)
     return Probed(probe=probe, source=scores, artifacts=artifacts)
+
+
+def _source_model(request: ProbeRequest) -> Any:
+    """The source in float32; for a GPU, its weights are read straight into that one's memory."""
+    place: dict[str, Any] = {} if request.device == "cpu" else {"device_map": {"": request.device}}
+    model: Any = AutoModelForCausalLM.from_pretrained(request.model, dtype=torch.float32, **place)
+    return model.eval()
 
 
 def _with_noise(model: Any, sequences: Sequence[ProbeSequence]) -> dict[str, SequenceScores]:
@@ -65,7 +72,7 @@ def _score_artifact(
     source: Mapping[str, Tensor],
 ) -> ProbedArtifact:
     try:
-        model = load_any(item.artifact, request.model)
+        model = load_any(item.artifact, request.model, device=request.device)
     except (KeyError, RuntimeError, ValueError) as error:
         # The others are scored all the same, and this one is not measured.
         return ProbedArtifact(fault=str(error))
@@ -74,7 +81,9 @@ def _score_artifact(
     del model
     inputs_kept = None
     if item.rounded_inputs:
-        bare = load_emulated(item.artifact, kept_inputs=item.rounded_inputs).model
+        bare = load_emulated(
+            item.artifact, device=request.device, kept_inputs=item.rounded_inputs
+        ).model
         inputs_kept = score_all(bare, sequences)
     return ProbedArtifact(scores=scores, inputs_kept=inputs_kept, farthest=farthest)
 
@@ -89,15 +98,20 @@ def score_all(model: Any, sequences: Sequence[ProbeSequence]) -> dict[str, Seque
 
 
 def score(model: Any, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Log-probability of every id after the first, and its spread: both ``(ids - 1,)`` float64."""
+    """Log-probability of every id after the first, and its spread: both ``(ids - 1,)`` float64.
+
+    They are on the CPU, whatever device the model is on.
+    """
+    given = torch.tensor([list(ids)], device=model.device)
     with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0, :-1]
-    wanted = torch.tensor(list(ids[1:]))
+        logits = model(input_ids=given, use_cache=False).logits[0, :-1]
+    wanted = given[0, 1:]
     parts = [
         _scored(rows, tokens)
         for rows, tokens in zip(logits.split(_ROWS), wanted.split(_ROWS), strict=True)
     ]
-    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+    logprobs, spread = (torch.cat(found).cpu() for found in zip(*parts, strict=True))
+    return logprobs, spread
 
 
 def _scored(rows: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,8 +22,8 @@ class StoredModules:
     ``read_bytes`` and ``read_kinds`` count what has been read so far, as it is stored.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Read the headers of all weight files.
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        """Read the headers of all weight files; tensors are read onto ``device``.
 
         Raises:
             WeightFileError: a file is missing, truncated or damaged.
@@ -33,6 +33,7 @@ class StoredModules:
             for tensor in tensors:
                 module, _, part = tensor.name.rpartition(".")
                 self._places.setdefault(module, {})[part] = (path, tensor)
+        self._device = device
         self.read_bytes = 0
         self.read_kinds: Counter[str] = Counter()
 
@@ -54,7 +55,7 @@ class StoredModules:
         parts: dict[str, Tensor] = {}
         for part, (path, tensor) in self._places[name].items():
             try:
-                with safe_open(path, "pt") as stream:
+                with safe_open(path, "pt", device=self._device) as stream:
                     parts[part] = stream.get_tensor(tensor.name)
             except (OSError, RuntimeError, ValueError) as error:
                 raise WeightFileError(f"{path}: {tensor.name} cannot be read ({error})") from None

@@ -31,15 +31,15 @@ class SafetensorsArtifact:
     ``cache_roundings`` (by layer number) are complete, and ``stored`` counts what was read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Read headers and configuration.
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        """Read headers and configuration; modules are decoded on ``device``.
 
         Raises:
             CheckpointError: the configuration is missing, or announces an unknown method.
             WeightFileError: a weight file is missing, truncated or damaged.
         """
         self._schemes = read_schemes(folder)
-        self.stored = StoredModules(folder)
+        self.stored = StoredModules(folder, device)
         self.input_roundings: dict[str, InputRounding] = {}
         self.cache_roundings: dict[int, CacheRounding] = {}
 

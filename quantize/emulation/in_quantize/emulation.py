@@ -59,7 +59,7 @@ def load_emulated(
             its architecture, or has one that does not fit.
         WeightFileError: a weight file is missing, truncated or damaged.
     """
-    stored = SafetensorsArtifact(artifact)
+    stored = SafetensorsArtifact(artifact, str(device))
     model = _empty_model(artifact, attention or rounded_attention.register(), dtype)
     _fill(model, stored.weights(), torch.device(device), dtype)
     _round_inputs(model, stored.input_roundings, kept_inputs)
@@ -77,6 +77,7 @@ def load_gguf(
     artifact: Path,
     config_folder: Path,
     *,
+    device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
     """A GGUF artifact's weights in a transformers model; ``config_folder`` has its config.json.
@@ -88,12 +89,15 @@ def load_gguf(
         CheckpointError, ToolError, WeightFileError: as for decoding.
     """
     model = _empty_model(config_folder, "sdpa", dtype)
-    _fill(model, gguf_weights(artifact / GGUF_NAME), torch.device("cpu"), dtype)
+    _fill(model, gguf_weights(artifact / GGUF_NAME), torch.device(device), dtype)
     return model
 
 
 def load_any(
-    artifact: Path, config_folder: Path, dtype: torch.dtype = torch.float32
+    artifact: Path,
+    config_folder: Path,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
 ) -> PreTrainedModel:
     """The model of any artifact; a GGUF's configuration is that of its source.
 
@@ -101,8 +105,8 @@ def load_any(
         CheckpointError, ToolError, WeightFileError: as for decoding.
     """
     if (artifact / GGUF_NAME).is_file():
-        return load_gguf(artifact, config_folder, dtype=dtype)
-    return load_emulated(artifact, dtype=dtype).model
+        return load_gguf(artifact, config_folder, device=device, dtype=dtype)
+    return load_emulated(artifact, device=device, dtype=dtype).model
 
 
 def _empty_model(folder: Path, attention: str, dtype: torch.dtype) -> PreTrainedModel:

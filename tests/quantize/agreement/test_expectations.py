@@ -11,9 +11,10 @@ import pytest
 
 from quantize.agreement import expectations
 from quantize.agreement.agreement_file import AGREEMENT_NAME, read_agreement
-from quantize.agreement.expectations import score_artifacts
+from quantize.agreement.expectations import score_artifacts, scoring_device
 from quantize.artifact.manifest import read_manifest
 from quantize.calibration.calibration_set import BUNDLED, calibration_plan
+from quantize.machine import Gpu, Machine
 from quantize.make import make_artifacts
 from quantize.order import Order
 from quantize.source.source_model import fingerprint
@@ -66,3 +67,45 @@ def test_where_memory_does_not_suffice_that_is_said_and_nothing_is_written(
     assert "not scored" in said[0]
     assert "engines are held against nothing" in said[0]
     assert read_agreement(folder(order)) is None
+    monkeypatch.setattr(expectations, "_free_on_gpu", lambda: 8_000_000_000)
+    score_artifacts(replace(order, threads=1), 256, said.append)
+    assert "0.0 GB and 8.0 GB of the GPU's are free" in said[1]
+
+
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("free", "free_on_gpu", "device"),
+    [
+        (100 * GB, 84 * GB, "cuda"),
+        (20 * GB, 84 * GB, "cuda"),
+        (100 * GB, 60 * GB, "cpu"),
+        (100 * GB, None, "cpu"),
+        (20 * GB, 60 * GB, None),
+        (20 * GB, None, None),
+    ],
+)
+def test_a_probe_is_scored_on_a_gpu_with_room_and_else_where_there_is_some(
+    free: int, free_on_gpu: int | None, device: str | None
+) -> None:
+    eight_billion = 52 * GB
+    assert scoring_device(eight_billion, free, free_on_gpu) == device
+
+
+def test_a_gpu_counts_only_where_torch_was_built_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu(
+        index=0,
+        uuid="GPU-0a",
+        name="NVIDIA H100",
+        device="hopper",
+        compute_capability="9.0",
+        memory_bytes=80 << 30,
+        driver="580.1",
+    )
+    machine = Machine(device="hopper", name="NVIDIA H100", gpus=(gpu,))
+    monkeypatch.setattr(expectations, "probe_machine", lambda: machine)
+    monkeypatch.setattr(expectations, "free_gpu_bytes", {"GPU-0a": 7}.get)
+    for version, free in (("2.11.0", 7), ("2.11.0+cu130", 7), ("2.11.0+cpu", None)):
+        monkeypatch.setattr(expectations, "installed_version", lambda *_, v=version: v)
+        assert expectations._free_on_gpu() == free
