@@ -110,8 +110,9 @@ class EngineSpec:
     reach it. One that ``rounds_quantized`` rounds the inputs of quantized layers to 8 bits,
     whatever their format. ``kernels_in_log`` finds in its log what it tells of its kernels nowhere
     else, ``judge_kernels`` holds them against what its checkpoint (by name) and the plan ask for.
-    ``process_bytes`` is what its processes, the replica's among them, take of a CPU machine's
-    memory beside weights, cache and activations.
+    One that ``fills_gpu`` sizes a cache for which the plan names no size by what is free on its GPU
+    while it starts. ``process_bytes`` is what its processes, the replica's among them, take of a
+    CPU machine's memory beside weights, cache and activations.
     """
 
     name: str
@@ -135,6 +136,7 @@ class EngineSpec:
     takes_key: bool = True
     variables: tuple[str, ...] = ()
     rounds_quantized: bool = False
+    fills_gpu: bool = False
     metrics_path: str = "/metrics"
     series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refuses: Mapping[tuple[str, ...], str] = field(default_factory=dict)

@@ -151,6 +151,7 @@ TRTLLM = EngineSpec(
     kv_cache_dtypes=_KV_CACHE_DTYPES,
     engine_builds=frozenset({"stored", "int8", "int4"}),
     takes_key=False,
+    fills_gpu=True,
     argv=_argv,
     env=_env,
     files=_files,

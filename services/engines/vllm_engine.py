@@ -212,6 +212,7 @@ VLLM = EngineSpec(
     claims=CAPABILITIES,
     # Three processes import torch: 1.5 GiB with a small model, and the replica.
     process_bytes=1792 << 20,
+    fills_gpu=True,
     refuses=_REFUSES,
     fields=_FIELDS,
     no_limit=None,
