@@ -28,6 +28,9 @@ class Load(Section):
     at the compared load is known to differ from the baseline's, or to be the same within
     ``equal_within`` (0.05: 5 %).
 
+    ``processes`` is of how many the load generator consists; ``auto`` goes by the processors and by
+    the events that the load may bring.
+
     ``points_key`` is the key of the kind's own list of load points.
     """
 
@@ -43,6 +46,7 @@ class Load(Section):
     neighbour_limit: float = later(0.1, gt=0, le=1)
     stop_early: bool = later(False)
     equal_within: float = later(0.05, gt=0)
+    processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = later("auto")
 
     @property
     def amounts(self) -> Sequence[float]:

@@ -177,8 +177,11 @@ def meet(
     prompt_tokens: int,
     output_tokens: int,
     duration_s: float = DURATION_S,
+    processes: int = 1,
 ) -> Meeting:
     """Load a null server at every point, at that point's pace; blocks for some seconds each.
+
+    The server is made of as many ``processes`` as the client.
 
     Raises:
         LoadTestError: Locust failed.
@@ -192,7 +195,7 @@ def meet(
 
     with (
         tempfile.TemporaryDirectory(prefix="assay-certificate-") as folder,
-        null_server(paces=[paces[point] for point in points]) as port,
+        null_server(paces=[paces[point] for point in points], processes=processes) as port,
     ):
         place = Path(folder)
         prompts.save(place / "prompts.npz")
@@ -208,6 +211,7 @@ def meet(
             output_tokens=output_tokens,
             request_timeout_s=TIMEOUT_S,
             prompts=place / "prompts.npz",
+            processes=processes,
         )
         run_locust(job, html=place / "locust.html", log=place / "locust.log", on_leg=keep)
     return found
@@ -219,14 +223,21 @@ def certify(
     *,
     prompt_tokens: int,
     output_tokens: int,
+    processes: int = 1,
 ) -> tuple[Certified, ...]:
-    """Certify the client at every load point, at that point's pace.
+    """Certify the client, so many processes, at every load point, at that point's pace.
 
     Raises:
         LoadTestError: Locust or a request failed.
     """
     tokens = min(output_tokens, MOST_TOKENS)
-    found = meet(paces, prompts, prompt_tokens=prompt_tokens, output_tokens=tokens)
+    found = meet(
+        paces,
+        prompts,
+        prompt_tokens=prompt_tokens,
+        output_tokens=tokens,
+        processes=processes,
+    )
     return tuple(
         certified(found.records[point], paces[point], found.ends[point].level.client, tokens)
         for point in sorted(paces)

@@ -16,6 +16,7 @@ from loadtest.load_file import LOAD_NAME, LevelSummary, LoadFile
 from loadtest.load_kinds import points_of
 from loadtest.load_point import LoadPoint
 from loadtest.null_server import TPOT_S, TTFT_S, Pace
+from loadtest.processes import cores, processes_of
 from loadtest.prompts import PromptSource
 
 # Before a run, its own pace is not known yet.
@@ -85,5 +86,9 @@ def _certify(
 ) -> tuple[Certified, ...]:
     load = plan.load
     return certify(
-        paces, prompts, prompt_tokens=load.prompt_tokens, output_tokens=load.output_tokens
+        paces,
+        prompts,
+        prompt_tokens=load.prompt_tokens,
+        output_tokens=load.output_tokens,
+        processes=processes_of(load, cores()),
     )

@@ -2,7 +2,8 @@
 
 Two loads of equally many streams, one of short and one of long answers, give two equations for the
 client's processor time: seconds = requests x per request + events x per event. Then the streams are
-doubled, each of 50 events a second, until the client adds too much or has no processor left.
+doubled, each of 50 events a second, until the client adds too much or has no processor left; by one
+process, and by as many as a load test would be given.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from loadtest.certificate import Certified, Meeting, certified, meet
 from loadtest.closed_loop import ClosedLoop
 from loadtest.load_point import LoadPoint
 from loadtest.null_server import Pace
+from loadtest.processes import MOST, cores
 from loadtest.prompts import PromptSource
 
 PACE = Pace(ttft_s=0.05, gap_s=0.02)
@@ -81,7 +83,9 @@ def measure_cost(prompts: PromptSource) -> Cost:
     return cost_of(*found)
 
 
-def climb(prompts: PromptSource, streams: Sequence[int] = LADDER) -> Iterator[Certified]:
+def climb(
+    prompts: PromptSource, streams: Sequence[int] = LADDER, processes: int = 1
+) -> Iterator[Certified]:
     """Certify the client at more and more streams, up to the first at which it is the limit.
 
     Raises:
@@ -89,7 +93,7 @@ def climb(prompts: PromptSource, streams: Sequence[int] = LADDER) -> Iterator[Ce
     """
     for count in streams:
         point = ClosedLoop(count)
-        found = _meet([point], prompts, LONG)
+        found = _meet([point], prompts, LONG, processes)
         client = found.ends[point].level.client
         step = certified(found.records[point], PACE, client, LONG)
         yield step
@@ -97,13 +101,16 @@ def climb(prompts: PromptSource, streams: Sequence[int] = LADDER) -> Iterator[Ce
             return
 
 
-def _meet(points: Sequence[LoadPoint], prompts: PromptSource, tokens: int) -> Meeting:
+def _meet(
+    points: Sequence[LoadPoint], prompts: PromptSource, tokens: int, processes: int = 1
+) -> Meeting:
     return meet(
         dict.fromkeys(points, PACE),
         prompts,
         prompt_tokens=PROMPT_TOKENS,
         output_tokens=tokens,
         duration_s=DURATION_S,
+        processes=processes,
     )
 
 
@@ -115,5 +122,7 @@ def calibrate(prompts: PromptSource, say: Callable[[str], None]) -> None:
         f"{cost.per_event_us:.0f} us per event: a whole core for "
         f"{cost.streams(PACE, LONG):,.0f} streams of {1 / PACE.gap_s:.0f} events a second"
     )
-    for step in climb(prompts):
-        say(step.words + (f"; SATURATED: {step.why_void}" if step.why_void else ""))
+    for processes in sorted({1, min(MOST, max(1, cores() // 2))}):
+        say(f"with {processes} of its processes:")
+        for step in climb(prompts, processes=processes):
+            say(step.words + (f"; SATURATED: {step.why_void}" if step.why_void else ""))

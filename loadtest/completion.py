@@ -63,35 +63,26 @@ def request_body(model: str, prompt: Sequence[int], output_tokens: int) -> bytes
 class KeptStream:
     """A stream that is kept as it comes, each piece with its time (s), and read later as if then.
 
-    ``read_piece`` and ``clock`` are those of ``read_stream``.
+    ``wait`` blocks until another piece was taken, and returns False where none will come.
     """
 
-    def __init__(
-        self,
-        read_piece: Callable[[], bytes] = lambda: b"",
-        clock: Callable[[], float] = lambda: 0.0,
-    ) -> None:
-        self._read_piece = read_piece
-        self._clock = clock
+    def __init__(self, wait: Callable[[], bool] = lambda: False) -> None:
+        self._wait = wait
         self._kept: list[tuple[float, bytes]] = []
         self._read = 0
 
-    def keep(self) -> bool:
-        """Keep the stream and return True at its end, False at a piece that may tell an error.
+    def take(self, at_s: float, piece: bytes) -> bool:
+        """Keep a piece; returns whether it may tell an error.
 
-        Blocks until then. An error may be all that comes for a long time, so it is to be read at
-        once; what follows it is then read as it comes.
+        An error may be all that comes for a long time, so it is to be read at once; what follows
+        it is then read as it comes.
         """
-        read_piece, clock, kept = self._read_piece, self._clock, self._kept
-        while piece := read_piece():
-            kept.append((clock(), piece))
-            if _ERROR_FIELD in piece:
-                return False
-        return True
+        self._kept.append((at_s, piece))
+        return _ERROR_FIELD in piece
 
     def close(self) -> None:
         """Let go of the live stream, where it has ended in whatever way."""
-        self._read_piece = lambda: b""
+        self._wait = lambda: False
 
     @property
     def ended_well(self) -> bool:
@@ -105,10 +96,9 @@ class KeptStream:
 
     def piece(self) -> bytes:
         """The next piece, of those that were kept and then of the live stream."""
-        if self._read == len(self._kept):
-            if not (piece := self._read_piece()):
+        while self._read == len(self._kept):
+            if not self._wait():
                 return b""
-            self._kept.append((self._clock(), piece))
         self._read += 1
         return self._kept[self._read - 1][1]
 

@@ -13,8 +13,8 @@ from quantize.validity.made_from import parts_of
 # Locust is started with the one, by the other.
 MEASURING = ("loadtest.locustfile", "loadtest.locust_process")
 SUMMING = "loadtest.merging"
-# Where things lie, whose turn it is, and whether it is for the second time.
-_PLACES = {"url", "round", "prompts", "legs", "attempt"}
+# Where things lie, whose turn it is, whether for the second time, and how many processes ask.
+_PLACES = {"url", "round", "prompts", "legs", "attempt", "processes"}
 
 
 def measured_from(
@@ -22,7 +22,7 @@ def measured_from(
 ) -> dict[str, str]:
     """Everything that decides what a round of this endpoint measures; ``job`` is one of them."""
     return parts_of(
-        load=plan.load.model_dump(mode="json"),
+        load=plan.load.model_dump(mode="json", exclude={"processes"}),
         asked=job.model_dump(mode="json", exclude=_PLACES),
         serving=plan.serving.model_dump(exclude={*UNMEASURED, "start_timeout_s"}),
         prompts=prompts.sha256(),

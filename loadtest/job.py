@@ -4,7 +4,7 @@ It is asked a ``Job`` (Locust's own command line stays Locust's), and tells of e
 window opens, when it has become quiet, its requests, and when it is over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class Job(_Message):
 
     ``url`` is the server's root, ``prompts`` the file of the prompt source, ``points`` all load
     points of the plan. ``attempt`` counts the tries at this round from 0: each has prompts of its
-    own, because an engine would answer those that it has seen from its cache.
+    own, because an engine would answer those that it has seen from its cache. So many
+    ``processes`` share the load.
     """
 
     url: str
@@ -55,6 +56,7 @@ class Job(_Message):
     output_tokens: int
     request_timeout_s: float
     prompts: Path
+    processes: int = Field(default=1, ge=1)
 
 
 class ClientHealth(_Message):
@@ -68,6 +70,15 @@ class ClientHealth(_Message):
     cpu_share_p95: float = Field(ge=0)
     loop_lag_p95_s: float = Field(ge=0)
     cpu_s: float | None = None
+
+    @classmethod
+    def of_all(cls, healths: Sequence["ClientHealth"]) -> "ClientHealth":
+        """Of several processes: the busiest and the latest decide, processor time adds up."""
+        return cls(
+            cpu_share_p95=max(health.cpu_share_p95 for health in healths),
+            loop_lag_p95_s=max(health.loop_lag_p95_s for health in healths),
+            cpu_s=sum(health.cpu_s or 0.0 for health in healths),
+        )
 
     @property
     def saturated(self) -> bool:

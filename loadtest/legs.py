@@ -18,6 +18,7 @@ from loadtest.load_kinds import points_of
 from loadtest.load_point import LoadPoint
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.neighbours import NeighbourWatch
+from loadtest.processes import cores, processes_of
 from loadtest.prompts import ATTEMPTS
 from loadtest.records import RequestRecord
 from loadtest.summary import counted, output_throughput, percentiles
@@ -67,6 +68,7 @@ class Ground:
             output_tokens=load.output_tokens,
             request_timeout_s=self.plan.serving.request_timeout_s,
             prompts=self.prompts,
+            processes=processes_of(load, cores()),
         )
 
 

@@ -11,6 +11,7 @@ What is in flight at the end of a level belongs to nobody; the next one begins w
 from dataclasses import dataclass
 from enum import Enum
 
+from loadtest.board import Board, Count
 from loadtest.load_point import LoadPoint
 
 # A slow variant's window stays open until enough requests were sent, but no longer than so many
@@ -27,6 +28,9 @@ class Phase(Enum):
     DONE = "done"
 
 
+_PHASES = tuple(Phase)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ticket:
     """Leave to send request ``index`` (from 0) of a level; ``counted`` as in the record."""
@@ -40,6 +44,10 @@ class Level:
 
     At ``least`` so many requests are sent in the window, however slow the variant is. Of a schedule
     of arrivals, the first ``skipped`` are left out: other rounds had them.
+
+    Several generators may share a level, each with an object of its own: they have their counts on
+    one ``board``, and of the schedule every one takes the turns of its ``place``. One object
+    ``leads``, and alone goes on to other phases.
     """
 
     def __init__(
@@ -51,18 +59,27 @@ class Level:
         duration_s: float,
         now: float,
         skipped: int = 0,
+        board: Board | None = None,
+        place: int = 0,
+        places: int = 1,
+        leads: bool = True,
     ) -> None:
         self.point = point
-        self.phase = Phase.WARMING
+        self._board = board or Board.alone()
+        self._leads = leads
         self._warmup_s = warmup_s
         self._duration_s = duration_s
         self._least = least
         self._began = self._since = now
-        self._turns = self._skipped = skipped
-        self._sent = 0
-        self._finished = 0
-        self._counted = 0
-        self._counted_in_flight = 0
+        self._skipped = skipped
+        self._place, self._places = place, places
+        self._turns = skipped + place
+        self._index = place
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the leader has come to."""
+        return _PHASES[self._board.phase]
 
     @property
     def began_s(self) -> float:
@@ -72,39 +89,50 @@ class Level:
     def next_due(self) -> float | None:
         """When the user whose turn it is shall send; None: at once. Every call is a turn."""
         due_s = self.point.due_s(self._turns)
-        self._turns += 1
+        self._turns += self._places
         if due_s is None:
             return None
         return self._began + due_s - (self.point.due_s(self._skipped) or 0.0)
 
     def begin(self, now: float) -> Ticket:
         """A request is being sent."""
-        self.advance(now)
-        counted = self.phase is Phase.COUNTING
-        ticket = Ticket(index=self._sent, counted=counted)
-        self._sent += 1
-        self._counted += counted
-        self._counted_in_flight += counted
+        if self._leads:
+            self.advance(now)
+        ticket = Ticket(index=self._index, counted=self.phase is Phase.COUNTING)
+        self._index += self._places
+        for count, more in (
+            (Count.SENT, 1),
+            (Count.IN_FLIGHT, 1),
+            (Count.COUNTED, ticket.counted),
+            (Count.COUNTED_IN_FLIGHT, ticket.counted),
+        ):
+            self._board.add(self._place, count, more)
         return ticket
 
     def finish(self, ticket: Ticket, now: float) -> None:
         """The request of ``ticket`` is over, well or not."""
-        self._finished += 1
-        self._counted_in_flight -= ticket.counted
-        self.advance(now)
+        self._board.add(self._place, Count.FINISHED, 1)
+        self._board.add(self._place, Count.IN_FLIGHT, -1)
+        self._board.add(self._place, Count.COUNTED_IN_FLIGHT, -ticket.counted)
+        if self._leads:
+            self.advance(now)
 
     def advance(self, now: float) -> None:
-        """Go on to the phase that the time and the requests so far allow."""
-        passed_s = now - self._since
+        """Go on to the phase that the time and the requests so far allow; the leader's alone."""
+        passed_s, total = now - self._since, self._board.total
         longest_s = LONGEST_STRETCH * self._duration_s
         # The first answer may hide a cold start, so the warm-up waits for one.
         warm = passed_s >= self._warmup_s and (
-            self._finished > 0 or passed_s >= self._warmup_s + longest_s
+            total(Count.FINISHED) > 0 or passed_s >= self._warmup_s + longest_s
         )
         if self.phase is Phase.WARMING and warm:
-            self.phase, self._since, passed_s = Phase.COUNTING, now, 0.0
-        enough = passed_s >= self._duration_s and self._counted >= self._least
+            self._go_on(Phase.COUNTING)
+            self._since, passed_s = now, 0.0
+        enough = passed_s >= self._duration_s and total(Count.COUNTED) >= self._least
         if self.phase is Phase.COUNTING and (enough or passed_s >= longest_s):
-            self.phase = Phase.FINISHING
-        if self.phase is Phase.FINISHING and self._counted_in_flight == 0:
-            self.phase = Phase.DONE
+            self._go_on(Phase.FINISHING)
+        if self.phase is Phase.FINISHING and total(Count.COUNTED_IN_FLIGHT) == 0:
+            self._go_on(Phase.DONE)
+
+    def _go_on(self, phase: Phase) -> None:
+        self._board.go_on(_PHASES.index(phase))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar
 
+# What an H100 sends a stream of a small model, the fastest that we have met.
+STREAM_EVENTS_PER_S = 160.0
 # A median of fewer requests is not printed, so a level goes on until it has them.
 LEAST_FOR_MEDIAN = 5
 
@@ -84,6 +86,10 @@ class LoadPoint(ABC):
     def sequences(self) -> int | None:
         """How many answers an engine writes at once; None where the load does not fix it."""
         return None
+
+    def events_per_s(self, output_tokens: int) -> float:
+        """How many events a second the client may have to take, of answers that long."""
+        return self.users * STREAM_EVENTS_PER_S
 
     def due_s(self, index: int) -> float | None:
         """When request ``index`` (from 0) is to be sent, in seconds from the level's begin.

@@ -1,6 +1,7 @@
 """Has Locust carry out one round in a process of its own, and collects what it tells."""
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +23,24 @@ class LoadTestError(RuntimeError):
         self.variant = variant
 
 
-def locust_words(first_users: int, html: Path) -> tuple[str, ...]:
+def locust_words(first_users: int, html: Path, processes: int) -> tuple[str, ...]:
     """Locust's own options; everything but the first leg's users stands in the job."""
     return (
+        *(_as_workers(processes) if processes > 1 else ()),
         *("--locustfile", str(ROOT / "loadtest" / "locustfile.py"), "--headless"),
         *("--users", str(first_users), "--spawn-rate", str(min(first_users, 100))),
         *("--html", str(html), "--only-summary", "--loglevel", "WARNING"),
         *("--exit-code-on-error", "0"),  # failed requests are a result, not a failure
+    )
+
+
+def _as_workers(processes: int) -> tuple[str, ...]:
+    """A master and so many workers, which nobody but this machine can reach."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    return (
+        *("--processes", str(processes), "--master-bind-host", "127.0.0.1"),
+        *("--master-bind-port", port, "--master-host", "127.0.0.1", "--master-port", port),
     )
 
 
@@ -61,7 +73,7 @@ def run_locust(
     look: Look | None = None
     share: float | None = None
     left = list(job.legs)
-    module = replace(LOAD, words=locust_words(left[0].point.users, html))
+    module = replace(LOAD, words=locust_words(left[0].point.users, html, job.processes))
     with Worker() as worker:
         try:
             for message in worker.hear(module, job, log=log, variables=locust_environment()):

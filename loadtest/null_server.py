@@ -11,12 +11,14 @@ its one model, which is all that an engine must say to be ready.
 import argparse
 import asyncio
 import json
+import select
+import selectors
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Any
 
@@ -108,15 +110,8 @@ class NullServer:
     ) -> None:
         """Stream ``tokens`` tokens on schedule, then usage and, if ``done``, the end mark."""
         pace = pace or Pace(ttft_s=self.ttft_s, gap_s=self.tpot_s)
-        due = time.monotonic() + pace.ttft_s
         begin_stream(writer)
-        for first in range(0, tokens, pace.tokens_per_event):
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            due += pace.gap_s
-            text = "a " * min(pace.tokens_per_event, tokens - first)
-            choice = {"index": 0, "text": text, "finish_reason": None}
-            write_event(writer, {"id": PADDING, "choices": [choice]})
-            await writer.drain()
+        await _Schedule(writer, pace, tokens).kept()
         usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": tokens}
         write_event(writer, {"id": PADDING, "choices": [], "usage": usage})
         if done:
@@ -124,10 +119,67 @@ class NullServer:
         await end_stream(writer)
 
     async def serve(self, port: int) -> None:
-        """Listen on a loopback port (0: any that is free), say which, and serve for ever."""
-        async with await asyncio.start_server(self.handle, "127.0.0.1", port) as server:
+        """Listen on a loopback port (0: any that is free), say which, and serve for ever.
+
+        Several servers may listen on one port: the kernel spreads the connections over them.
+        """
+        async with await asyncio.start_server(
+            self.handle, "127.0.0.1", port, reuse_port=True
+        ) as server:
             print(server.sockets[0].getsockname()[1], flush=True)
             await server.serve_forever()
+
+
+class _Schedule:
+    """Writes the events of one stream when they are due, from now on: one timer after the other.
+
+    A task that slept would cost three times as much, and make the next stream's event late.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter, pace: Pace, tokens: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._writer = writer
+        self._pace = pace
+        self._left = tokens
+        self._due_s = self._loop.time() + pace.ttft_s
+        self._over = self._loop.create_future()
+        self._timer = self._loop.call_at(self._due_s, self._write)
+
+    async def kept(self) -> None:
+        """Wait until the last event is written, or nobody is there any more."""
+        try:
+            await self._over
+        finally:
+            self._timer.cancel()
+        await self._writer.drain()
+
+    def _write(self) -> None:
+        tokens = min(self._pace.tokens_per_event, self._left)
+        self._writer.write(_token_event(tokens))
+        self._left -= tokens
+        self._due_s += self._pace.gap_s
+        if self._left and not self._writer.is_closing():
+            self._timer = self._loop.call_at(self._due_s, self._write)
+        elif not self._over.done():
+            self._over.set_result(None)
+
+
+@cache
+def _token_event(tokens: int) -> bytes:
+    """An event of so many tokens as a chunk."""
+    choice = {"index": 0, "text": "a " * tokens, "finish_reason": None}
+    return _chunk(_event({"id": PADDING, "choices": [choice]}))
+
+
+class PreciseSelector(selectors.DefaultSelector):
+    """Waits as long as it is told to: epoll alone rounds up to whole milliseconds."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready, at the latest after so many seconds."""
+        if timeout is not None and timeout > 0 and isinstance(self, selectors.EpollSelector):
+            select.select([self.fileno()], [], [], timeout)
+            timeout = 0
+        return super().select(timeout)
 
 
 def route_of(head: bytes) -> str:
@@ -160,7 +212,7 @@ def begin_stream(writer: asyncio.StreamWriter) -> None:
 
 def write_chunk(writer: asyncio.StreamWriter, content: bytes) -> None:
     """Write one chunk of a body."""
-    writer.write(b"%x\r\n%b\r\n" % (len(content), content))
+    writer.write(_chunk(content))
 
 
 async def end_stream(writer: asyncio.StreamWriter) -> None:
@@ -171,21 +223,37 @@ async def end_stream(writer: asyncio.StreamWriter) -> None:
 
 def write_event(writer: asyncio.StreamWriter, event: dict[str, Any]) -> None:
     """Write one event as a chunk."""
-    write_chunk(writer, b"data: " + json.dumps(event).encode() + b"\n\n")
+    write_chunk(writer, _event(event))
+
+
+def _chunk(content: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(content), content)
+
+
+def _event(event: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
 @contextmanager
 def null_server(
-    *, ttft_s: float = TTFT_S, tpot_s: float = TPOT_S, paces: Sequence[Pace] = ()
+    *,
+    ttft_s: float = TTFT_S,
+    tpot_s: float = TPOT_S,
+    paces: Sequence[Pace] = (),
+    processes: int = 1,
 ) -> Iterator[int]:
-    """A null server in a process of its own, until the block ends; yields its port.
+    """A null server in so many processes of its own, until the block ends; yields its port.
 
     Raises:
         RuntimeError: it does not start.
     """
     words = ["--first", "--ttft", str(ttft_s), "--tpot", str(tpot_s)]
     words += [f"--pace={pace.word}" for pace in paces]
-    with server_process("loadtest.null_server", *words) as port:
+    with ExitStack() as servers:
+        port = servers.enter_context(server_process("loadtest.null_server", *words))
+        for _ in range(processes - 1):
+            words_there = (*words, "--port", str(port))
+            servers.enter_context(server_process("loadtest.null_server", *words_there))
         yield port
 
 
@@ -214,6 +282,11 @@ def server_process(module: str, *words: str) -> Iterator[int]:
         process.communicate()
 
 
+def precise_loop() -> asyncio.AbstractEventLoop:
+    """An event loop whose timers ring when they are due."""
+    return asyncio.SelectorEventLoop(PreciseSelector())
+
+
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(prog="null_server")
@@ -229,7 +302,8 @@ def main() -> None:
     server = NullServer(
         ttft_s=options.ttft, tpot_s=options.tpot, model=options.model, paces=options.pace
     )
-    asyncio.run(server.serve(options.port))
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        runner.run(server.serve(options.port))
 
 
 if __name__ == "__main__":

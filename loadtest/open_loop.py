@@ -63,6 +63,10 @@ class OpenLoop(LoadPoint):
         """Arrivals tile the time whatever becomes of them."""
         return len(cycles_s) / self.amount
 
+    def events_per_s(self, output_tokens: int) -> float:
+        """What arrives is answered."""
+        return self.amount * output_tokens
+
     def due_s(self, index: int) -> float:
         """When request ``index`` (from 0) arrives."""
         piece, place = divmod(index, PIECE)

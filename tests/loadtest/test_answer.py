@@ -1,7 +1,6 @@
 """An answer is read when it is asked for, and says then what an answer read at once would say."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +30,16 @@ TOKEN = {"choices": [{"text": "a"}]}
 USAGE = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
 
 
-def pieces(*events: dict[str, Any] | str) -> Callable[[], bytes]:
+def pieces(*events: dict[str, Any] | str) -> list[bytes]:
     texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    parts = iter([f"data: {text}\n\n".encode() for text in texts])
-    return lambda: next(parts, b"")
+    return [f"data: {text}\n\n".encode() for text in texts]
 
 
 def an_answer(*events: dict[str, Any] | str, **known: Any) -> Answer:
     """An answer whose events came at 1, 2, 3 s and so on."""
-    times = iter(range(1, 100))
-    stream = KeptStream(pieces(*events), lambda: float(next(times)))
-    assert stream.keep()
-    stream.close()
+    stream = KeptStream()
+    for second, piece in enumerate(pieces(*events), start=1):
+        assert not stream.take(float(second), piece)
     fields: dict[str, Any] = {"status": 200, "end_s": 9.0, "stream": stream} | known
     ticket = Ticket(index=7, counted=True)
     return Answer(leg=LEG, ticket=ticket, request_id="it", scheduled_s=0.25, send_s=0.5, **fields)

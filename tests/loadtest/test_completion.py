@@ -123,48 +123,64 @@ def test_an_event_that_is_no_chunk_of_an_answer_fails_its_request_alone(event: s
         read(event)
 
 
-def kept(*events: dict[str, Any] | str) -> KeptStream:
-    """A stream of the events whose clock goes on as in ``read``."""
-    ticks = count(1)
-    return KeptStream(lines(*events), lambda: float(next(ticks)))
+def live(*events: dict[str, Any] | str) -> KeptStream:
+    """A stream of the events that come as they are waited for, its clock as in ``read``."""
+    ticks, reader = count(1), lines(*events)
+
+    def wait() -> bool:
+        if not (piece := reader()):
+            return False
+        stream.take(float(next(ticks)), piece)
+        return True
+
+    stream = KeptStream(wait)
+    return stream
+
+
+def kept(*events: dict[str, Any] | str) -> tuple[KeptStream, bool]:
+    """The same when all has come and it is closed, and whether anything may tell an error."""
+    stream, ticks = KeptStream(), count(1)
+    told = [stream.take(float(next(ticks)), piece) for piece in iter(lines(*events), b"")]
+    return stream, any(told)
 
 
 def test_a_stream_that_was_kept_is_read_with_the_times_at_which_it_came() -> None:
     events = (chunk("a"), chunk("b"), chunk("c"), usage(5, 3), "[DONE]")
-    stream, reading = kept(*events), Reading()
-    assert stream.keep()
-    stream.close()
+    (stream, told), reading = kept(*events), Reading()
     assert stream.ended_well
+    assert not told
     read_stream(reading, stream.piece, stream.time)
     assert reading == read(*events)
 
 
 def test_a_stream_without_its_end_mark_has_not_ended_well() -> None:
-    stream = kept(chunk("a"), usage(5, 1))
-    assert stream.keep()
-    assert not stream.ended_well
+    assert not kept(chunk("a"), usage(5, 1))[0].ended_well
 
 
-def test_keeping_stops_at_an_error_and_reading_goes_on_with_the_live_stream() -> None:
+def test_what_may_tell_an_error_is_told_and_reading_goes_on_with_the_live_stream() -> None:
     null = {**chunk("b"), "error": None}
     texts = [json.dumps(event, separators=(",", ":")) for event in (chunk("a"), null, chunk("c"))]
-    stream, reading = kept(*texts, usage(5, 3), "[DONE]"), Reading()
-    assert not stream.keep()
+    assert kept(*texts)[1]
+    stream, reading = live(*texts, usage(5, 3), "[DONE]"), Reading()
     read_stream(reading, stream.piece, stream.time)
     assert (reading.first_token_s, reading.last_token_s, reading.chunks) == (2.0, 6.0, 3)
     assert reading.done
 
 
+def test_a_stream_that_is_closed_waits_for_nothing_more() -> None:
+    stream = live(chunk("a"), "[DONE]")
+    assert stream.piece()
+    stream.close()
+    assert stream.piece() == b""
+
+
 def test_the_word_error_in_a_text_is_kept_as_any_other() -> None:
-    said = json.dumps(chunk('{"error": 1}'))
-    assert kept(said, "[DONE]").keep()
+    assert not kept(json.dumps(chunk('{"error": 1}')), "[DONE]")[1]
 
 
 def test_a_kept_stream_takes_at_least_the_memory_of_its_pieces() -> None:
-    stream = kept(chunk("a" * 1000))
-    assert stream.size_bytes == 0
-    stream.keep()
-    assert 1000 < stream.size_bytes < 2000
+    assert KeptStream().size_bytes == 0
+    assert 1000 < kept(chunk("a" * 1000))[0].size_bytes < 2000
 
 
 def test_the_request_forces_its_length_and_asks_for_usage() -> None:

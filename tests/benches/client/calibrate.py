@@ -8,12 +8,17 @@ null server together, so the figures are upper bounds of the client's own share.
 from loadtest.certificate import Added, Certified, certified, meet
 from loadtest.client_cost import LONG, PACE, PROMPT_TOKENS, Cost, measure_cost
 from loadtest.closed_loop import ClosedLoop
+from loadtest.null_server import Pace
 from loadtest.prompts import plain_prompts
 from tests.benches.harness.bench_figures import Figure, at_most
 from tests.benches.harness.bench_run import BenchRun
 
 # Streams of 50 tokens a second.
 CONCURRENCIES = (1, 4, 16, 128)
+# What vLLM sends of a small model on an H100: 10,000 events a second.
+H100 = Pace(ttft_s=0.05, gap_s=1 / 160)
+H100_CONCURRENCY = 64
+SEVERAL = 2
 MEDIAN_LIMIT_MS, TAIL_LIMIT_MS = 1.0, 5.0
 # What MLPerf's endpoints client is told to take for a whole request.
 MLPERF_REQUEST_US = 47.0
@@ -25,13 +30,19 @@ def calibrate(run: BenchRun) -> None:
     for concurrency in CONCURRENCIES:
         with run.cell(f"c={concurrency}"):
             run.figures += figures_of(_measure(concurrency))
+    with run.cell(f"c={CONCURRENCIES[-1]} by {SEVERAL} processes"):
+        run.figures += figures_of(_measure(CONCURRENCIES[-1], processes=SEVERAL), "_by_two")
+    for processes, name in ((1, "_h100"), (SEVERAL, "_h100_by_two")):
+        with run.cell(f"as an H100 sends, by {processes}"):
+            found = _measure(H100_CONCURRENCY, H100, processes)
+            run.figures += figures_of(found, name)
     with run.cell("cost"):
         run.figures += cost_figures(measure_cost(plain_prompts()))
 
 
-def figures_of(found: Certified) -> list[Figure]:
+def figures_of(found: Certified, kind: str = "") -> list[Figure]:
     """What was added at one concurrency, to the first token, per gap at worst, and to the last."""
-    count = found.point.number
+    count = found.point.number + kind
     parts: tuple[tuple[str, Added, bool], ...] = (
         ("ttft", found.ttft, True),
         ("worst_gap", found.worst_gap, True),
@@ -58,13 +69,14 @@ def cost_figures(cost: Cost) -> list[Figure]:
     ]
 
 
-def _measure(concurrency: int) -> Certified:
+def _measure(concurrency: int, pace: Pace = PACE, processes: int = 1) -> Certified:
     point = ClosedLoop(concurrency)
     found = meet(
-        {point: PACE},
+        {point: pace},
         plain_prompts(),
         prompt_tokens=PROMPT_TOKENS,
         output_tokens=LONG,
         duration_s=DURATION_S,
+        processes=processes,
     )
-    return certified(found.records[point], PACE, found.ends[point].level.client, LONG)
+    return certified(found.records[point], pace, found.ends[point].level.client, LONG)

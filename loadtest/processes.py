@@ -1,0 +1,30 @@
+"""How many processes the load generator is made of.
+
+One Python process takes what comes one event after the other, so an event of a batch waits for
+those before it. The kernel's time stamps keep that out of the figures, but not out of the sends,
+nor can a process do more than its core. So the events that a plan may bring decide.
+"""
+
+import os
+
+from deploy.plan_load import Load
+from loadtest.load_kinds import points_of
+
+# What one process gets, at a few percent of its core; sixteen fast streams of an H100.
+EVENTS_PER_S = 2500.0
+MOST = 16
+
+
+def cores() -> int:
+    """The processors that we may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processes_of(load: Load, available: int) -> int:
+    """The plan's number; else as many as the events ask for, on half of the processors at most."""
+    if load.processes != "auto":
+        return load.processes
+    expected = max(point.events_per_s(load.output_tokens) for point in points_of(load))
+    return max(1, min(round(expected / EVENTS_PER_S), available // 2, MOST))
