@@ -1,5 +1,6 @@
 """What the running service says of itself, and how the terminal shows it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from services.engine.life_cycle import State
 from services.engines.kernels import Kernels
 
 TIMEOUT_S = 15.0
+_AT_REST = frozenset({State.ASLEEP, State.WAKING, State.LEAVING})
 
 
 def health(url: str) -> dict[str, dict[str, Any]]:
@@ -21,6 +23,13 @@ def health(url: str) -> dict[str, dict[str, Any]]:
         return {}
     variants = content.get("variants") if isinstance(content, dict) else None
     return variants if isinstance(variants, dict) else {}
+
+
+def is_up(state: Mapping[str, Any]) -> bool:
+    """Whether a variant was proven and takes requests, awake or not."""
+    if state["state"] == State.READY:
+        return True
+    return state["state"] in _AT_REST and state.get("start_s") is not None
 
 
 def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False) -> str:
@@ -61,6 +70,11 @@ def table(url: str, variants: dict[str, dict[str, Any]], *, nodes: bool = False)
         if (found := state.get("agreement")) and found["state"] == "not held"
     ]
     lines += [line for name, state in variants.items() for line in _kernels(name, state)]
+    lines += [
+        f"{name} is {state['state']}: {state['waiting']} requests wait for it"
+        for name, state in variants.items()
+        if state.get("waiting")
+    ]
     reasons = {name: state.get("reason") for name, state in variants.items()}
     lines += [f"{name} is {variants[name]['state']}: {why}" for name, why in reasons.items() if why]
     if any(

@@ -33,6 +33,7 @@ from deploy.plan_sections import (
     later,
 )
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
+from deploy.residency.residency import Wish
 from quantize.name_list import names_of
 from services.engines.tuning import Tuning, refused_option
 from services.variants import Variant, find_variant
@@ -51,6 +52,9 @@ UNMEASURED = {
     "api_keys_env": True,
     "api_keys_file": True,
     "cors_origins": True,
+    "residency": True,
+    "residency_gib": True,
+    "residency_s": True,
 }
 
 
@@ -78,6 +82,13 @@ class Serving(Tuning):
 
     With ``one_at_a_time`` a comparison serves each variant alone, as a GPU needs that holds one.
 
+    ``residency`` is for a service (`make deploy-all`): all variants awake ``together``, or in
+    ``turns``, in which a request for one that sleeps waits until others have made room; ``auto`` is
+    together where they fit. ``residency_gib`` is what they may take together of the GPU's memory,
+    of the machine's where there is none (None: 92 %, 80 %). One that was woken stays awake for
+    ``residency_s`` at least, but for a pause of its own requests. Then a comparison serves each
+    alone too.
+
     An address that others can reach needs API keys. A plan never holds one: it names the variable
     ``api_keys_env`` (keys separated by commas), or ``api_keys_file`` (one a line; mode 600).
     ``cors_origins`` are the origins (``https://chat.example.org``, or ``*`` for all) whose pages in
@@ -100,6 +111,9 @@ class Serving(Tuning):
     request_timeout_s: float = Field(default=300, gt=0)
     drain_timeout_s: float = Field(default=15, ge=0, le=30)
     one_at_a_time: bool = later(False)
+    residency: Wish = later("auto")
+    residency_gib: float | None = later(None, gt=0)
+    residency_s: float = later(10.0, ge=0)
     max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
     api_keys_env: str = Field(default="ASSAY_API_KEYS", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     api_keys_file: str | None = None

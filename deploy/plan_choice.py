@@ -8,7 +8,7 @@ import psutil
 
 from deploy.api_keys import provide_client_key
 from deploy.machine_check import installed_devices
-from deploy.plan import DEFAULT_PLAN, Plan, PlanError, load_plan, make_plan
+from deploy.plan import DEFAULT_PLAN, Plan, load_plan, make_plan
 from deploy.planner.rules import Situation, choose_plan
 from quantize.machine import Machine, probe_machine
 from quantize.name_list import names_of
@@ -57,22 +57,15 @@ class PlanChoice:
         return plan if self.only is None else serving_only(plan, (self.only,))
 
     def to_serve(self, tell: Tell | None = None) -> Plan:
-        """The plan as a service runs it: one that serves its variants in turn runs one of them.
+        """The plan as a service runs it: of one that compares its variants one after the other,
+        the one that is named is served without the baseline.
 
         Raises:
-            PlanError: which one is not said. And as ``load``.
+            As ``load``.
         """
         plan = self.load(tell)
-        if not plan.serving.one_at_a_time or len(plan.variants) == 1:
-            return plan
         named = tuple(names_of(self.variants or ""))
-        if len(named) != 1:
-            raise PlanError(
-                "serving.one_at_a_time: the plan compares its variants one after the other, as a "
-                "GPU needs that holds one engine; name the one to serve: --variants "
-                f"{plan.baseline} (or another of {', '.join(plan.variants)})"
-            )
-        return serving_only(plan, named)
+        return serving_only(plan, named) if plan.serving.one_at_a_time and len(named) == 1 else plan
 
     @property
     def _model(self) -> str:

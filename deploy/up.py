@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.haproxy.ingress import SWITCH
-from deploy.health import health
+from deploy.health import health, is_up
 from deploy.plan import Plan
 from deploy.ray_folder import make_ray_folder
 from deploy.service import (
@@ -207,6 +207,7 @@ def _await_ready(
     plan: Plan, process: subprocess.Popen[bytes] | None, needed: Collection[str], say: Say
 ) -> dict[str, str]:
     """Poll until every variant is ready or failed, telling each as it comes; returns the failed."""
+    # In turns, each may take that long.
     patience_s = plan.serving.start_timeout_s + 60
     deadline, answered = time.monotonic() + patience_s, False
     ready: set[str] = set()
@@ -221,9 +222,11 @@ def _await_ready(
         late = time.monotonic() > deadline
         for name in sorted(set(plan.variants) - ready - failed.keys()):
             state = variants.get(name, {"state": "stopped"})
-            if state["state"] == "ready":
+            if is_up(state):
                 ready.add(name)
                 say(f"  {name} ready in {state['start_s']:.0f} s ({len(ready)}/{len(variants)})")
+                if state.get("residency") is not None:
+                    deadline = time.monotonic() + patience_s
             elif state["state"] == "failed" or late:
                 failed[name] = _reason(state)
                 if name in needed:

@@ -11,6 +11,7 @@ from deploy.artifacts import ARTIFACTS_DIR
 from deploy.make_artifacts import make_what_can_be
 from deploy.plan import Plan
 from deploy.plan_choice import serving_only
+from deploy.resident_plan import takes_turns
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.setup.environments import LAST_SETUP
 from deploy.up import up
@@ -126,7 +127,7 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
         with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
             explore_formats(plan, say)
     _measure_card(run_dir, say)
-    for turn in turns(plan_made):
+    for turn in turns(plan_made, alone=takes_turns(plan_made)):
         _measure(plan_made, turn, options, run_dir, stages)
     with stages.time("report", list):
         text, path = make_report(plan, run_dir)

@@ -28,10 +28,10 @@ def quality_passes(variants: tuple[str, ...], baseline: str) -> tuple[Pass, ...]
     return ((baseline, False), *others, (baseline, True))
 
 
-def turns(plan: Plan) -> list[Turn]:
-    """The turns of a comparison, in order."""
+def turns(plan: Plan, *, alone: bool) -> list[Turn]:
+    """The turns of a comparison, in order; ``alone``: each variant is served by itself."""
     passes = quality_passes(plan.variants, plan.baseline)
-    if not plan.serving.one_at_a_time:
+    if not alone:
         return [Turn(variants=plan.variants, load=True, passes=passes)]
     return [
         Turn(variants=(name,), load=not repeat, passes=((name, repeat),)) for name, repeat in passes

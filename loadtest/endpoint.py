@@ -27,6 +27,7 @@ class Health(BaseModel):
 
     variant: str
     state: str
+    residency: str | None = None
     reason: str | None = None
     recipe: str = ""
     engine: str = ""
@@ -52,7 +53,8 @@ def read_health(url: str, variant: str) -> ReadyHealth:
     """What ``<url>/<variant>/healthz`` says; blocks up to ``TIMEOUT_S``.
 
     Raises:
-        EndpointError: nobody answers, the variant is not there, not ready, or says no hash.
+        EndpointError: nobody answers, the variant is not there, not ready, or says no hash; or it
+            is not always awake, so that a measurement would be of others' turns too.
     """
     address = f"{url}/{variant}/healthz"
     remedy = "start it with `make deploy-all`, see `make status`"
@@ -70,6 +72,12 @@ def read_health(url: str, variant: str) -> ReadyHealth:
         ) from None
     if health.variant != variant:
         raise EndpointError(f"{variant}: {address} is the health of {health.variant}; {remedy}")
+    if health.residency == "turns":
+        raise EndpointError(
+            f"{variant}: takes turns at being awake with the other variants of this service "
+            "(serving.residency), which a measurement would charge to it; `make compare` serves "
+            "each alone, or deploy as few as are awake together (VARIANTS=…)"
+        )
     if health.state != "ready":
         why = f" ({health.reason})" if health.reason else ""
         raise EndpointError(f"{variant}: is {health.state!r}{why}, not 'ready'; {remedy}")

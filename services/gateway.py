@@ -37,6 +37,7 @@ from services.http.routes import Route, check_method, find_route, model_of, no_r
 from services.metrics.discovery import TARGETS_PATH, targets
 from services.metrics.exposition import merge_expositions
 from services.model_listing import model_entry
+from services.residency.owner import OwnerSettings
 from services.variants import find_variant
 
 PROBE_TIMEOUT_S = 10.0
@@ -48,6 +49,7 @@ class GatewaySettings:
     """Where the variants are: ``base_url`` is the service itself, seen from inside.
 
     ``places`` bounds the requests that are open at once, the reading of their bodies included.
+    Where not all variants are awake at once, ``residency`` says what each needs.
     """
 
     base_url: str
@@ -58,6 +60,7 @@ class GatewaySettings:
     access_log: str | None = None
     key_digests: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    residency: OwnerSettings | None = None
 
 
 def choose_variant(body: bytes, variants: tuple[str, ...]) -> str:
@@ -107,6 +110,10 @@ def _described(variant: str, health: str) -> dict[str, Any]:
     if isinstance(told, dict) and "state" in told:
         return told
     return {"variant": variant, "state": State.STOPPED, "reason": health or None}
+
+
+def _takes_requests(state: str) -> bool:
+    return state in set(State) and State(state).takes_requests
 
 
 class GatewayApp:
@@ -167,8 +174,10 @@ class GatewayApp:
                 content = {"object": "list", "data": entries}
             case "/healthz" | "/health" | "/ping":
                 health = await self._describe_all(caller, variants)
-                ready = all(told["state"] == State.READY for told in health.values())
-                content = {"ready": ready} | ({"variants": health} if path == "/healthz" else {})
+                states = {name: told["state"] for name, told in health.items()}
+                ready = all(_takes_requests(state) for state in states.values())
+                content = {"ready": ready}
+                content |= {"variants": health} if path == "/healthz" else {"states": states}
                 return 200 if ready else 503, JSON, json.dumps(content).encode()
             case _:
                 model = model_of(path)

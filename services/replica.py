@@ -6,7 +6,8 @@ instead of keeping clients waiting.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import aiohttp
 from pydantic_core import to_json
 
 from quantize.artifact.conversation import read_conversation
-from services.engine.life_cycle import State
+from services.engine.child import EngineChild
 from services.engine.supervisor import Supervisor
 from services.engines.spec import EngineSpec
 from services.http.access_log import AccessLog
@@ -36,12 +37,18 @@ from services.http.tools import take_tools
 from services.metrics.traffic import Traffic
 from services.metrics.variant_metrics import VariantMetrics
 from services.model_listing import model_entry
+from services.residency.resident import Ask, Resident
 
 
 class VariantApp:
-    """The ASGI app of one variant; its life span is the engine's. ``node`` is where it runs."""
+    """The ASGI app of one variant; its life span is the engine's. ``node`` is where it runs.
 
-    def __init__(self, supervisor: Supervisor, *, node: str | None = None) -> None:
+    With ``ask``, the engine is awake only when whom that asks says so.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, *, node: str | None = None, ask: Ask | None = None
+    ) -> None:
         settings = supervisor.settings
         self._supervisor = supervisor
         self._node = node
@@ -55,7 +62,8 @@ class VariantApp:
         self._admission = Admission(settings.variant, settings.places)
         self._traffic = Traffic()
         supervisor.is_stalled = self._traffic.is_stalled
-        self._metrics = VariantMetrics(supervisor, self._traffic)
+        self._resident = None if ask is None else Resident(supervisor, ask)
+        self._metrics = VariantMetrics(supervisor, self._traffic, self._resident)
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,10 +98,10 @@ class VariantApp:
                 return 200, EXPOSITION, await self._metrics.text(self._session)
             case "/healthz":
                 content = await self._health(scope)
-                code = 200 if content["state"] is State.READY else 503
+                code = 200 if state.takes_requests else 503
             case "/health" | "/ping":
-                content = {"ready": state is State.READY}
-                code = 200 if state is State.READY else 503
+                content = {"ready": state.takes_requests, "state": state}
+                code = 200 if state.takes_requests else 503
             case "/version":
                 engine, number, *_ = f"{self._settings.engine_version} ?".split()
                 content = {"version": number, "engine": engine}
@@ -118,31 +126,47 @@ class VariantApp:
     async def _begin(self) -> None:
         self._session = open_session()
         self._relay = Relay(self._session, self._settings.request_timeout_s)
-        await self._supervisor.start(self._session)
+        if self._resident is None:
+            await self._supervisor.start(self._session)
+        else:
+            self._resident.begin(self._session)
 
     async def _end(self) -> None:
+        if self._resident is not None:
+            await self._resident.end()
         await self._supervisor.stop()
         if self._session is not None:
             await self._session.close()
         self._log.close()
 
     async def _to_engine(self, scope: Scope, receive: Receive, send: Send, route: Route) -> int:
-        self._supervisor.ready_child()
+        if self._resident is None:
+            self._supervisor.ready_child()
         with self._admission.admit():
             body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
-            # The engine may have been replaced while the body came.
-            child = self._supervisor.ready_child()
-            asked, reading = self._read(body, route, child.spec)
-            # Exact paths only: an engine's other routes, reached by its own key, would obey any
-            # client.
-            return await self._relay.forward(
-                scope,
-                receive,
-                send if reading is None else CallingAnswer(send, reading),
-                url=f"{child.base_url}{route.engine_path}",
-                body=asked,
-                headers=child.headers,
-            )
+            # What cannot be answered wakes nobody.
+            asked, reading = self._read(body, route, self._supervisor.variant.engine)
+            async with self._engine(receive) as child:
+                # Exact paths only: an engine's other routes, reached by its own key, would obey any
+                # client.
+                return await self._relay.forward(
+                    scope,
+                    receive,
+                    send if reading is None else CallingAnswer(send, reading),
+                    url=f"{child.base_url}{route.engine_path}",
+                    body=asked,
+                    headers=child.headers,
+                )
+        raise AssertionError
+
+    @asynccontextmanager
+    async def _engine(self, receive: Receive) -> AsyncIterator[EngineChild]:
+        """The engine as it is now, which may have been replaced while the body came."""
+        if self._resident is None:
+            yield self._supervisor.ready_child()
+        else:
+            async with self._resident.engine(receive) as child:
+                yield child
 
     def _read(self, body: bytes, route: Route, spec: EngineSpec) -> tuple[bytes, Reading | None]:
         """The body as the engine is asked, which is as it came wherever nothing must be changed;
@@ -189,6 +213,8 @@ class VariantApp:
         return {
             **await self._supervisor.describe(),
             "in_flight": self._admission.in_flight,
+            "residency": self._settings.residency,
+            "waiting": 0 if self._resident is None else self._resident.waiting,
             # They tell of requests that are over for their clients and not for us.
             "tasks": len(asyncio.all_tasks()),
             "node": self._node,

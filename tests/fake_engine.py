@@ -54,6 +54,7 @@ class Behaviour:
 
     capabilities: tuple[str, ...] = CAPABILITIES
     state: str = "ready"
+    residency: str | None = None
     artifact_sha256: str = "a" * 64
     answer: str = "7"
     full: int = 0
@@ -206,6 +207,7 @@ class FakeEngine(NullServer):
             "recipe": name,
             "engine": "fake",
             "state": how.state,
+            "residency": how.residency,
             "reason": "it is a test",
             "artifact_sha256": how.artifact_sha256,
             "engine_version": "1",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.planner.candidates import CANDIDATES, Candidate
+from deploy.residency.needs import Demand, bytes_on_cpu, bytes_on_gpu
 from quantize.fitness import context_limit, why_not_of
 from quantize.machine import CPU_NAME, Device, Machine
 from quantize.sizing.capacity import GIB, Placement, cache_bytes, need
@@ -17,8 +18,6 @@ from quantize.sizing.estimate import expected_seconds
 from quantize.source.model_shape import ModelShape
 from services.variants import Variant, find_variant, refusal
 
-# An engine that emulates a format computes with its weights in float32.
-_EMULATED_WEIGHT_BYTES = 4
 # Of the machine's memory, what engines may take together where all are served at once.
 _SHARE_TOGETHER = 0.8
 _MOST_CONTEXT: Mapping[bool, int] = {True: 2048, False: 4096}
@@ -126,12 +125,7 @@ class _Taking:
         """A GPU is one engine's at a time."""
         here = self.situation
         room = Placement(name=here.machine.name, memory_bytes=here.memory_bytes).usable_bytes
-        # The load that is planned, and one sequence of full length.
-        loads = ((self.tokens, self.sequences), (self.context, 1))
-        asked = max(
-            need(here.shape, variant.recipe, context=tokens, concurrency=count).total_bytes
-            for tokens, count in loads
-        )
+        asked = bytes_on_gpu(here.shape, variant, self._demand(None))
         if asked <= room:
             return None
         return f"needs {asked / GIB:.1f} GiB, {here.machine.name} has {room / GIB:.1f} GiB"
@@ -139,7 +133,7 @@ class _Taking:
     def _none_beside(self, variant: Variant) -> str | None:
         """On a CPU all are served at once."""
         room = int(self.situation.memory_bytes * _SHARE_TOGETHER)
-        asked = self._bytes_on_cpu(variant)
+        asked = bytes_on_cpu(self.situation.shape, variant, self._demand(self.cache_gib))
         if self.together_bytes + asked > room:
             return (
                 f"needs {asked / GIB:.1f} GiB beside the others' "
@@ -148,16 +142,12 @@ class _Taking:
         self.together_bytes += asked
         return None
 
-    def _bytes_on_cpu(self, variant: Variant) -> float:
-        """Of one engine that is served: its processes, weights, cache and activations."""
-        shape, engine = self.situation.shape, variant.engine
-        model = need(shape, variant.recipe, context=self.tokens, concurrency=self.sequences)
-        weights = _EMULATED_WEIGHT_BYTES * shape.parameters
-        return (
-            engine.process_bytes
-            + (weights if engine.emulated else model.weight_bytes)
-            + model.activation_bytes
-            + self.cache_gib * GIB
+    def _demand(self, cache_gib: float | None) -> Demand:
+        return Demand(
+            context=self.context,
+            tokens=self.tokens,
+            sequences=self.sequences,
+            cache_gib=cache_gib,
         )
 
 

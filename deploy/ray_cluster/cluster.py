@@ -37,6 +37,7 @@ from deploy.ray_cluster.serve_app import (
     open_limit,
     variant_application,
 )
+from deploy.resident_plan import owner_settings, residency_of, with_shares
 from deploy.service import (
     MARK,
     DeployError,
@@ -50,8 +51,20 @@ from quantize.root import ROOT
 
 
 def own_targets(plan: Plan) -> list[RunTarget]:
-    """The applications on a cluster of our own: they have the machine to themselves."""
-    replicas = replica_settings(plan)
+    """The applications on a cluster of our own: they have the machine to themselves.
+
+    Where not all variants may start at once, or be awake, the gateway says which.
+    """
+    residency = residency_of(plan)
+    plan = with_shares(plan, residency)
+    replicas, gateway = replica_settings(plan), gateway_settings(plan)
+    if residency is not None and residency.one_by_one:
+        gateway = replace(gateway, residency=owner_settings(residency))
+        replicas = [
+            replace(item, owner=GATEWAY, residency=residency.mode, residency_s=stay_s)
+            for item in replicas
+            for stay_s in [plan.serving.residency_s]
+        ]
     limit = open_limit(replicas)
     return [
         *(
@@ -63,7 +76,7 @@ def own_targets(plan: Plan) -> list[RunTarget]:
             for settings in replicas
         ),
         RunTarget(
-            target=gateway_application(gateway_settings(plan), limit),
+            target=gateway_application(gateway, limit),
             name=GATEWAY,
             route_prefix=GATEWAY_ROUTE,
         ),

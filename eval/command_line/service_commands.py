@@ -24,12 +24,21 @@ def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
     """The plan with its artifacts made, after everything that can be refused before that."""
     from deploy.machine_check import check_machine
     from deploy.make_artifacts import make_artifacts
+    from deploy.plan import PlanError
     from deploy.ray_cluster.cluster_check import check_address
+    from deploy.resident_plan import residency_of
 
     plan = choice.to_serve(say)
     check_machine(plan)
     if ray_address:
         check_address(ray_address)
+        if plan.serving.residency == "turns":
+            raise PlanError(
+                "serving.residency: turns is for a service of its own; on a Ray cluster every "
+                "variant reserves its room (the plan's placement)"
+            )
+    elif (residency := residency_of(plan)) is not None:
+        say("\n".join(residency.lines()))
     make_artifacts(plan, say)
     return plan
 

@@ -41,7 +41,9 @@ class ReplicaSettings(EngineSettings):
 
     ``memory_gib`` bounds the memory of the engine (None: not), ``hang_timeout_s`` for how long it
     may not answer; it may end ``crashes_before_failed`` - 1 times within ``crash_window_s``.
-    ``sampling`` is what a request is given of the fields that it leaves out.
+    ``sampling`` is what a request is given of the fields that it leaves out. Where an ``owner``
+    (its Serve application) says who may be awake, ``residency`` is how the plan serves, and
+    ``residency_s`` how long the variant stays awake at least.
     """
 
     variant: str
@@ -58,6 +60,9 @@ class ReplicaSettings(EngineSettings):
     key_digests: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     sampling: Mapping[str, float] = field(default_factory=dict)
+    owner: str | None = None
+    residency: str | None = None
+    residency_s: float = 10
 
     @property
     def places(self) -> int:

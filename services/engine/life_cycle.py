@@ -2,7 +2,9 @@
 
 ``stopped`` -> ``starting`` -> ``ready`` -> ``draining`` -> ``stopped``. An engine that ends by
 itself, hangs or outgrows its memory is ``starting`` again at once, and started after a pause; one
-that cannot start, or keeps ending, is ``failed``. Pure: no clock, no process.
+that cannot start, or keeps ending, is ``failed``. Where not all variants are awake at once
+(``services/residency``), one is ``asleep`` -> ``waking`` -> ``ready`` -> ``leaving`` -> ``asleep``,
+and takes requests in all of these. Pure: no clock, no process.
 """
 
 import enum
@@ -29,6 +31,14 @@ class State(enum.StrEnum):
     READY = "ready"
     DRAINING = "draining"
     FAILED = "failed"
+    ASLEEP = "asleep"
+    WAKING = "waking"
+    LEAVING = "leaving"
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether a request is answered, if only once the variant is awake again."""
+        return self in {State.READY, State.ASLEEP, State.WAKING, State.LEAVING}
 
 
 @dataclass(frozen=True, kw_only=True)

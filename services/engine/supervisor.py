@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from services.engine.engine_watch import (
     until_hung,
     until_too_large,
 )
+from services.engine.known_artifact import KnownArtifact
 from services.engine.life_cycle import End, RestartPolicy, State
 from services.engine.proof import DisagreementError, prove_answers, until_proven
 from services.engines.spec import HeldWeights
@@ -41,10 +42,11 @@ _LIMITS = (
     "kv_cache_gib",
     "memory_gib",
 )
+_RUNNING = frozenset({State.READY, State.LEAVING, State.DRAINING})
 logger = logging.getLogger("ray.serve")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """What is known of the engine that runs now (or of why none does)."""
 
@@ -69,7 +71,9 @@ class Supervisor:
     ) -> None:
         self.variant = variant
         self.settings = settings
-        self.status = Status()
+        # Called whenever the status is another.
+        self.on_change: Callable[[], None] = lambda: None
+        self._status = Status()
         self.restarts = 0
         # Whether the engine owes answers and sent nothing of any since this was last asked; whoever
         # relays them knows.
@@ -77,21 +81,56 @@ class Supervisor:
         self._policy = RestartPolicy(
             crashes=settings.crashes_before_failed, window_s=settings.crash_window_s
         )
-        self._check = check
+        self._artifact = KnownArtifact(Path(settings.artifact), check)
         self._child: EngineChild | None = None
         self._was_ready = self._draining = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def status(self) -> Status:
+        """What is known now; facts of an engine that sleeps stay known."""
+        return self._status
+
+    @status.setter
+    def status(self, status: Status) -> None:
+        self._status = status
+        self.on_change()
+
     async def start(self, session: aiohttp.ClientSession) -> None:
         """Begin to bring the engine up; returns at once."""
+        self._begin(session)
+
+    def _begin(self, session: aiohttp.ClientSession) -> None:
         self._task = asyncio.create_task(self._supervise(session))
         self._task.add_done_callback(self._ended)
+
+    def rest(self) -> None:
+        """Begin without an engine."""
+        self.status = Status(state=State.ASLEEP)
+
+    def wake(self, session: aiohttp.ClientSession) -> None:
+        """Bring the engine of a variant up that is asleep; returns at once."""
+        self.status = replace(self.status, state=State.WAKING, reason=None)
+        self._begin(session)
+
+    def leave(self) -> None:
+        """Take no more requests before the next time it wakes; those that are open go on."""
+        if self.status.state is State.READY:
+            self.status = replace(self.status, state=State.LEAVING)
+
+    async def sleep(self) -> None:
+        """Stop the engine, and everything it started, until it is woken; a failure stays one."""
+        if self._task is not None and self.status.state is not State.FAILED:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self.status.state is not State.FAILED and not self._draining:
+            self.status = replace(self.status, state=State.ASLEEP)
 
     def drain(self) -> None:
         """Take no more requests; those that are open go on."""
         self._draining = True
-        if self.status.state in {State.STARTING, State.READY}:
-            self.status.state = State.DRAINING
+        if self.status.state is State.STARTING or self.status.state.takes_requests:
+            self.status = replace(self.status, state=State.DRAINING)
 
     async def stop(self) -> None:
         """Stop the engine and everything it started."""
@@ -150,7 +189,8 @@ class Supervisor:
         alive and well, because we stop, it is asked to end by itself.
         """
         self._was_ready, started = False, time.monotonic()
-        manifest = await asyncio.to_thread(self._check, Path(self.settings.artifact))
+        wakes = self.status.state is State.WAKING
+        manifest = await asyncio.to_thread(self._artifact.checked, if_changed=wakes)
         log = EngineLog(Path(self.settings.log))
         scratch = log.path.with_suffix("")
         child = EngineChild(
@@ -203,7 +243,7 @@ class Supervisor:
     ) -> None:
         """Wait for an engine that has started, and prove what it holds and what it can do."""
         held = await until_proven(child, session, self.settings.start_timeout_s)
-        capabilities, agreement = await prove_answers(child, session, self.variant)
+        capabilities, agreement = await self._answers(child, session)
         for claim, failure in capabilities.items():
             if failure is not None:
                 logger.warning("%s: the claim %s failed: %s", self.variant.name, claim, failure)
@@ -216,10 +256,21 @@ class Supervisor:
             start_s=time.monotonic() - started,
         )
 
+    async def _answers(
+        self, child: EngineChild, session: aiohttp.ClientSession
+    ) -> tuple[Mapping[str, str | None], Agreement]:
+        """How it answers; what an engine did that slept since does not have to be asked again."""
+        known, manifest = self.status, self.status.manifest
+        again = manifest is not None and known.agreement is not None
+        if again and manifest == child.launch.manifest and known.state is State.WAKING:
+            assert known.agreement is not None
+            return known.capabilities, known.agreement
+        return await prove_answers(child, session, self.variant)
+
     async def describe(self) -> dict[str, Any]:
         """State, proof, memory and GPUs, as ``/<variant>/healthz`` shows them."""
         memory, gpus, child = None, list[EngineGpu](), self._child
-        if self.status.state in {State.READY, State.DRAINING} and child is not None:
+        if child is not None and self.status.state in _RUNNING:
             memory = await asyncio.to_thread(child.memory_bytes)
             gpus = await asyncio.to_thread(child.gpus)
         told = [gpu.model_dump() for gpu in gpus]

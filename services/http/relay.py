@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import aiohttp
 
 from services.http.asgi import Message, Receive, Scope, Send, request_id
+from services.http.connection import WhileConnected
 from services.http.errors import CLIENT_LEFT, RequestError, read_error
 from services.http.event_stream import CONTENT_TYPE, WholeEvents, error_event, first_error
 
@@ -91,7 +92,7 @@ class Relay:
         } | {**headers, "x-request-id": request_id(scope)}
         query = scope.get("query_string", b"").decode("latin-1")
         target = f"{url}?{query}" if query else url
-        async with _WhileConnected(receive):
+        async with WhileConnected(receive):
             return await self._exchange(scope["method"], target, body, passed, send)
         return CLIENT_LEFT
 
@@ -197,33 +198,3 @@ class _Answer:
         if self._began:
             raise ConnectionResetError(error.message)
         raise error
-
-
-class _WhileConnected:
-    """Cancels the block when the client leaves, and goes on after it."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._left = self._over = False
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.current_task()
-        self._watch = asyncio.ensure_future(_until_disconnect(self._receive))
-        self._watch.add_done_callback(self._leave)
-
-    def _leave(self, watch: asyncio.Task[None]) -> None:
-        if not self._over and not watch.cancelled():
-            assert self._task is not None
-            self._left = True
-            self._task.cancel()
-
-    async def __aexit__(self, kind: object, error: object, trace: object) -> bool:
-        self._over = True
-        self._watch.cancel()
-        # A cancellation from elsewhere at the same time is obeyed as such.
-        return self._left and self._task is not None and self._task.uncancel() == 0
-
-
-async def _until_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

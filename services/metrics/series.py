@@ -66,7 +66,7 @@ TRAFFIC = _table(
 
 # What the replica knows of the variant it keeps alive.
 LIFE = _table(
-    Series(name="assay_variant_up", kind="gauge", text="Whether the variant answers requests"),
+    Series(name="assay_variant_up", kind="gauge", text="Whether the variant takes requests"),
     Series(
         name="assay_variant_state",
         kind="gauge",
@@ -86,6 +86,16 @@ LIFE = _table(
     ),
     Series(
         name="assay_engine_start_seconds", kind="gauge", text="Time that the engine's start took"
+    ),
+    Series(
+        name="assay_wakes_total",
+        kind="counter",
+        text="Times that the variant was woken; always 0 where it is always awake",
+    ),
+    Series(
+        name="assay_requests_waiting_for_wake",
+        kind="gauge",
+        text="Requests that wait for the variant to be awake",
     ),
     Series(
         name="assay_memory_bytes",

@@ -21,6 +21,7 @@ from services.http.errors import RequestError
 from services.metrics.exposition import label_variant, read_values
 from services.metrics.series import ENGINE, SERIES
 from services.metrics.traffic import Traffic
+from services.residency.resident import Resident
 
 # Values of one family by those of its labels, in the table's order.
 Values = Mapping[tuple[str, ...], float]
@@ -62,8 +63,11 @@ class _Families(Collector):
 class VariantMetrics:
     """All that ``/<variant>/metrics`` tells."""
 
-    def __init__(self, supervisor: Supervisor, traffic: Traffic) -> None:
+    def __init__(
+        self, supervisor: Supervisor, traffic: Traffic, resident: Resident | None = None
+    ) -> None:
         self._supervisor = supervisor
+        self._resident = resident
         self._traffic = traffic
         self._memory = _Kept[int | None](None)
         self._gpus = _Kept[list[GpuUse]]([])
@@ -106,10 +110,14 @@ class VariantMetrics:
             str(variant.engine.emulated).lower(),
         )
         told: dict[str, Values] = {
-            "assay_variant_up": {(): status.state is State.READY},
+            "assay_variant_up": {(): status.state.takes_requests},
             "assay_variant_state": {(state,): state is status.state for state in State},
             "assay_variant_info": {what: 1},
             "assay_engine_restarts_total": {(): supervisor.restarts},
+            "assay_wakes_total": {(): self._resident.wakes if self._resident else 0},
+            "assay_requests_waiting_for_wake": {
+                (): self._resident.waiting if self._resident else 0
+            },
             "assay_sequences_limit": {(): settings.max_sequences},
             "assay_requests_limit": {(): settings.places},
         }

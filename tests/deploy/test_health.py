@@ -42,6 +42,13 @@ def test_kernels_and_what_must_be_said_of_them_stand_below_the_table() -> None:
     assert "runs on" not in table(URL, told(restarts=0, kernels=None))
 
 
+def test_whom_requests_wait_for_is_told() -> None:
+    asleep = {"state": State.ASLEEP.value, "restarts": 0, "waiting": 2}
+    lines = table(URL, {"gguf-q4_k_m": asleep}).splitlines()
+    assert lines[-1] == "gguf-q4_k_m is asleep: 2 requests wait for it"
+    assert "wait" not in table(URL, told(restarts=0, waiting=0))
+
+
 def test_why_a_variant_failed_stands_below_the_table() -> None:
     failed = {"broken": {"state": State.FAILED.value, "restarts": 5, "reason": "no such file"}}
     assert table(URL, failed).splitlines()[-1] == "broken is failed: no such file"

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from deploy import plan_choice
-from deploy.plan import PlanError
 from deploy.plan_choice import PlanChoice, serving_only
 from quantize.machine import CPU_NAME, Machine
 from quantize.source.source_error import SourceModelError
@@ -72,11 +71,12 @@ serving: {one_at_a_time: true}
 """
 
 
-def test_of_variants_that_take_turns_a_service_runs_the_one_that_is_named(tmp_path: Path) -> None:
+def test_of_variants_that_are_compared_alone_a_service_runs_all_or_the_one_that_is_named(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(IN_TURN)
-    with pytest.raises(PlanError, match=r"name the one to serve: --variants gguf-bf16"):
-        PlanChoice(plan=str(path)).to_serve()
+    assert PlanChoice(plan=str(path)).to_serve().variants == ("gguf-bf16", "gguf-q8_0")
     for name in ("gguf-bf16", "gguf-q8_0"):
         assert PlanChoice(plan=str(path), variants=name).to_serve().variants == (name,)
 

@@ -98,6 +98,20 @@ def test_a_variant_that_never_comes_is_late(
     assert failed == {"gguf-q8_0": late}
 
 
+def test_one_that_sleeps_again_after_it_was_proven_has_come_up_and_one_before_has_not(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: dict[str, Any] = {"residency": "turns", "start_s": None}
+    proven = {**turns, "state": "asleep", "start_s": 2.0}
+    first = {"bf16-vllm": {**proven, "state": "ready"}, "gguf-q8_0": {**turns, "state": "waking"}}
+    rest = {**turns, "state": "asleep"}
+    last = {"bf16-vllm": proven, "gguf-q8_0": proven, "gguf-q2_k": {**proven, "state": "leaving"}}
+    answers(monkeypatch, {**first, "gguf-q2_k": rest}, last)
+    said: list[str] = []
+    assert up(PLAN, [], said.append, owned=True, needed=PLAN.variants).failed == {}
+    assert [line.split()[0] for line in said] == ["bf16-vllm", "gguf-q2_k", "gguf-q8_0"]
+
+
 def test_a_comparison_never_stops_a_service_that_the_user_deployed(
     stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ def test_the_two_passes_of_the_baseline_enclose_the_others() -> None:
 
 
 def test_together_everything_is_one_turn() -> None:
-    (turn,) = turns(PLAN)
+    (turn,) = turns(PLAN, alone=False)
     assert turn.variants == PLAN.variants
     assert turn.load
     assert turn.passes[0] == ("bf16-vllm", False)
@@ -24,8 +24,7 @@ def test_together_everything_is_one_turn() -> None:
 
 
 def test_alone_each_has_its_turn_and_only_the_repeat_is_not_loaded() -> None:
-    alone = PLAN.serving.model_copy(update={"one_at_a_time": True})
-    found = turns(PLAN.model_copy(update={"serving": alone}))
+    found = turns(PLAN, alone=True)
     assert [turn.variants for turn in found] == [
         ("bf16-vllm",),
         ("gguf-q8_0",),

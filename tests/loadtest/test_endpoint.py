@@ -27,6 +27,14 @@ def test_an_endpoint_that_is_not_ready_is_named_with_its_state_and_the_remedy(
         read_health(engine.url, "gguf-q8_0")
 
 
+def test_an_endpoint_that_is_awake_in_turns_is_not_measured(engine: FakeEngine) -> None:
+    engine.variants["gguf-q8_0"].residency = "turns"
+    with pytest.raises(EndpointError, match=r"takes turns.*`make compare` serves each alone"):
+        read_health(engine.url, "gguf-q8_0")
+    engine.variants["gguf-q8_0"].residency = "together"
+    assert read_health(engine.url, "gguf-q8_0").state == "ready"
+
+
 def test_an_endpoint_that_cannot_name_its_artifact_is_refused(engine: FakeEngine) -> None:
     engine.variants["gguf-q8_0"].artifact_sha256 = ""
     with pytest.raises(EndpointError, match="names no artifact_sha256"):

@@ -109,7 +109,8 @@ async def test_the_service_is_healthy_when_all_of_it_is_and_says_its_version() -
     async with beside_one_that_is_gone() as client:
         for path in ("/health", "/ping", "/v1/health"):
             answer = await client.get(path)
-            assert (answer.status_code, answer.json()) == (503, {"ready": False})
+            states = {NAMES[0]: "stopped", NAMES[1]: "ready"}
+            assert (answer.status_code, answer.json()) == (503, {"ready": False, "states": states})
         assert (await client.get("/version")).json()["engine"] == "assay"
         assert (await client.head("/v1/models")).content == b""
 

@@ -65,7 +65,8 @@ async def test_what_no_engine_is_asked_is_answered_under_every_name_of_its_route
         assert (status, model) == (200, models["data"][0])
         assert (model["state"], model["max_model_len"]) == ("ready", 512)
         for path in ("/health", "/v1/health", "/ping"):
-            assert await ask(app, "GET", path, never) == (200, {"ready": True})
+            told = {"ready": True, "state": "ready"}
+            assert await ask(app, "GET", path, never) == (200, told)
         assert await ask(app, "GET", "/version", never) == (200, {"version": "1", "engine": "fake"})
 
 
@@ -88,7 +89,8 @@ async def test_what_is_not_there_says_so(
 
 async def test_a_variant_that_is_not_ready_is_listed_and_not_healthy(tmp_path: Path) -> None:
     app = VariantApp(supervisor(tmp_path, spec()))
-    assert await ask(app, "GET", "/health", never) == (503, {"ready": False})
+    told = {"ready": False, "state": "starting"}
+    assert await ask(app, "GET", "/health", never) == (503, told)
     status, models = await ask(app, "GET", "/v1/models", never)
     assert (status, models["data"][0]["state"]) == (200, "starting")
 

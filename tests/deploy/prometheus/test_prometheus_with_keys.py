@@ -26,6 +26,7 @@ from tests.prometheus_server import Prometheus, running_prometheus, wait_for
 from tests.services.engine.living import living
 from tests.services.engine.test_child import spec
 from tests.services.engine.test_supervisor import supervisor
+from tests.services.test_variants import MANIFEST
 
 KEY = "a-key-of-this-service"
 NAME = "gguf-q8_0"
@@ -39,7 +40,7 @@ async def service(folder: Path) -> AsyncIterator[str]:
     made = supervisor(folder, spec())
     settings = replace(made.settings, variant=NAME, key_digests=digests)
     variant = replace(find_variant(NAME), engine=spec())
-    replica = VariantApp(Supervisor(variant, settings, check=made._check))
+    replica = VariantApp(Supervisor(variant, settings, check=lambda _artifact: MANIFEST))
     gateway = GatewayApp(
         GatewaySettings(
             base_url=f"http://127.0.0.1:{port}",

@@ -1,0 +1,114 @@
+"""How a plan is served on this machine: together or in turns."""
+
+import psutil
+
+from deploy.machine_check import engine_device
+from deploy.plan import Plan, PlanError
+from deploy.plan_variants import Limits
+from deploy.residency.needs import Demand, Kind, Need, bytes_on_cpu, bytes_on_gpu
+from deploy.residency.residency import NoRoomError, Residency, Room, Tenant, decide_residency
+from quantize.machine import Machine, probe_machine
+from quantize.sizing.capacity import GIB, USABLE, Placement
+from quantize.source.model_shape import ModelShape, ShapeError, read_shape
+from quantize.source.source_config import read_source_config
+from quantize.source.source_model import resolve_model
+from services.residency.owner import OwnerSettings
+from services.variants import Variant
+
+# Of the machine's memory, what engines may take together.
+SHARE_OF_MACHINE = 0.8
+
+
+def residency_of(plan: Plan) -> Residency | None:
+    """How the plan's variants are served; None for one alone, or a model of which no size is known.
+
+    The same on every call: what counts is how much memory there is, not how much of it is free.
+
+    Raises:
+        PlanError: they are to be awake together and do not fit.
+        SourceModelError: there is no such model.
+    """
+    if len(plan.variants) == 1:
+        return None
+    try:
+        shape = read_shape(read_source_config(resolve_model(plan.model)).content)
+    except ShapeError:
+        return None
+    machine = probe_machine()
+    room = _room(plan, machine)
+    tenants = {
+        variant.name: _tenant(plan, variant, shape, machine, room["GPU"].total_bytes)
+        for variant in plan.resolved_variants()
+    }
+    try:
+        return decide_residency(plan.serving.residency, tenants, room)
+    except NoRoomError as error:
+        raise PlanError(str(error)) from None
+
+
+def takes_turns(plan: Plan) -> bool:
+    """Whether a comparison serves each variant alone: it wants to, or not all would be awake."""
+    residency = None if plan.serving.one_at_a_time else residency_of(plan)
+    return plan.serving.one_at_a_time or (residency is not None and residency.mode == "turns")
+
+
+def with_shares(plan: Plan, residency: Residency | None) -> Plan:
+    """The plan with what each of its engines may take of the GPU's memory."""
+    if residency is None or not residency.shares:
+        return plan
+    limits = {
+        name: plan.limits.get(name, Limits()).model_copy(update={"memory_share": share})
+        for name, share in residency.shares.items()
+    }
+    return plan.model_copy(update={"limits": {**plan.limits, **limits}})
+
+
+def owner_settings(residency: Residency) -> OwnerSettings:
+    """The same for whoever says who may be awake."""
+    return OwnerSettings(
+        needs={name: {need.kind: need.size_bytes} for name, need in residency.needs.items()},
+        room={kind: room.usable_bytes for kind, room in residency.room.items()},
+    )
+
+
+def _room(plan: Plan, machine: Machine) -> dict[Kind, Room]:
+    """``serving.residency_gib`` is of the GPU where there is one, else of the machine."""
+    total = psutil.virtual_memory().total
+    shared = machine.memory_bytes is None
+    gpu_total = total if machine.memory_bytes is None else machine.memory_bytes
+    gpu = Placement(name=machine.name, memory_bytes=gpu_total, shared=shared)
+    usable: dict[Kind, int] = {"GPU": gpu.usable_bytes, "machine": int(total * SHARE_OF_MACHINE)}
+    if plan.serving.residency_gib is not None:
+        kind: Kind = "machine" if machine.device == "cpu" else "GPU"
+        usable[kind] = int(plan.serving.residency_gib * GIB)
+    totals: dict[Kind, int] = {"GPU": gpu_total, "machine": total}
+    return {kind: Room(usable_bytes=usable[kind], total_bytes=totals[kind]) for kind in usable}
+
+
+def _tenant(
+    plan: Plan, variant: Variant, shape: ModelShape, machine: Machine, gpu_bytes: int
+) -> Tenant:
+    demand = _demand(plan, variant)
+    if engine_device(variant.engine, machine) == "cpu":
+        bound_gib = plan.limits_of(variant.name).memory_gib
+        size = bytes_on_cpu(shape, variant, demand) if bound_gib is None else int(bound_gib * GIB)
+        alone = Need(kind="machine", size_bytes=size)
+        return Tenant(needs=alone, alone=alone)
+    own = plan.limits.get(variant.name, Limits()).memory_share
+    tuned = "memory_share" in variant.engine.tunes
+    size = bytes_on_gpu(shape, variant, demand) // (plan.serving.tensor_parallel or 1)
+    needed = Need(kind="GPU", size_bytes=size if own is None else int(own * gpu_bytes))
+    share = own or plan.serving.memory_share or USABLE
+    alone = Need(kind="GPU", size_bytes=int(share * gpu_bytes)) if tuned else needed
+    return Tenant(needs=needed, alone=alone, takes_share=tuned and own is None)
+
+
+def _demand(plan: Plan, variant: Variant) -> Demand:
+    """The load that is planned, as far as the variant takes it at once."""
+    limits, load = plan.limits_of(variant.name), plan.load
+    return Demand(
+        context=plan.serving.context_length,
+        tokens=load.prompt_tokens + load.output_tokens,
+        sequences=limits.max_sequences,
+        cache_gib=limits.kv_cache_gib,
+    )
