@@ -96,7 +96,8 @@ def _tenant(
         return Tenant(needs=alone, alone=alone)
     own = plan.limits.get(variant.name, Limits()).memory_share
     tuned = "memory_share" in variant.engine.tunes
-    size = bytes_on_gpu(shape, variant, demand) // (plan.serving.tensor_parallel or 1)
+    parallel = plan.limits_of(variant.name).tuning.tensor_parallel or 1
+    size = bytes_on_gpu(shape, variant, demand) // parallel
     needed = Need(kind="GPU", size_bytes=size if own is None else int(own * gpu_bytes))
     share = own or plan.serving.memory_share or USABLE
     alone = Need(kind="GPU", size_bytes=int(share * gpu_bytes)) if tuned else needed

@@ -29,7 +29,7 @@ def owner_of(application: str) -> Ask:
             if not handles:
                 handles.append(await asyncio.to_thread(serve.get_app_handle, application))
             return bool(await handles[0].tell.remote(report))
-        except (RayError, RayServeException) as error:
+        except (RayError, RayServeException, TimeoutError) as error:
             raise OwnerGoneError(str(error)) from None
 
     return ask

@@ -63,9 +63,11 @@ class Residency:
         yield f"residency: {self.mode}: {self.why}"
         width = max(map(len, self.needs))
         for name, need in self.needs.items():
-            share = f", {self.shares[name]:.1%} of it" if name in self.shares else ""
+            note = f", {self.shares[name]:.1%} of it" if name in self.shares else ""
+            if self.mode == "turns" and need.size_bytes > self.room[need.kind].usable_bytes:
+                note = ", more than may be taken: it is awake alone"
             of = "the GPU's memory" if need.kind == "GPU" else "this machine's memory"
-            yield f"  {name:<{width}}  {need.size_bytes / GIB:5.1f} GiB of {of}{share}"
+            yield f"  {name:<{width}}  {need.size_bytes / GIB:5.1f} GiB of {of}{note}"
 
 
 def decide_residency(
@@ -83,7 +85,8 @@ def decide_residency(
         why = f"{told}; a request for one that sleeps waits until others have made room"
         if wish == "turns":
             why = f"as the plan says (serving.residency); {why}"
-        return Residency(mode="turns", why=why, needs=_in_turns(tenants, room), room=room)
+        alone = {name: tenant.alone for name, tenant in tenants.items()}
+        return Residency(mode="turns", why=why, needs=alone, room=room)
     if "GPU" in short:
         raise NoRoomError(
             f"serving.residency: together, but {told}: take fewer variants, lower "
@@ -106,17 +109,6 @@ def _balance(needs: Mapping[str, Need], kind: Kind, room: Room) -> str:
 
 def _sum(needs: Mapping[str, Need], kind: Kind) -> int:
     return sum(need.size_bytes for need in needs.values() if need.kind == kind)
-
-
-def _in_turns(tenants: Mapping[str, Tenant], room: Mapping[Kind, Room]) -> dict[str, Need]:
-    """What each takes when it is awake: never more than all, so that every one has its turn."""
-    return {
-        name: Need(
-            kind=it.alone.kind,
-            size_bytes=min(it.alone.size_bytes, room[it.alone.kind].usable_bytes),
-        )
-        for name, it in tenants.items()
-    }
 
 
 def _shares(tenants: Mapping[str, Tenant], room: Mapping[Kind, Room]) -> dict[str, float]:

@@ -102,7 +102,7 @@ class Supervisor:
 
     def _begin(self, session: aiohttp.ClientSession) -> None:
         self._task = asyncio.create_task(self._supervise(session))
-        self._task.add_done_callback(self._ended)
+        self._task.add_done_callback(self.note_end)
 
     def rest(self) -> None:
         """Begin without an engine."""
@@ -140,7 +140,7 @@ class Supervisor:
             await asyncio.gather(self._task, return_exceptions=True)
         self.status = Status(state=State.STOPPED)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def note_end(self, task: asyncio.Task[None]) -> None:
         """Tell an error of our own, which would else leave the variant "starting" for ever."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(f"its supervisor broke off: {error!r}")

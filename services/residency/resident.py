@@ -67,6 +67,7 @@ class Resident:
         """Follow the owner from now on."""
         self._session = session
         self._following = asyncio.create_task(self._follow())
+        self._following.add_done_callback(self._supervisor.note_end)
 
     async def end(self) -> None:
         """Follow nobody any more; the engine is not stopped."""
@@ -206,6 +207,7 @@ class Resident:
             self._leaving = None
         elif not may_be_awake and state is State.READY and self._leaving is None:
             self._leaving = asyncio.create_task(self._leave())
+            self._leaving.add_done_callback(self._supervisor.note_end)
             self._leaving.add_done_callback(self._left)
 
     def _left(self, task: asyncio.Task[None]) -> None:
