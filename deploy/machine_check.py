@@ -15,7 +15,6 @@ def check_machine(plan: Plan) -> None:
 
     Raises:
         PlanError: one line for each variant that cannot run, with the reason and what can instead.
-            Or variants that are served together would take each other's share of a GPU.
     """
     machine = probe_machine()
     found = (
@@ -25,32 +24,6 @@ def check_machine(plan: Plan) -> None:
     reasons = [reason for reason in found if reason is not None]
     if reasons:
         raise PlanError("\n".join(f"variants: {reason}" for reason in reasons))
-    if crowded := _crowded(plan, machine):
-        raise PlanError(
-            f"serving.kv_cache_gib: {' and '.join(crowded)} are served together, and each would "
-            "size its cache by what is free on the GPU while the others start: give it a size, or "
-            "set serving.one_at_a_time: true"
-        )
-
-
-def _crowded(plan: Plan, machine: Machine) -> list[str]:
-    """Variants served together on one GPU whose caches have no size; none where one is alone.
-
-    Two that started together there came up with 22.5 and 1.6 GiB, without an error (H200, vLLM).
-    """
-    if plan.serving.one_at_a_time or len(machine.gpus) != 1:
-        return []
-    together = [
-        variant
-        for variant in plan.resolved_variants()
-        if engine_device(variant.engine, machine) != "cpu"
-    ]
-    unsized = [
-        variant.name
-        for variant in together
-        if variant.engine.fills_gpu and plan.limits_of(variant.name).kv_cache_gib is None
-    ]
-    return unsized if len(together) > 1 else []
 
 
 def weight_only_variants(plan: Plan) -> list[str]:

