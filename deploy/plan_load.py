@@ -12,6 +12,7 @@ from pydantic import Field, SerializeAsAny, WrapValidator, field_validator
 from deploy.plan_sections import Section, later
 
 DEFAULT_KIND = "closed_loop"
+MOST_PROCESSES = 64
 
 
 class Load(Section):
@@ -46,7 +47,7 @@ class Load(Section):
     neighbour_limit: float = later(0.1, gt=0, le=1)
     stop_early: bool = later(False)
     equal_within: float = later(0.05, gt=0)
-    processes: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = later("auto")
+    processes: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | Literal["auto"] = later("auto")
 
     @property
     def amounts(self) -> Sequence[float]:

@@ -7,7 +7,6 @@ own counts alone, so nothing needs a lock: an aligned number of eight bytes is n
 import mmap
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
 _BYTES = 8
 
@@ -29,16 +28,9 @@ class Board:
     numbers: "memoryview[int]"
 
     @classmethod
-    def alone(cls) -> "Board":
-        """The board of a generator that is one process."""
-        return cls(memoryview(bytearray(_size_bytes(1))).cast("q"))
-
-    @classmethod
-    def shared(cls, path: Path, places: int) -> "Board":
-        """The board of several processes, in a file that all of them open."""
-        with path.open("a+b") as file:
-            file.truncate(_size_bytes(places))
-            return cls(memoryview(mmap.mmap(file.fileno(), _size_bytes(places))).cast("q"))
+    def shared(cls, places: int = 1) -> "Board":
+        """A board of this process and of all that it forks from now on."""
+        return cls(memoryview(mmap.mmap(-1, _size_bytes(places))).cast("q"))
 
     @property
     def phase(self) -> int:

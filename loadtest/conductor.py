@@ -5,12 +5,10 @@ hands messages to either in the same way. While a leg runs nothing is sent: all 
 (``board.py``), and all have one clock, as processes of one machine do.
 """
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -75,17 +73,14 @@ def level_of(job: Job, leg: Leg, began_s: float, **shared: Any) -> Level:
 
 
 class Conductor:
-    """Leads one round; ``tell`` gets what the load test is to know of it."""
+    """Leads one round by a ``board``; ``tell`` gets what the load test is to know of it."""
 
-    def __init__(self, job: Job, runner: Runner, tell: Tell) -> None:
+    def __init__(self, job: Job, runner: Runner, board: Board, tell: Tell) -> None:
         self._job = job
         self._runner = runner
         self._tell = tell
         self._places = [*runner.clients] if isinstance(runner, MasterRunner) else [None]
-        # A file without a name: it goes with the last process that has it open.
-        self._memory = os.memfd_create("assay-board")
-        self._path = Path(f"/proc/{os.getpid()}/fd/{self._memory}")
-        self._board = Board.shared(self._path, len(self._places))
+        self._board = board
         self._said: dict[Said, dict[int, Any]] = defaultdict(dict)
         self._rows: list[dict[str, Any]] = []
         for what in Said:
@@ -98,7 +93,6 @@ class Conductor:
                 "job": self._job.model_dump_json(),
                 "place": place,
                 "places": len(self._places),
-                "board": str(self._path),
             }
             self._runner.send_message(Asked.JOB, asked, client)
 

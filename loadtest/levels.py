@@ -65,7 +65,7 @@ class Level:
         leads: bool = True,
     ) -> None:
         self.point = point
-        self._board = board or Board.alone()
+        self._board = board or Board.shared()
         self._leads = leads
         self._warmup_s = warmup_s
         self._duration_s = duration_s

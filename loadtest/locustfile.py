@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -31,6 +30,7 @@ from locust.exception import CatchResponseError, StopUser
 from locust.rpc.protocol import Message
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
+from deploy.plan_load import MOST_PROCESSES
 from loadtest.answer import Answer
 from loadtest.board import Board, Count
 from loadtest.client_health import HealthMonitor, go_first
@@ -50,6 +50,8 @@ ERROR_PAUSE_S = 0.5
 KEPT_BYTES = 1 << 30
 # Records in one message.
 TOLD_AT_ONCE = 200
+# Locust loads this file and then forks: all its processes have this one.
+BOARD = Board.shared(MOST_PROCESSES)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Round:
         self.kept_bytes = 0
         self._runner: Runner = environment.runner
         self._place, self._places = asked["place"], asked["places"]
-        self._board = Board.shared(Path(asked["board"]), self._places)
+        self._board = BOARD
 
     def body(self, running: Running, ticket: Ticket) -> bytes:
         """The request that ``ticket`` of a leg sends: the same for every variant."""
@@ -288,7 +290,7 @@ def begin(environment: Environment, **_: Any) -> None:
     job = channel.next()
     assert job is not None
     events.quit.add_listener(partial(_answer, channel))
-    conductor = Conductor(job, environment.runner, channel.tell)
+    conductor = Conductor(job, environment.runner, BOARD, channel.tell)
     conductor.hand_out()
     conducting = gevent.spawn(conductor.conduct)
     conducting.link_exception(lambda _greenlet: give_up(environment))
