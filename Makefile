@@ -65,8 +65,8 @@ bench-detect:    ## is a difference of 5 % seen beside a neighbour that comes an
 	@$(ASSAY) bench detect
 bench-clients:   ## the clients that people use (GuideLLM, AIPerf, LiteLLM, …) against every engine: does each get its answers?
 	@$(ASSAY) bench clients
-bench-engines:   ## our llama.cpp server against llama-cpp-python's two, side by side
-	@$(ASSAY) bench engines
+bench-engines:   ## our llama.cpp server against llama-server and llama-cpp-python's two, side by side
+	@$(ASSAY) bench engines $(call given,--model=,MODEL)
 bench-export:    ## exported artifacts against the tools' own models, vLLM and llama.cpp
 	@$(ASSAY) bench export $(call given,--model=,MODEL)
 bench-recipes:   ## every recipe in one table: bits, time, memory, SNR, perplexity, accuracy

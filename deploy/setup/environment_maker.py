@@ -18,6 +18,7 @@ from deploy.setup.environments import (
     lock_of,
     settings_of,
 )
+from deploy.setup.llama_programs import PROGRAMS
 from deploy.setup.pip_configuration import torch_backend, without_cpu_torch
 from deploy.setup.proofs import PROOF, proofs_of, remedy_of
 from deploy.setup.sdist import CONVERTER, EXAMPLE_SERVER, SdistError, SdistPart, extract_part
@@ -58,6 +59,8 @@ class EnvironmentMaker:
             self._extract(environment.converter, CONVERTER, home)
         if environment.example_server:
             self._extract(environment.example_server, EXAMPLE_SERVER, home)
+        if environment.programs:
+            self._compile(environment, environment.programs, home, log)
         self._prove(environment, home, log)
         seconds = time.monotonic() - started
         content = {
@@ -109,6 +112,17 @@ class EnvironmentMaker:
             extract_part(archive, part, home)
         except SdistError as error:
             raise SetupError(f"{requirement}: {error}") from None
+
+    def _compile(self, environment: Environment, requirement: str, home: Path, log: Path) -> None:
+        """Add llama.cpp's programs, with the tools that the environment was given for it."""
+        assert environment.upon
+        print(f"  {environment.name}: {' and '.join(PROGRAMS)} are compiled, which takes minutes")
+        libraries = packages_of(VENVS / environment.upon) / "llama_cpp" / "lib"
+        path = f"{home / 'bin'}:{self.steps.environment['PATH']}"
+        variables = self.steps.environment | {"PATH": path}
+        folder = self.sources.programs(requirement, libraries, variables, log)
+        for program in PROGRAMS:
+            shutil.copy2(folder / program, home / "bin" / program)
 
     def _prove(self, environment: Environment, home: Path, log: Path) -> None:
         """Load every compiled extension that the environment will need."""

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from deploy.setup.builds import Build
+from deploy.setup.llama_programs import LISTS as PROGRAM_LISTS
 from deploy.setup.system_torch import SystemPython
 from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT, VENVS
@@ -37,7 +38,8 @@ class Environment:
 
     ``build_first`` is installed before the rest, for packages in ``without_isolation`` that
     build against what is already there; ``build_settings`` are variables of the build.
-    ``converter`` and ``example_server`` are pinned source distributions of which a part is kept.
+    ``converter`` and ``example_server`` are pinned source distributions of which a part is kept,
+    ``programs`` is one of which llama.cpp's own programs are compiled.
     An environment ``upon`` another sees that one's packages behind its own. An ``optional`` one is
     only made where it is asked for by name.
     """
@@ -53,6 +55,7 @@ class Environment:
     cuda_settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     # Not in the ``repr`` that is hashed: the environments that have none of it keep their hash.
     example_server: str | None = field(default=None, repr=False)
+    programs: str | None = field(default=None, repr=False)
     upon: str | None = field(default=None, repr=False)
     optional: bool = field(default=False, repr=False)
 
@@ -82,7 +85,14 @@ ENVIRONMENTS = {
         Environment(name="fuzz", optional=True),
         Environment(name="compose", optional=True),
         Environment(name="clients", upon="quantize", optional=True),
-        Environment(name="peers", example_server=LLAMA_CPP_PYTHON, upon="llamacpp", optional=True),
+        Environment(
+            name="peers",
+            build_first=("cmake==4.4.5", "ninja==1.13.2"),
+            example_server=LLAMA_CPP_PYTHON,
+            programs=LLAMA_CPP_PYTHON,
+            upon="llamacpp",
+            optional=True,
+        ),
     )
 }
 DEFAULT = [item.name for item in ENVIRONMENTS.values() if not item.optional]
@@ -124,6 +134,8 @@ def environment_hash(environment: Environment, build: Build | None = None) -> st
         digest.update(path.read_bytes())
     if environment.example_server:
         digest.update(environment.example_server.encode())
+    if environment.programs:
+        digest.update(environment.programs.encode() + PROGRAM_LISTS.read_bytes())
     if environment.upon:
         digest.update(environment_hash(ENVIRONMENTS[environment.upon], build).encode())
     if (made_for := build_of(environment, build)) != "cpu":

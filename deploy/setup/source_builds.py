@@ -1,4 +1,4 @@
-"""Wheels that are compiled here, kept so that a changed lock does not compile them again.
+"""Wheels and programs that are compiled here, kept: a changed lock does not compile them again.
 
 uv's own cache forgets a compiled wheel when the index does not say how long its files stay valid
 (mirrors often do not): the source is fetched anew, which counts as another source. It also takes no
@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from deploy.setup import llama_programs
+from deploy.setup.llama_programs import LISTS, PROGRAMS
 from deploy.setup.steps import Steps
 from quantize.root import VENVS
 
@@ -77,6 +79,24 @@ class SourceBuilds:
         build = [self.steps.uv, "build", "--wheel", *self.steps.uv_words]
         build += ["--python", sys.executable, str(source)]
         return self._kept(home, "*.whl", lambda folder: [*build, "-o", str(folder)], log, variables)
+
+    def programs(
+        self, requirement: str, libraries: Path, variables: Mapping[str, str], log: Path
+    ) -> Path:
+        """The folder of llama.cpp's programs, compiled from ``name==version``; blocks for minutes.
+
+        They are linked upon the compiled library in ``libraries``, which must stay there.
+
+        Raises:
+            SetupError: the sources cannot be had or compiled.
+        """
+        variables = system_compilers() | dict(variables)
+        key = wheel_key(f"{requirement} {LISTS.read_text()} {libraries.resolve()}", variables)
+        source = self.sdist(requirement, log)
+        build = [sys.executable, llama_programs.__file__, str(source), str(libraries)]
+        return self._kept(
+            WHEELS / key, PROGRAMS[0], lambda folder: [*build, str(folder)], log, variables
+        ).parent
 
     def _kept(
         self,

@@ -133,7 +133,7 @@ BENCHES: Mapping[str, Bench] = {
     ),
     "engines": Bench(
         module="tests.benches.engines",
-        summary="Our llama.cpp server against llama-cpp-python's two.",
+        summary="Our llama.cpp server against llama-server and llama-cpp-python's two.",
     ),
     "faults": Bench(
         module="tests.benches.fault",

@@ -19,6 +19,7 @@ from quantize.processors import usable_cpus
 from services.server.app import Engine, make_app
 from services.server.backend import Backend, BackendError
 from services.server.chat_template import ChatTemplate
+from services.server.engine_protocol import EngineProtocol
 from services.server.scheduler import Delivery, Scheduler
 
 KEY_VARIABLE = "ASSAY_ENGINE_KEY"
@@ -92,7 +93,7 @@ def _serve(
         # A server without its engine is worth less than none: whoever watches us starts anew.
         os.kill(os.getpid(), signal.SIGTERM)
 
-    scheduler = Scheduler(backend, deliver, _MAX_WAITING, died)
+    scheduler = Scheduler(backend, deliver, _MAX_WAITING, died, options.threads)
     engine = Engine(
         backend=backend,
         scheduler=scheduler,
@@ -104,6 +105,8 @@ def _serve(
         log_level="warning",
         access_log=False,
         ws="none",
+        http=EngineProtocol,
+        proxy_headers=False,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     # What is loaded now lives as long as the process: collections need not look at it.

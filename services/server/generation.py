@@ -40,32 +40,46 @@ class Generation:
 
     def __init__(self, requests: list[GenerationRequest]) -> None:
         self.requests = requests
-        self._arrived: asyncio.Queue[tuple[int, Chunk]] = asyncio.Queue()
-        self._sequences = [
-            Sequence(request, self._receiver(index)) for index, request in enumerate(requests)
+        self._arrived: list[tuple[int, Chunk]] = []
+        self._news = asyncio.Event()
+        self.sequences = [
+            Sequence(request, _Receiver(self._arrived, self._news, index))
+            for index, request in enumerate(requests)
         ]
         self._open = len(requests)
+        self.abandoned = False
 
     def start(self, scheduler: Scheduler) -> None:
         """Queue every sequence; raises RequestError (429, 503)."""
-        scheduler.submit(self._sequences)
+        scheduler.submit(self.sequences)
 
     def cancel(self) -> None:
         """Let the engine drop what still runs, at its next step."""
-        for sequence in self._sequences:
+        for sequence in self.sequences:
             sequence.cancelled = True
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more: whoever waits for chunks gets none."""
+        self.abandoned = True
+        self.cancel()
+        self._news.set()
 
     async def next_chunks(self) -> list[tuple[int, Chunk]]:
         """Wait for at least one chunk, with the index of its choice; empty after the last.
+
+        None come of an answer that was abandoned.
 
         Raises:
             RequestError: 503, the engine gave up on a sequence.
         """
         if not self._open:
             return []
-        chunks = [await self._arrived.get()]
-        while not self._arrived.empty():
-            chunks.append(self._arrived.get_nowait())
+        await self._news.wait()
+        if self.abandoned:
+            return []
+        chunks = self._arrived.copy()
+        self._arrived.clear()
+        self._news.clear()
         for _, chunk in chunks:
             if chunk.error is not None:
                 raise RequestError(503, f"the engine failed: {chunk.error}")
@@ -73,26 +87,25 @@ class Generation:
         return chunks
 
     async def finish(self) -> list[Choice]:
-        """Wait for every sequence; choices in order."""
+        """Wait for every sequence; choices in order, unfinished ones of an abandoned answer."""
         choices = [Choice(i, request.prompt) for i, request in enumerate(self.requests)]
         while chunks := await self.next_chunks():
             for index, chunk in chunks:
                 choices[index].add(chunk)
         return choices
 
-    def _receiver(self, index: int) -> "_Receiver":
-        return _Receiver(self._arrived, index)
-
 
 @dataclass(frozen=True)
 class _Receiver:
     """Called on the server's loop with a sequence's chunks."""
 
-    arrived: asyncio.Queue[tuple[int, Chunk]]
+    arrived: list[tuple[int, Chunk]]
+    news: asyncio.Event
     index: int
 
     def __call__(self, chunk: Chunk) -> None:
-        self.arrived.put_nowait((self.index, chunk))
+        self.arrived.append((self.index, chunk))
+        self.news.set()
 
 
 @dataclass(frozen=True, kw_only=True)

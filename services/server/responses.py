@@ -11,6 +11,9 @@ from services.server.token_text import TokenText
 
 Json = dict[str, object]
 
+# Stands for a text; no text of a model's is as short and holds it.
+_PLACE = "\0"
+
 
 class Shape(Protocol):
     """How one API spells its answers."""
@@ -30,6 +33,35 @@ class Shape(Protocol):
     def usage_event(self, usage: Json) -> Json:
         """The event that ends a stream with ``include_usage``."""
         ...
+
+
+class EventLines:
+    """A stream's events as bytes.
+
+    Most are text and nothing else: of those all but the text is written once.
+    """
+
+    def __init__(self, shape: Shape, requests: list[GenerationRequest]) -> None:
+        self._shape = shape
+        self._requests = requests
+        self._frames: dict[int, tuple[bytes, bytes]] = {}
+
+    def line(self, index: int, chunk: Chunk) -> bytes:
+        """A choice's next event, which is the shape's own as server-sent event."""
+        frame = self._frames.get(index)
+        if frame is None or chunk.finish_reason is not None:
+            event = sse(self._shape.event(index, chunk))
+            if frame is None and self._requests[index].logprobs is None:
+                # The first event may be another's like: a completion's brings what is echoed.
+                self._frames[index] = self._frame(index)
+            return event
+        return b"%b%b%b" % (frame[0], json.dumps(chunk.text).encode(), frame[1])
+
+    def _frame(self, index: int) -> tuple[bytes, bytes]:
+        """What stands before and after the text; choices come last in an event."""
+        event = sse(self._shape.event(index, Chunk(_PLACE, [])))
+        before, _, after = event.rpartition(json.dumps(_PLACE).encode())
+        return before, after
 
 
 class CompletionShape:

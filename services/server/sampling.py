@@ -1,4 +1,4 @@
-"""Choosing the next token, and scoring tokens: pure functions over logits.
+"""Scoring tokens, and what moves logits before a token is chosen: pure functions over logits.
 
 Logits are float32 arrays as the backend returns them (rows of one value per vocabulary entry);
 they are never modified. Log-probabilities are in nats, of the model's own distribution: before
@@ -15,10 +15,6 @@ Logits = NDArray[np.float32]
 
 # Rows scored at once: bounds the temporary arrays to a few MiB for a vocabulary of 128 Ki.
 _ROWS_AT_ONCE = 16
-# What is left of a float32's bits to sort it by: exponent and five bits, 32 bins per power of two.
-_BIN_SHIFT = 18
-# Weights that are summed at once before a place among them is looked for.
-_BLOCK = 256
 # The largest logit that a penalty makes, far from where float32 ends.
 _FARTHEST = 1e30
 # Below, the likeliest token is all there is, and float32 would divide by nothing. vLLM's bound.
@@ -40,10 +36,15 @@ class SamplingParameters:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
 
     @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is all there is to draw."""
+        return self.temperature < _GREEDY_BELOW
+
+    @property
     def cuts_tail(self) -> bool:
         """Whether a draw leaves out the unlikeliest tokens; the likeliest alone needs no tail."""
         is_cut = self.top_p < 1 or self.top_k > 0 or self.min_p > 0
-        return is_cut and self.temperature >= _GREEDY_BELOW
+        return is_cut and not self.is_greedy
 
     @property
     def alters_logits(self) -> bool:
@@ -150,69 +151,3 @@ def adjust_logits(
     if banned:
         row[list(banned)] = -np.inf
     return row
-
-
-def choose_token(logits: Logits, parameters: SamplingParameters, uniform: float) -> int:
-    """Draw one token from one row by inverting the distribution at ``uniform`` in [0, 1)."""
-    if parameters.temperature < _GREEDY_BELOW:
-        return int(logits.argmax())
-    weights = logits - logits.max()
-    weights /= np.float32(parameters.temperature)
-    np.exp(weights, out=weights)
-    ids: NDArray[np.intp] | None = None
-    if parameters.min_p > 0:
-        # The likeliest token weighs 1.
-        ids = np.flatnonzero(weights >= parameters.min_p)
-        weights = weights[ids]
-    if 0 < parameters.top_k < len(weights):
-        kept = _heaviest(weights, None, parameters.top_k)
-        ids, weights = kept if ids is None else ids[kept], weights[kept]
-    if parameters.top_p < 1:
-        kept = _heaviest(weights, weights, parameters.top_p * float(weights.sum()))
-        ids, weights = kept if ids is None else ids[kept], weights[kept]
-    place = _invert(weights, uniform)
-    return place if ids is None else int(ids[place])
-
-
-def _invert(weights: Logits, uniform: float) -> int:
-    """The index at which the running sum reaches its part ``uniform``.
-
-    Whole blocks are summed first: a running sum of the vocabulary is ten times slower than a sum.
-    """
-    ends = weights[:0].astype(np.float64)
-    if len(weights) > 2 * _BLOCK:
-        blocks = weights[: len(weights) // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
-        ends = blocks.sum(axis=1).cumsum(dtype=np.float64)
-    rest = weights[len(ends) * _BLOCK :].cumsum(dtype=np.float64)
-    before = float(ends[-1]) if len(ends) else 0.0
-    wanted = uniform * (before + (float(rest[-1]) if len(rest) else 0.0))
-    if wanted >= before:
-        place = int(np.searchsorted(rest, wanted - before, side="right"))
-        return min(len(ends) * _BLOCK + place, len(weights) - 1)
-    block = int(np.searchsorted(ends, wanted, side="right"))
-    inside = blocks[block].cumsum(dtype=np.float64)
-    begun = float(ends[block - 1]) if block else 0.0
-    place = int(np.searchsorted(inside, wanted - begun, side="right"))
-    return block * _BLOCK + min(place, _BLOCK - 1)
-
-
-def _heaviest(weights: Logits, amounts: Logits | None, wanted: float) -> NDArray[np.intp]:
-    """Indices, ascending, of the fewest heaviest weights whose ``amounts`` reach ``wanted``.
-
-    Without amounts each weight counts one. Nothing is sorted but the few weights around the last
-    one that belongs to it: the bits of positive floats have the floats' own order, so their first
-    bits sort them into bins.
-    """
-    bins = weights.view(np.int32) >> _BIN_SHIFT
-    sums = np.bincount(bins, weights=amounts)[::-1].cumsum()
-    place = min(int(np.searchsorted(sums, wanted)), len(sums) - 1)
-    last_bin = len(sums) - 1 - place
-    around = np.flatnonzero(bins == last_bin)
-    # Equal weights stay in the order of their ids.
-    around = around[np.argsort(-weights[around], kind="stable")]
-    missing = wanted - (sums[place - 1] if place else 0)
-    each = np.ones(len(around)) if amounts is None else amounts[around]
-    count = int(np.searchsorted(each.cumsum(dtype=np.float64), missing)) + 1
-    keep = bins > last_bin
-    keep[around[:count]] = True
-    return np.flatnonzero(keep)

@@ -7,6 +7,7 @@ that are still being read, so that a long prompt delays the others by a bounded 
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -16,6 +17,7 @@ from services.server.batching import Segment, compose
 from services.server.sampling import Logits, score_tokens
 from services.server.sequence import Chunk, Sequence, score_chosen
 from services.server.slots import Slot, plan_reuse
+from services.server.token_choice import TokenChoice
 from services.server.waiting import WaitingLine
 
 Delivery = list[tuple[Callable[[Chunk], None], Chunk]]
@@ -41,6 +43,7 @@ class Scheduler:
     """Runs sequences on a backend. ``deliver`` hands a batch of chunks to the server's loop.
 
     ``died`` is called, in the engine thread, when that thread ends without having been stopped.
+    ``threads`` share the choice of tokens where the vocabulary makes it long.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Scheduler:
         deliver: Callable[[Delivery], None],
         max_waiting: int,
         died: Callable[[], None] = lambda: None,
+        threads: int = 1,
     ) -> None:
         self._backend = backend
         self._deliver = deliver
@@ -62,6 +66,8 @@ class Scheduler:
         self._slots = [Slot(number) for number in range(backend.capacity.max_sequences)]
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._stopping = False
+        self._choice = TokenChoice([])
+        self._workers = ThreadPoolExecutor(threads, "choose") if threads > 1 else None
         self.statistics = Statistics()
 
     @property
@@ -203,20 +209,35 @@ class Scheduler:
             if sequence.accept(token, piece, score, token in end_tokens):
                 delivery.append((sequence.deliver, sequence.take_last()))
                 self._release(sequence)
-            elif sequence.request.stream and (chunk := sequence.take_chunk()) is not None:
-                delivery.append((sequence.deliver, chunk))
+            elif sequence.request.stream:
+                chunk = sequence.take_chunk()
+                if chunk is not None and not sequence.writes(chunk):
+                    delivery.append((sequence.deliver, chunk))
         self.statistics.generation_tokens_total += len(tokens)
         return delivery
 
     def _choose(
         self, ready: list[tuple[Sequence, int]], logits: Logits, end_tokens: frozenset[int]
     ) -> list[int]:
-        if all(sequence.is_greedy() for sequence, _ in ready):
-            rows = [row for _, row in ready]
-            whole = rows == list(range(len(logits)))
-            best: list[int] = (logits if whole else logits[rows]).argmax(axis=1).tolist()
-            return best
-        return [sequence.choose(logits[row], end_tokens) for sequence, row in ready]
+        """A token for each: together for all that take the logits as they are."""
+        plain = [item for item in ready if item[0].takes_plain_logits]
+        tokens = iter(self._choose_plain(plain, logits))
+        return [
+            next(tokens)
+            if sequence.takes_plain_logits
+            else sequence.choose(logits[row], end_tokens)
+            for sequence, row in ready
+        ]
+
+    def _choose_plain(self, ready: list[tuple[Sequence, int]], logits: Logits) -> list[int]:
+        if not ready:
+            return []
+        parameters = [sequence.request.sampling for sequence, _ in ready]
+        if parameters != self._choice.parameters:
+            self._choice = TokenChoice(parameters, self._workers)
+        rows = [row for _, row in ready]
+        wanted = logits if rows == list(range(len(logits))) else logits[rows]
+        return self._choice.choose(wanted, [sequence.uniform for sequence, _ in ready])
 
     def _release(self, sequence: Sequence) -> None:
         """Free a finished sequence's slot; its cache stays for a later common prefix."""

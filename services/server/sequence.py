@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,10 +15,10 @@ from services.server.sampling import (
     SamplingParameters,
     TokenScores,
     adjust_logits,
-    choose_token,
     join_scores,
     score_tokens,
 )
+from services.server.token_choice import choose_token
 
 FinishReason = Literal["stop", "length"]
 
@@ -70,11 +71,14 @@ class Sequence:
     prompt_scores: list[TokenScores] = field(default_factory=list)
     generated: list[int] = field(default_factory=list)
     cancelled: bool = False
+    # Writes a chunk without the server's loop, if it may: given how many went to the loop so far.
+    write: Callable[[Chunk, int], bool] | None = None
+    handed_over: int = 0
 
     def __post_init__(self) -> None:
         request = self.request
         self._detokenizer = Detokenizer(request.stops)
-        self._uniform = np.random.default_rng(request.sampling.seed).random
+        self._alters = request.sampling.alters_logits or request.constraint is not None
         self._counts: Counter[int] = Counter()
         # The tokens that a repetition penalty is on.
         self._seen: set[int] = set()
@@ -84,6 +88,10 @@ class Sequence:
         self._tokens: list[int] = []
         self._scores: list[TokenScores] = []
         self._finish_reason: FinishReason | None = None
+
+    @cached_property
+    def _random(self) -> Callable[[], float]:
+        return np.random.default_rng(self.request.sampling.seed).random
 
     @property
     def is_prefilling(self) -> bool:
@@ -100,39 +108,38 @@ class Sequence:
         """Tokens of prompt and answer so far."""
         return len(self.request.prompt) + len(self.generated)
 
-    def is_greedy(self) -> bool:
-        """Whether the next token is the plain argmax of the logits."""
-        sampling = self.request.sampling
-        return (
-            sampling.temperature == 0
-            and not sampling.alters_logits
-            and self.request.constraint is None
-            and len(self.generated) >= self.request.min_tokens
-        )
+    @property
+    def takes_plain_logits(self) -> bool:
+        """Whether the next token is drawn from the logits as they are, like any other's."""
+        return not self._alters and len(self.generated) >= self.request.min_tokens
+
+    def uniform(self) -> float:
+        """The next of the uniform numbers that its seed gives."""
+        return self._random()
 
     def choose(self, logits: Logits, end_tokens: frozenset[int]) -> int:
-        """Draw the next token from one row of logits."""
+        """Draw the next token from one row of logits by what this sequence alone asks."""
         sampling = self.request.sampling
         banned = sorted(end_tokens) if len(self.generated) < self.request.min_tokens else ()
         if sampling.alters_logits or banned:
             logits = adjust_logits(logits, sampling, self._counts, banned, self._seen)
         if self.request.constraint is not None:
             return self._choose_within(self.request.constraint, logits, end_tokens)
-        return choose_token(logits, sampling, self._uniform())
+        return choose_token(logits, sampling, self.uniform)
 
     def _choose_within(
         self, constraint: Constraint, logits: Logits, end_tokens: frozenset[int]
     ) -> int:
         """Draw what may come next; an answer that nothing may follow ends."""
         sampling = self.request.sampling
-        token = choose_token(logits, sampling, self._uniform())
+        token = choose_token(logits, sampling, self.uniform)
         # A token that is drawn from all and allowed is as likely as one drawn from those allowed,
         # and is found far sooner; but what cuts the tail off must cut it among these.
         if sampling.cuts_tail or not constraint.allows(token):
             allowed = constraint.restrict(logits)
             if allowed.max() == -np.inf:
                 return min(end_tokens, default=token)
-            token = choose_token(allowed, sampling, self._uniform())
+            token = choose_token(allowed, sampling, self.uniform)
         if token not in end_tokens:
             constraint.accept(token)
         return token
@@ -142,7 +149,7 @@ class Sequence:
         request = self.request
         self.generated.append(token)
         self._tokens.append(token)
-        if request.sampling.alters_logits:
+        if self._alters:
             self._counts[token] += 1
             self._seen.add(token)
         if scores is not None:
@@ -166,6 +173,13 @@ class Sequence:
         if not any(self._text) and not (self._scores or self.prompt_scores):
             return None
         return self._chunk("".join(self._text), None)
+
+    def writes(self, chunk: Chunk) -> bool:
+        """Whether a chunk has been written; otherwise it counts as handed over."""
+        if self.write is not None and self.write(chunk, self.handed_over):
+            return True
+        self.handed_over += 1
+        return False
 
     def take_last(self) -> Chunk:
         """Everything not yet given out, with the reason why it ends."""

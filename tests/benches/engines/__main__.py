@@ -1,9 +1,10 @@
-"""``python -m tests.benches.engines``: our llama.cpp server against llama-cpp-python's two.
+"""``python -m tests.benches.engines``: our llama.cpp server against ``llama-server``, upstream's
+own, and llama-cpp-python's two.
 
 The same Q4_K_M file, the same threads and the same compiled library, in rounds that take turns:
 throughput of whole and of streamed answers at 1, 8 and 16 at a time, on the reference model and on
 random weights in a 0.5B shape; and whether the log-probabilities are the model's own. Written to
-``results/bench/engines.json``.
+``results/bench/engines.json``. The first run compiles ``llama-server``, which takes minutes.
 """
 
 import argparse
@@ -20,17 +21,33 @@ from quantize.model_source import prepared
 from quantize.source.source_model import REFERENCE, SourceModel, fingerprint
 from services.variants import find_variant
 from tests.benches.engines.client_pace import client_figure
-from tests.benches.engines.peers import PEERS, contenders
+from tests.benches.engines.peers import OURS, PEER_TITLES, PEERS, contenders
 from tests.benches.engines.random_model_job import RANDOM_MODEL, RandomModelRequest
 from tests.benches.engines.server_figures import Row, fastest_round, figure, rows, table
-from tests.benches.engines.server_rounds import Cell, Outcome, Workload, measure, serving
+from tests.benches.engines.server_rounds import (
+    Cell,
+    Outcome,
+    Sampling,
+    Workload,
+    measure,
+    serving,
+)
 from tests.benches.engines.text_prompts import TextPrompts
 from tests.benches.export.score_comparison import ScoreBench, compare, make
 from tests.benches.harness.bench_command import Bench, add_names, start
 from tests.benches.harness.bench_run import BenchRun
 
 VARIANT = "gguf-q4_k_m"
-RANDOM_FOLDER = ARTIFACTS_DIR / "random-0.5b"
+RANDOM = "random-0.5b"
+RANDOM_FOLDER = ARTIFACTS_DIR / RANDOM
+# How answers are drawn, and whether they come as they are made.
+WAYS: tuple[tuple[Sampling, bool], ...] = (
+    ("greedy", False),
+    ("greedy", True),
+    ("sampled", False),
+    ("sampled", True),
+    ("nucleus", False),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +62,11 @@ class Size:
 
 SIZES = {
     REFERENCE: Size(rounds=5, prompt_tokens=32, output_tokens=64, requests={1: 16, 8: 40, 16: 64}),
-    "random-0.5b": Size(
-        rounds=5, prompt_tokens=16, output_tokens=32, requests={1: 4, 8: 8, 16: 16}
-    ),
+    RANDOM: Size(rounds=5, prompt_tokens=16, output_tokens=32, requests={1: 4, 8: 8, 16: 16}),
 }
+
+# Of a model that is named.
+ANOTHER = Size(rounds=5, prompt_tokens=32, output_tokens=64, requests={1: 4, 8: 16, 16: 32})
 
 
 def measure_servers(run: BenchRun, arguments: argparse.Namespace) -> None:
@@ -56,7 +74,7 @@ def measure_servers(run: BenchRun, arguments: argparse.Namespace) -> None:
     run.more["threads"] = arguments.threads
     found: list[Row] = []
     try:
-        for name in arguments.models:
+        for name in (arguments.model,) if arguments.model else arguments.models:
             with run.cell(name):
                 model = _model(name, arguments.threads)
                 _hold_scores(run, name, model, arguments.threads)
@@ -69,9 +87,9 @@ def measure_servers(run: BenchRun, arguments: argparse.Namespace) -> None:
 
 
 def _conclude(run: BenchRun, found: list[Row]) -> None:
-    servers = [variant.engine.title for variant in contenders(find_variant(VARIANT))]
+    servers = list(dict.fromkeys(title for row in found for title in (*row.rounds, *row.faults)))
     run.more["rows"] = [{**asdict(row), "cell": row.cell.name} for row in found]
-    run.figures += [figure(row, servers[0]) for row in found]
+    run.figures += [figure(row, OURS) for row in found]
     if found:
         run.say(table(found, servers))
 
@@ -97,7 +115,8 @@ def _add_rows(
     found: list[Row], run: BenchRun, name: str, model: SourceModel, arguments: argparse.Namespace
 ) -> None:
     """Every cell of every server, as far as it comes; one that a server failed is void."""
-    variants = contenders(find_variant(VARIANT))
+    all_variants = contenders(find_variant(VARIANT))
+    variants = [item for item in all_variants if item.engine.title in (OURS, *arguments.peers)]
     workload = _workload(name, model, arguments)
     texts = read_texts(calibration_plan(BUNDLED, 1, 1).path)
     prompts = TextPrompts(prepared(model, ARTIFACTS_DIR).folder, texts, workload.prompt_tokens)
@@ -113,8 +132,8 @@ def _add_rows(
 
 
 def _model(name: str, threads: int) -> SourceModel:
-    """The reference model, or the random one, which is made once."""
-    if name == REFERENCE:
+    """The reference model, one of the user's, or the random one, which is made once."""
+    if name != RANDOM:
         return fingerprint(name)
     if not RANDOM_FOLDER.is_dir():
         print(f"making {name} …", flush=True)
@@ -133,10 +152,10 @@ def _model(name: str, threads: int) -> SourceModel:
 
 
 def _workload(name: str, model: SourceModel, arguments: argparse.Namespace) -> Workload:
-    size = SIZES[name]
+    size = SIZES.get(name, ANOTHER)
     cells = tuple(
-        Cell(concurrency=concurrency, requests=requests, stream=stream, sampled=sampled)
-        for stream, sampled in ((False, False), (True, False), (True, True))
+        Cell(concurrency=concurrency, requests=requests, stream=stream, sampling=sampling)
+        for sampling, stream in WAYS
         for concurrency, requests in size.requests.items()
     )
     return Workload(
@@ -152,6 +171,8 @@ def _workload(name: str, model: SourceModel, arguments: argparse.Namespace) -> W
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_names(parser, "--models", list(SIZES))
+    parser.add_argument("--model", help="instead of those: a folder, or an id on Hugging Face")
+    add_names(parser, "--peers", PEER_TITLES)
     parser.add_argument("--rounds", type=int, help="of every model, instead of its own number")
     parser.add_argument("--threads", type=int, default=2)
 

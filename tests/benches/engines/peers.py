@@ -1,6 +1,6 @@
-"""The servers that are compared, each as a launch spec: ours, and llama-cpp-python's two.
+"""The servers that are compared, each as a launch spec: ours, upstream's, llama-cpp-python's two.
 
-All three load the same compiled llama.cpp (the ``peers`` environment lies upon ours) and one file.
+All load the same compiled llama.cpp (the ``peers`` environment lies upon ours) and one file.
 """
 
 import json
@@ -8,22 +8,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from deploy.setup.llama_programs import PROGRAMS
 from deploy.setup.sdist import EXAMPLE_SERVER, main_file
 from quantize.root import VENVS
 from services.engines.spec import Launch
 from services.variants import Variant
 
 PEERS = "peers"
+OURS, UPSTREAM, MODULE, EXAMPLE = "ours", PROGRAMS[0], "llama_cpp.server", "examples/server"
+PEER_TITLES = (UPSTREAM, MODULE, EXAMPLE)
 _BATCH_TOKENS = 512
 _LAUNCHER = Path(__file__).parent / "in_peers" / "example_server.py"
 
 
 def contenders(variant: Variant) -> tuple[Variant, ...]:
     """The variant on our engine first, then on its peers, which cannot tell their weights."""
-    ours = replace(variant.engine, title="ours")
+    ours = replace(variant.engine, title=OURS)
     single = replace(
         ours,
-        title="llama_cpp.server",
+        title=MODULE,
         environment=PEERS,
         argv=_module_argv,
         env=_no_variables,
@@ -32,7 +35,7 @@ def contenders(variant: Variant) -> tuple[Variant, ...]:
     )
     batched = replace(
         ours,
-        title="examples/server",
+        title=EXAMPLE,
         environment=PEERS,
         argv=_example_argv,
         env=_no_variables,
@@ -40,7 +43,17 @@ def contenders(variant: Variant) -> tuple[Variant, ...]:
         weights_request=None,
         files=_example_files,
     )
-    return tuple(replace(variant, engine=engine) for engine in (ours, single, batched))
+    upstream = replace(
+        ours,
+        title=UPSTREAM,
+        environment=PEERS,
+        argv=_upstream_argv,
+        env=_no_variables,
+        health_path="/health",
+        weights_request=None,
+    )
+    engines = (ours, upstream, single, batched)
+    return tuple(replace(variant, engine=engine) for engine in engines)
 
 
 def gguf_of(launch: Launch) -> Path:
@@ -51,6 +64,27 @@ def gguf_of(launch: Launch) -> Path:
 
 def _no_variables(_launch: Launch) -> dict[str, str]:
     return {}
+
+
+def _upstream_argv(launch: Launch) -> list[str]:
+    """``llama-server`` with its own defaults for all that a request or the machine does not decide.
+
+    Its pages for browsers were not compiled. Its own choice of threads would be the same; it is
+    told as the others are.
+    """
+    options = {
+        "model": gguf_of(launch),
+        "alias": launch.served_name,
+        "host": "127.0.0.1",
+        "port": launch.port,
+        "api-key": launch.api_key,
+        "ctx-size": launch.context_length * launch.max_sequences,
+        "parallel": launch.max_sequences,
+        "threads": launch.threads,
+        "threads-batch": launch.threads,
+    }
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    return [str(launch.python.with_name(PROGRAMS[0])), *words]
 
 
 def _module_argv(launch: Launch) -> list[str]:

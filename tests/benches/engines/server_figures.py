@@ -8,9 +8,8 @@ from tests.benches.engines.server_rounds import Cell, Outcome
 from tests.benches.harness.bench_figures import Figure
 from tests.benches.harness.bench_table import columns
 
-# One stream alone may cost a twentieth for what a server of many streams does more; from
-# ``MANY`` streams on, batching must at least make up for it.
-SHARE_ALONE, SHARE_MANY, MANY = 0.95, 1.0, 8
+# Whoever serves a model with us should lose nothing by it, alone or among many.
+SHARE = 1.0
 RATIO = "x of the better peer"
 
 
@@ -54,15 +53,14 @@ def figure(row: Row, ours: str) -> Figure:
     The median over the rounds of the ratio within each: what the machine does otherwise from one
     round to the next does not count. The better peer is the one with the higher median.
     """
-    share = _share(row.cell)
     ratios = _ratios(row, ours)
     value = median(ratios) if ratios else 0.0
     return Figure(
         name=f"{row.model} {row.cell.name}",
         value=value,
         unit=RATIO,
-        limit=share,
-        met=value >= share,
+        limit=SHARE,
+        met=value >= SHARE,
     )
 
 
@@ -70,10 +68,6 @@ def fastest_round(found: Sequence[Row]) -> float | None:
     """Tokens per second of the fastest round of any server; None where none has any."""
     values = [value for row in found for rounds in row.rounds.values() for value in rounds]
     return max(values, default=None)
-
-
-def _share(cell: Cell) -> float:
-    return SHARE_MANY if cell.concurrency >= MANY else SHARE_ALONE
 
 
 def _ratios(row: Row, ours: str) -> list[float]:
@@ -92,7 +86,7 @@ def table(found: Sequence[Row], servers: Sequence[str]) -> str:
         made = figure(row, servers[0])
         spreads = [_spread(row.rounds.get(server), ",.0f") for server in servers]
         ratio, mark = _spread(_ratios(row, servers[0]), ".2f"), "" if made.met else "!"
-        lines.append((made.name, *spreads, ratio, f"{_share(row.cell):.2f}", mark))
+        lines.append((made.name, *spreads, ratio, f"{SHARE:.2f}", mark))
     return columns(head, lines)
 
 

@@ -1,15 +1,15 @@
-"""One model, three servers: the same requests to each in turn, round after round.
+"""One model, several servers: the same requests to each in turn, round after round.
 
 All servers are up at the same time, and all but the one that is asked are stopped by a signal: an
 idle server that polls would otherwise be charged to the others.
 """
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import psutil
 
@@ -24,8 +24,14 @@ _START_TIMEOUT_S = 300.0
 _ANSWER_TIMEOUT_S = 300.0
 _KV_CACHE_GIB = 4.0
 _PATH = "/v1/completions"
-_SAMPLED = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
-_GREEDY = {"temperature": 0}
+# ``sampled`` is what llama.cpp does where nothing is said, and is said to all. Only the example
+# server ignores ``top_k`` and ``min_p``.
+Sampling = Literal["greedy", "sampled", "nucleus"]
+_FIELDS: Mapping[Sampling, Mapping[str, object]] = {
+    "greedy": {"temperature": 0},
+    "sampled": {"temperature": 0.8, "top_p": 0.95, "top_k": 40, "min_p": 0.05, "seed": 1},
+    "nucleus": {"temperature": 0.8, "top_p": 0.95, "top_k": 0, "min_p": 0, "seed": 1},
+}
 
 Server = TypeVar("Server")
 
@@ -37,13 +43,13 @@ class Cell:
     concurrency: int
     requests: int
     stream: bool
-    sampled: bool = False
+    sampling: Sampling = "greedy"
 
     @property
     def name(self) -> str:
         """How the table names it."""
         kind = "streamed" if self.stream else "whole"
-        return f"c={self.concurrency} {'sampled' if self.sampled else 'greedy'} {kind}"
+        return f"c={self.concurrency} {self.sampling} {kind}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +178,7 @@ def _body(model: str, prompt: str, workload: Workload, cell: Cell) -> dict[str, 
         "prompt": prompt,
         "max_tokens": workload.output_tokens,
         "stream": cell.stream,
-        **(_SAMPLED if cell.sampled else _GREEDY),
+        **_FIELDS[cell.sampling],
     }
 
 
