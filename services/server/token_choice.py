@@ -244,8 +244,7 @@ def _heavier(weights: Logits, drawn: Indices) -> Reals:
     rows, tokens, places = _above(weights, own)
     values = weights.reshape(-1)[places]
     before = (values > own[rows]) | (tokens < drawn[rows])
-    mass = np.bincount(rows, values * before, len(weights)).astype(np.float64, copy=False)
-    return mass
+    return np.bincount(rows, values * before, len(weights)).astype(np.float64, copy=False)
 
 
 def _draw_sorted_nucleus(weights: Logits, limits: Reals, at: Reals, rules: Rules) -> Indices:
