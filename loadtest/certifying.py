@@ -16,8 +16,9 @@ from loadtest.load_file import LOAD_NAME, LevelSummary, LoadFile
 from loadtest.load_kinds import points_of
 from loadtest.load_point import LoadPoint
 from loadtest.null_server import TPOT_S, TTFT_S, Pace
-from loadtest.processes import cores, processes_of
+from loadtest.processes import processes_of
 from loadtest.prompts import PromptSource
+from quantize.processors import usable_cpus
 
 # Before a run, its own pace is not known yet.
 USUAL_PACE = Pace(ttft_s=TTFT_S, gap_s=TPOT_S)
@@ -90,5 +91,5 @@ def _certify(
         prompts,
         prompt_tokens=load.prompt_tokens,
         output_tokens=load.output_tokens,
-        processes=processes_of(load, cores()),
+        processes=processes_of(load, usable_cpus()),
     )

@@ -15,8 +15,9 @@ from loadtest.certificate import Certified, Meeting, certified, meet
 from loadtest.closed_loop import ClosedLoop
 from loadtest.load_point import LoadPoint
 from loadtest.null_server import Pace
-from loadtest.processes import MOST, cores
+from loadtest.processes import MOST
 from loadtest.prompts import PromptSource
+from quantize.processors import usable_cpus
 
 PACE = Pace(ttft_s=0.05, gap_s=0.02)
 STREAMS = 32
@@ -122,7 +123,7 @@ def calibrate(prompts: PromptSource, say: Callable[[str], None]) -> None:
         f"{cost.per_event_us:.0f} us per event: a whole core for "
         f"{cost.streams(PACE, LONG):,.0f} streams of {1 / PACE.gap_s:.0f} events a second"
     )
-    for processes in sorted({1, min(MOST, max(1, cores() // 2))}):
+    for processes in sorted({1, min(MOST, max(1, usable_cpus() // 2))}):
         say(f"with {processes} of its processes:")
         for step in climb(prompts, processes=processes):
             say(step.words + (f"; SATURATED: {step.why_void}" if step.why_void else ""))

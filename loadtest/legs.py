@@ -18,12 +18,13 @@ from loadtest.load_kinds import points_of
 from loadtest.load_point import LoadPoint
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.neighbours import NeighbourWatch
-from loadtest.processes import cores, processes_of
+from loadtest.processes import processes_of
 from loadtest.prompts import ATTEMPTS
 from loadtest.records import RequestRecord
 from loadtest.summary import counted, output_throughput, percentiles
 from loadtest.validity import why_void
 from quantize.jobs.whole_file import writing
+from quantize.processors import usable_cpus
 
 # A disturbed leg waits so long for a quiet machine, looked at so often.
 QUIET_WAIT_S, QUIET_LOOK_S = 20.0, 1.0
@@ -68,7 +69,7 @@ class Ground:
             output_tokens=load.output_tokens,
             request_timeout_s=self.plan.serving.request_timeout_s,
             prompts=self.prompts,
-            processes=processes_of(load, cores()),
+            processes=processes_of(load, usable_cpus()),
         )
 
 

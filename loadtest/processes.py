@@ -5,21 +5,12 @@ those before it. The kernel's time stamps keep that out of the figures, but not 
 nor can a process do more than its core. So the events that a plan may bring decide.
 """
 
-import os
-
 from deploy.plan_load import Load
 from loadtest.load_kinds import points_of
 
 # What one process gets, at a few percent of its core; sixteen fast streams of an H100.
 EVENTS_PER_S = 2500.0
 MOST = 16
-
-
-def cores() -> int:
-    """The processors that we may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processes_of(load: Load, available: int) -> int:

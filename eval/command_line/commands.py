@@ -84,6 +84,14 @@ COMMANDS: Mapping[str, Command] = {
     "loadtest": Command(
         summary="Load-test what is served.", examples=("loadtest",), environments=()
     ),
+    "loads": Command(
+        summary="What was measured under load, beside results of other tools; exports for llm-d.",
+        examples=(
+            "loads benchmarks.json profile_export_aiperf.json",
+            "loads --plan my-plan.yaml vllm-result.json --llmd reports/",
+        ),
+        environments=("control",),
+    ),
     "slo-search": Command(
         summary="Search the highest rate of arrivals at which what is served meets the plan's SLO.",
         examples=("slo-search", "slo-search --variants gguf-q4_k_m --trials 30"),

@@ -1,10 +1,18 @@
 """``assay compare``, ``loadtest``, ``eval``, ``report``: from variants to a verdict."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from eval.command_line.options import ModelOption, PlanOption, VariantsOption, choose, say
+from eval.command_line.options import (
+    ModelOption,
+    PlanOption,
+    VariantsOption,
+    choose,
+    from_here,
+    say,
+)
 
 
 def compare(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
@@ -32,6 +40,33 @@ def loadtest(plan: PlanOption = "", model: ModelOption = "", variants: VariantsO
         failures = run_load_test(loaded, say=say)
     if failures:
         raise LoadTestError(f"{', '.join(failures)} failed; the others' figures are kept")
+
+
+def loads(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Result files of vllm bench serve, AIPerf, GuideLLM."),
+    ] = None,
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+    llmd: Annotated[
+        Path | None, typer.Option(help="Write llm-d's Benchmark Reports of ours into this folder.")
+    ] = None,
+) -> None:
+    """Put our loads and others' into one table."""
+    from loadtest.other_tools.side_by_side import show_loads
+    from loadtest.run_directory import run_directory
+
+    shown = choose(plan, model, variants).load()
+    say(show_loads(run_directory(shown), shown, [Path(from_here(str(it))) for it in files or ()]))
+    if llmd is not None:
+        from loadtest.other_tools.to_llmd import write_llmd
+
+        paths = write_llmd(
+            run_directory(shown), shown.variants, Path(from_here(str(llmd))), model=shown.model
+        )
+        say(f"{len(paths)} Benchmark Reports for llm-d: {llmd}")
 
 
 def slo_search(
