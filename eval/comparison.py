@@ -159,7 +159,7 @@ def compare_variant(
         slo_rate_per_s=searched.rate_per_s if searched else None,
         slo_trials=len(searched.trials) if searched else 0,
         refused_tasks=refused,
-        remarks=artifact_remarks(mine.manifest),
+        remarks=[*artifact_remarks(mine.manifest), *_left_out(mine)],
         agreement=mine.quality.agreement if mine.quality else None,
         kernels=mine.load.endpoint.kernels if mine.load else None,
         gpus={gpu.uuid: gpu.name for gpu in mine.load.endpoint.gpus} if mine.load else {},
@@ -174,6 +174,10 @@ def _searched(mine: Measured, objectives: Objectives) -> SloFile | None:
     if found is None or found.slo != objectives.slo:
         return None
     return found if found.artifact_sha256 == mine.manifest.content_sha256 else None
+
+
+def _left_out(mine: Measured) -> list[str]:
+    return [mine.load.left_out] if mine.load is not None and mine.load.left_out else []
 
 
 def _void(mine: Measured) -> list[str]:

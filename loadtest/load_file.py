@@ -111,11 +111,11 @@ class LoadFile(_File):
     """``load.json``, written last: the load test of this variant is finished.
 
     ``saturated`` voids the figures: the load generator itself was the limit. So does whatever
-    stands in ``void``. ``rounds_at`` is when each round began (UTC, by its number): variants that
-    took turns in it have the same; empty in files of before. ``started_at`` is that of the first,
-    ``seconds`` the wall time that all rounds spent on this variant. ``inputs_sha256`` is the key of
-    ``made_from``, which schema 1 had not. ``idle_power_w`` is what the endpoint's GPUs draw
-    together before the load, the model loaded.
+    stands in ``void``; ``left_out`` tells of legs that do not count. ``rounds_at`` is when each
+    round began (UTC, by its number): variants that took turns in it have the same; empty in files
+    of before. ``started_at`` is that of the first, ``seconds`` the wall time that all rounds spent
+    on this variant. ``inputs_sha256`` is the key of ``made_from``, which schema 1 had not.
+    ``idle_power_w`` is what the endpoint's GPUs draw together before the load, the model loaded.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -127,6 +127,7 @@ class LoadFile(_File):
     levels: list[LevelSummary]
     saturated: bool
     void: list[str] = []
+    left_out: str = ""
     rounds_at: dict[int, str] = {}
     started_at: str
     seconds: float

@@ -1,18 +1,21 @@
 """Merges the finished rounds of a variant into ``requests.parquet`` and ``load.json``."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deploy.plan_load import Load
 from loadtest.gpu_summary import mean_power_w, summarize_gpus
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile, RoundFile
 from loadtest.load_kinds import points_of
+from loadtest.load_point import LoadPoint
 from loadtest.records import RequestRecord, read_records, write_records
 from loadtest.summary import counted, output_throughput, percentiles, request_rate
 from loadtest.target import Target, write_result
-from loadtest.validity import void_reasons
+from loadtest.validity import left_out_words, undisturbed, void_reasons
 from quantize.validity.made_from import key_of
+
+_Leg = tuple[int, LoadPoint]
 
 
 def finish(load: Load, target: Target, *, rounds: int | None = None) -> LoadFile | None:
@@ -25,11 +28,22 @@ def finish(load: Load, target: Target, *, rounds: int | None = None) -> LoadFile
     finished = [result for result in stored if result is not None]
     if len(finished) < len(stored):
         return None
-    records = [r for n in numbers for r in read_records(target.round_file(n, "parquet"))]
+    ends = {
+        (n, end.point): end
+        for n, item in zip(numbers, finished, strict=True)
+        for end in item.levels
+    }
+    kept = {key: ends[key] for key in _kept(ends, load)}
+    records = [
+        record
+        for n in numbers
+        for record in read_records(target.round_file(n, "parquet"))
+        if (n, record.point) in kept
+    ]
     levels = [
         summarize_level(
             [record for record in records if record.point == point],
-            [end for item in finished for end in item.levels if end.point == point],
+            [end for (_, its), end in kept.items() if its == point],
             seed=load.seed,
         )
         for point in points_of(load)
@@ -43,7 +57,10 @@ def finish(load: Load, target: Target, *, rounds: int | None = None) -> LoadFile
         load=load,
         levels=levels,
         saturated=any(level.client.saturated for level in levels),
-        void=void_reasons([e for item in finished for e in item.levels], load.neighbour_limit),
+        void=void_reasons([*kept.values()], load.neighbour_limit),
+        left_out=left_out_words(
+            [end for key, end in ends.items() if key not in kept], len(ends), load.neighbour_limit
+        ),
         rounds_at={number: item.started_at for number, item in enumerate(finished)},
         started_at=min(item.started_at for item in finished),
         seconds=sum(item.seconds for item in finished),
@@ -53,6 +70,17 @@ def finish(load: Load, target: Target, *, rounds: int | None = None) -> LoadFile
     write_records(target.directory / REQUESTS_NAME, records)
     write_result(target.directory / LOAD_NAME, result)
     return result
+
+
+def _kept(ends: Mapping[_Leg, LevelEnd], load: Load) -> list[_Leg]:
+    """The legs that count, by round and load point."""
+    return [
+        leg
+        for point in points_of(load)
+        for leg in undisturbed(
+            {leg: end for leg, end in ends.items() if leg[1] == point}, load.neighbour_limit
+        )
+    ]
 
 
 def most_memory(readings: Sequence[int | None]) -> int | None:

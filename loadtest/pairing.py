@@ -206,7 +206,8 @@ def settling(records: Sequence[RequestRecord]) -> Estimate | None:
     """How many times as long the later half of a round's requests took as the earlier half.
 
     The geometric mean over rounds with Student's interval over them; None where no round has two
-    requests. What is warm takes as long all the time.
+    waves of requests, one per stream: those of one wave wait for each other's prompts, and the
+    last of them takes longer on a server that is as warm as it gets.
     """
     by_round: dict[int, list[RequestRecord]] = {}
     for record in sorted(counted(records), key=lambda it: it.send_s):
@@ -216,7 +217,8 @@ def settling(records: Sequence[RequestRecord]) -> Estimate | None:
 
 
 def _shift(records: Sequence[RequestRecord]) -> float | None:
-    half = len(records) // 2
+    wave = records[0].point.block
+    half = len(records) // (2 * wave) * wave
     sooner, later = (sum(r.cycle_s for r in part) for part in (records[:half], records[-half:]))
     return math.log(later / sooner) if half and sooner > 0 and later > 0 else None
 

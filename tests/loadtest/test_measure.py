@@ -441,6 +441,20 @@ def test_a_turn_that_stays_disturbed_is_void_until_the_machine_is_quiet(
     assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
 
 
+def test_one_of_three_rounds_that_stays_disturbed_does_not_count_in_any_figure(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first round, the second, a look that finds it quiet, the second once more, the third.
+    with_neighbours(monkeypatch, 0.02, 0.5, 0.02, 0.4, 0.02)
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1], rounds=3))
+    run(plan, tmp_path)
+    load, records = measured(plan, tmp_path, BASELINE)
+    assert load.why_void == ""
+    assert load.left_out.startswith("1 of 3 legs do not count: other programs used up to 40 %")
+    assert {record.round for record in records} == {0, 2}
+    assert load.levels[0].requests == len([r for r in records if r.counted])
+
+
 def test_the_client_is_certified_before_and_after_at_the_fastest_pace(
     engine: FakeEngine, tmp_path: Path
 ) -> None:

@@ -176,6 +176,30 @@ def test_a_load_that_gets_slower_in_every_round_is_not_steady() -> None:
     assert not is_steady(found)
 
 
+def wave(start: float, lengths: list[float], number: int) -> list[RequestRecord]:
+    return [
+        a_record(
+            round=number,
+            point=ClosedLoop(len(lengths)),
+            scheduled_s=start + index / 1000,
+            send_s=start + index / 1000,
+            end_s=start + length,
+        )
+        for index, length in enumerate(lengths)
+    ]
+
+
+def test_requests_of_one_wave_that_wait_for_each_other_are_no_drift() -> None:
+    once = [row for n in range(4) for row in wave(0.0, [1.0, 1.1, 1.2, 1.3], n)]
+    assert settling(once) is None
+    twice = [*once, *[row for n in range(4) for row in wave(2.0, [1.0, 1.1, 1.2, 1.3], n)]]
+    found = settling(twice)
+    assert found is not None
+    assert found.value == pytest.approx(1.0, abs=0.01)
+    slower = [*once, *[row for n in range(4) for row in wave(2.0, [2.0, 2.1, 2.2, 2.3], n)]]
+    assert not is_steady(settling(slower))
+
+
 def test_one_slow_round_does_not_prove_that_a_load_is_not_steady() -> None:
     rows = [row for n in range(4) for row in growing([1.0, 1.0, 1.5 if n == 2 else 1.0, 1.0], n)]
     assert is_steady(settling(rows))

@@ -2,7 +2,7 @@ import pytest
 
 from loadtest.closed_loop import ClosedLoop
 from loadtest.job import ClientHealth, LevelEnd
-from loadtest.validity import void_reasons, why_void
+from loadtest.validity import left_out_words, undisturbed, void_reasons, why_void
 
 
 def level(
@@ -50,3 +50,25 @@ def test_what_happened_several_times_is_told_once_with_its_worst() -> None:
         "the engine was restarted during 1 of 4 legs",
     ]
     assert void_reasons(levels[1:2], 0.1) == []
+
+
+def test_a_few_rounds_beside_neighbours_do_not_count_and_the_others_do() -> None:
+    quiet, busy = level(neighbours=0.02), level(neighbours=0.4)
+    assert undisturbed(dict(enumerate([quiet, busy, quiet])), 0.1) == [0, 2]
+    assert undisturbed(dict(enumerate([quiet] * 3)), 0.1) == [0, 1, 2]
+    assert left_out_words([busy], 3, 0.1) == (
+        "1 of 3 legs do not count: other programs used up to 40 % of the processors "
+        "(10 % are allowed)"
+    )
+    assert left_out_words([], 3, 0.1) == ""
+
+
+@pytest.mark.parametrize("shares", [[0.4, 0.02], [0.4, 0.4, 0.02, 0.02], [0.4] * 6])
+def test_where_too_many_rounds_had_neighbours_none_is_left_out(shares: list[float]) -> None:
+    found = {n: level(neighbours=share) for n, share in enumerate(shares)}
+    assert undisturbed(found, 0.1) == [*found]
+
+
+def test_a_round_is_never_left_out_for_what_tells_of_the_variant() -> None:
+    found = {0: level(), 1: level(), 2: level(restarts=1), 3: level(lag_s=0.5), 4: level(late_s=1)}
+    assert undisturbed(found, 0.1) == [*found]
