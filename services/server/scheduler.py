@@ -67,6 +67,7 @@ class Scheduler:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._stopping = False
         self._choice = TokenChoice([])
+        self._threads = threads
         self._workers = ThreadPoolExecutor(threads, "choose") if threads > 1 else None
         self.statistics = Statistics()
 
@@ -234,7 +235,7 @@ class Scheduler:
             return []
         parameters = [sequence.request.sampling for sequence, _ in ready]
         if parameters != self._choice.parameters:
-            self._choice = TokenChoice(parameters, self._workers)
+            self._choice = TokenChoice(parameters, self._workers, self._threads)
         rows = [row for _, row in ready]
         wanted = logits if rows == list(range(len(logits))) else logits[rows]
         return self._choice.choose(wanted, [sequence.uniform for sequence, _ in ready])

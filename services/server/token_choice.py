@@ -88,11 +88,17 @@ class TokenChoice:
     """Draws a token from each of ``n`` rows, each by parameters of its own."""
 
     def __init__(
-        self, parameters: Sequence[SamplingParameters], workers: Executor | None = None
+        self,
+        parameters: Sequence[SamplingParameters],
+        workers: Executor | None = None,
+        shares: int = 1,
     ) -> None:
-        """Sort the rows by what a draw from them takes; ``workers`` share many large rows."""
+        """Sort the rows by what a draw from them takes.
+
+        Many large rows are divided into so many shares, each of them drawn by one of the workers.
+        """
         self.parameters = list(parameters)
-        self._workers = workers
+        self._workers, self._shares = workers, shares
         draws = [_draw_for(item) for item in parameters]
         self._parts = [
             (
@@ -124,13 +130,16 @@ class TokenChoice:
         each = max(1, _AT_ONCE // logits.shape[1])
         if len(logits) <= each:
             return draw(logits, randoms, rules)
-        some = [slice(start, start + each) for start in range(0, len(logits), each)]
 
-        def part(rows: slice) -> Indices:
-            return draw(logits[rows], randoms[rows], rules.of(rows))
+        def share(start: int, stop: int) -> list[Indices]:
+            parts = [slice(row, min(row + each, stop)) for row in range(start, stop, each)]
+            return [draw(logits[rows], randoms[rows], rules.of(rows)) for rows in parts]
 
-        shares = self._workers.map if self._workers and logits.size >= _WORTH_SHARING else map
-        return np.concatenate(list(shares(part, some)))
+        if self._workers is None or logits.size < _WORTH_SHARING:
+            return np.concatenate(share(0, len(logits)))
+        ends = [len(logits) * number // self._shares for number in range(self._shares + 1)]
+        shared = self._workers.map(share, ends[:-1], ends[1:])
+        return np.concatenate([tokens for tokens_of_share in shared for tokens in tokens_of_share])
 
 
 def _draw_for(parameters: SamplingParameters) -> Draw:

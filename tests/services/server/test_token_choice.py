@@ -136,7 +136,7 @@ def test_rows_that_threads_share_draw_the_same() -> None:
     logits = RNG.standard_normal((len(rules), 300_000)).astype(np.float32) * 4
     with ThreadPoolExecutor(3) as workers:
         for kind in (rules, [KINDS[0]] * len(rules)):
-            shared = TokenChoice(kind, workers).choose(logits, seeded(range(len(rules))))
+            shared = TokenChoice(kind, workers, 3).choose(logits, seeded(range(len(rules))))
             assert shared == TokenChoice(kind).choose(logits, seeded(range(len(rules))))
 
 
