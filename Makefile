@@ -1,6 +1,6 @@
 # One line per target, each a sub-command of `assay` (./assay --help), which makes the environments that are missing.
 # Options, on make's command line: PLAN=path-or-name MODEL=folder-or-id VARIANTS=a,b; DRY_RUN=1 (quantize); RAY_ADDRESS=host:6379
-# (deploy-all); ENGINE=vllm (conformance); FAULTS=a,b, MINUTES=60, PROFILE=1 (bench-…); WHEELHOUSE=folder, BUILD=cpu,
+# (deploy-all); ENGINE=vllm (conformance); URL=http://host/v1 SLO=ttft=500ms (loadtest); FILE=result.json LLMD=folder (loads); FAULTS=a,b, MINUTES=60, PROFILE=1 (bench-…); WHEELHOUSE=folder, BUILD=cpu,
 # ARCHITECTURES='90;120' (setup); PYTHON=3.12 CUDA=13 SYSTEM=pip-list.txt ENVS=a,b PART_MB=58 WITHOUT=a,b PROCESSOR=aarch64 OUTPUT=folder (wheelhouse);
 # elsewhere PYTHON=python3.11 runs it
 PYTHON = python3
@@ -15,9 +15,9 @@ OPTIONS = $(call given,--plan=,PLAN) $(call given,--model=,MODEL) $(call given,-
 ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
 # There PYTHON is the other machine's.
 wheelhouse: ASSAY = ASSAY_OWNER_PID=$$PPID python3 assay
-unexport WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
+unexport URL SLO FILE LLMD WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
 
-.PHONY: help compare deploy-all serve quantize explore loadtest slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
+.PHONY: help compare deploy-all serve quantize explore loadtest loads slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -31,8 +31,10 @@ quantize:        ## make what is missing of the plan's artifacts
 	@$(ASSAY) quantize $(OPTIONS) $(call given,--dry-run,DRY_RUN)
 explore:         ## figures of what every number format keeps of the model: page and pictures
 	@$(ASSAY) explore $(call given,--model=,MODEL)
-loadtest:        ## load-test what is served
-	@$(ASSAY) loadtest $(OPTIONS)
+loadtest:        ## load-test what is served, or any OpenAI endpoint (URL=http://host/v1 MODEL=name; SLO=ttft=500ms: exit code)
+	@$(ASSAY) loadtest $(OPTIONS) $(call given,--url=,URL) $(call given,--slo=,SLO)
+loads:           ## what was measured under load, beside other tools' results (FILE=result.json; LLMD=folder: Benchmark Reports for llm-d)
+	@$(ASSAY) loads $(OPTIONS) $(call given,--llmd=,LLMD) $(if $(filter command,$(origin FILE)),$(call quoted,FILE))
 slo-search:      ## the highest rate of arrivals at which what is served meets the SLO
 	@$(ASSAY) slo-search $(OPTIONS)
 calibrate:       ## what the load generator costs, adds, and where it saturates on this machine

@@ -49,9 +49,13 @@ class Answer:
         except StreamError as error:
             self.error = str(error)
         self.stream = KeptStream()
-        self.error = self.error or fault(
-            self.reading, prompt_tokens=job.prompt_tokens, output_tokens=job.output_tokens
-        )
+        self.error = self.error or self._fault(job)
+
+    def _fault(self, job: Job) -> str | None:
+        if job.dialect is not None:
+            job.dialect.completed(self.reading)
+            return job.dialect.fault(self.reading, job.output_tokens)
+        return fault(self.reading, prompt_tokens=job.prompt_tokens, output_tokens=job.output_tokens)
 
     def record(self, job: Job) -> RequestRecord:
         """The record, for which the stream is read if it was not."""

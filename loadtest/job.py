@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.client_key import CLIENT_VARIABLE
+from loadtest.dialect import Dialect
 from loadtest.gpu_window import GpuWindow
 from loadtest.load_kinds import AtPoint, PointKey
 from loadtest.records import RequestRecord, as_row, from_row
@@ -41,7 +42,8 @@ class Job(_Message):
     ``url`` is the server's root, ``prompts`` the file of the prompt source, ``points`` all load
     points of the plan. ``attempt`` counts the tries at this round from 0: each has prompts of its
     own, because an engine would answer those that it has seen from its cache. So many
-    ``processes`` share the load.
+    ``processes`` share the load. A ``dialect`` says how an endpoint is asked that is none of ours:
+    below ``url`` itself, with texts, which are what ``prompts`` then holds.
     """
 
     url: str
@@ -57,6 +59,7 @@ class Job(_Message):
     request_timeout_s: float
     prompts: Path
     processes: int = Field(default=1, ge=1)
+    dialect: Dialect | None = None
 
 
 class ClientHealth(_Message):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from loadtest.job import LOAD, Job, Leg, LegBegin, LegEnd, LegQuiet, RequestEnd
+from loadtest.job import KEY_VARIABLE, LOAD, Job, Leg, LegBegin, LegEnd, LegQuiet, RequestEnd
 from loadtest.neighbours import Look, NeighbourWatch
 from loadtest.records import RequestRecord
 from quantize.jobs.failure import ToolError
@@ -58,12 +58,13 @@ def run_locust(
     log: Path,
     on_leg: Callable[[LegEnd, list[RequestRecord]], None],
     watch: NeighbourWatch | None = None,
+    key: str | None = None,
 ) -> None:
     """Run all legs of a job; blocks until Locust ends.
 
     ``on_leg`` gets every finished leg with its records; where there is a ``watch``, the leg says
     what other programs used meanwhile. What Locust prints is added to ``log``, its own report goes
-    to ``html``.
+    to ``html``. Requests are sent with ``key``, if it is not the one of our own endpoints.
 
     Raises:
         LoadTestError: Locust failed or ended early; the message holds the end of its log, and
@@ -76,7 +77,8 @@ def run_locust(
     module = replace(LOAD, words=locust_words(left[0].point.users, html, job.processes))
     with Worker() as worker:
         try:
-            for message in worker.hear(module, job, log=log, variables=locust_environment()):
+            variables = locust_environment() | ({} if key is None else {KEY_VARIABLE: key})
+            for message in worker.hear(module, job, log=log, variables=variables):
                 if isinstance(message, RequestEnd):
                     records.append(message.record)
                 elif isinstance(message, LegBegin):

@@ -41,6 +41,7 @@ from loadtest.job import KEY_VARIABLE, LOAD, Job, Leg, LoadMessage
 from loadtest.levels import Level, Phase, Ticket
 from loadtest.prompts import PromptSource, load_prompts, prompt_number
 from loadtest.records import RequestRecord, as_row
+from loadtest.texts import load_texts, text_of
 from quantize.jobs.job_server import Channel
 from services.http.stream_chunk import error_message
 
@@ -52,6 +53,10 @@ KEPT_BYTES = 1 << 30
 TOLD_AT_ONCE = 200
 # Locust loads this file and then forks: all its processes have this one.
 BOARD = Board.shared(MOST_PROCESSES)
+
+
+# The route and the body of a leg's prompt, by its number.
+Ask = Callable[[Leg, int], tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Round:
 
     def __init__(self, environment: Environment, asked: dict[str, Any]) -> None:
         self.job = Job.model_validate_json(asked["job"])
-        self.prompts: PromptSource = load_prompts(self.job.prompts)
+        self._ask = _by_dialect(self.job) if self.job.dialect else _by_ids(self.job)
         self.headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := os.environ.get(KEY_VARIABLE):
             self.headers["Authorization"] = f"Bearer {key}"
@@ -84,8 +89,8 @@ class Round:
         self._place, self._places = asked["place"], asked["places"]
         self._board = BOARD
 
-    def body(self, running: Running, ticket: Ticket) -> bytes:
-        """The request that ``ticket`` of a leg sends: the same for every variant."""
+    def request(self, running: Running, ticket: Ticket, request_id: str) -> bytes:
+        """The request that ``ticket`` of a leg sends, whole: the same for every variant."""
         job, leg = self.job, running.leg
         number = prompt_number(
             index=ticket.index,
@@ -95,8 +100,8 @@ class Round:
             levels=len(job.points),
             attempt=job.attempt,
         )
-        prompt = self.prompts.prompt(number, job.prompt_tokens)
-        return request_body(leg.variant, prompt, job.output_tokens)
+        route, body = self._ask(leg, number)
+        return self.server.request(route, {**self.headers, "x-request-id": request_id}, body)
 
     def keep(self, answer: Answer) -> None:
         """Take an answer that has ended, and read it at once where it must or may not be kept."""
@@ -167,6 +172,29 @@ def _wait_while(still: Callable[[], bool]) -> None:
         gevent.sleep(POLL_S)
 
 
+def _by_ids(job: Job) -> Ask:
+    """Ask ours: token ids."""
+    prompts: PromptSource = load_prompts(job.prompts)
+
+    def ask(leg: Leg, number: int) -> tuple[str, bytes]:
+        prompt = prompts.prompt(number, job.prompt_tokens)
+        body = request_body(leg.variant, prompt, job.output_tokens)
+        return f"/{leg.variant}/v1/completions", body
+
+    return ask
+
+
+def _by_dialect(job: Job) -> Ask:
+    """Ask an endpoint that is none of ours: texts."""
+    dialect, texts = job.dialect, load_texts(job.prompts)
+    assert dialect is not None
+
+    def ask(_leg: Leg, number: int) -> tuple[str, bytes]:
+        return dialect.route, dialect.body(text_of(texts, number), job.output_tokens)
+
+    return ask
+
+
 class CompletionUser(User):  # type: ignore[misc]
     """One of the load point's users: waits for its turn, sends, and reads the answer."""
 
@@ -201,9 +229,7 @@ class CompletionUser(User):  # type: ignore[misc]
         """Send the request of ``ticket``, take its answer, and say what happened when."""
         job, leg = self.round.job, running.leg
         request_id = f"{leg.variant}-r{job.round}-{leg.point.key}-{ticket.index}"
-        headers = {**self.round.headers, "x-request-id": request_id}
-        route = f"/{leg.variant}/v1/completions"
-        request = self.round.server.request(route, headers, self.round.body(running, ticket))
+        request = self.round.request(running, ticket, request_id)
         answer = Answer(
             leg=leg,
             ticket=ticket,

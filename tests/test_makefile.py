@@ -70,6 +70,8 @@ def make(folder: Path, *words: str, **variables: str) -> list[list[str] | dict[s
                 *("--envs=vllm", "--part-mb=58"),
             ],
         ),
+        (["loadtest", "SLO=ttft=1s"], ["loadtest", "--slo=ttft=1s"]),
+        (["loads", "FILE=a b.json", "LLMD=out"], ["loads", "--llmd=out", "a b.json"]),
         (["bench-soak", "MINUTES=5"], ["bench", "soak", "--minutes=5"]),
         (["bench-serving", "PROFILE=1"], ["bench", "serving", "--profile"]),
         (["bench-faults", "FAULTS=a,b"], ["bench", "faults", "--faults=a,b"]),

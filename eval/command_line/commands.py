@@ -82,7 +82,13 @@ COMMANDS: Mapping[str, Command] = {
         environments=("control", "quantize"),
     ),
     "loadtest": Command(
-        summary="Load-test what is served.", examples=("loadtest",), environments=()
+        summary="Load-test what is served, or any OpenAI endpoint.",
+        examples=(
+            "loadtest",
+            "loadtest --slo ttft=500ms,tpot=50ms",
+            "loadtest --url http://10.0.0.2:8000/v1 --model my-model --streams 1,8,32",
+        ),
+        environments=("control",),
     ),
     "loads": Command(
         summary="What was measured under load, beside results of other tools; exports for llm-d.",

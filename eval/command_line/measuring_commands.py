@@ -8,6 +8,7 @@ import typer
 from eval.command_line.options import (
     ModelOption,
     PlanOption,
+    UrlOption,
     VariantsOption,
     choose,
     from_here,
@@ -28,18 +29,69 @@ def compare(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOp
     run_stages(compared, choice.words, say)
 
 
-def loadtest(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
-    """Load every endpoint of the plan."""
+def loadtest(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+    url: UrlOption = "",
+    key: Annotated[
+        str, typer.Option(help="The key of --url (ASSAY_API_KEY is not seen by others).")
+    ] = "",
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="With --url: its model's tokenizer, for exact lengths.")
+    ] = None,
+    api: Annotated[str, typer.Option(help="With --url: chat or completions.")] = "",
+    streams: Annotated[str, typer.Option(help="With --url: so many at once.")] = "1,4,16",
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="With --url.")] = 128,
+    output_tokens: Annotated[int, typer.Option(min=2, help="With --url.")] = 64,
+    seconds: Annotated[float, typer.Option(min=0.1, help="With --url: per load.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="With --url.")] = 2,
+    slo: Annotated[
+        str, typer.Option(help="Exit 1 where missed: ttft=500ms,tpot=50ms, or plan.")
+    ] = "",
+) -> None:
+    """Load every endpoint of the plan, or one that Assay did not start."""
+    if url:
+        from eval.endpoint_load_test import EndpointQuestion, examine_endpoint, read_api, read_load
+        from loadtest.slo_check import SloMissedError, read_slo
+
+        question = EndpointQuestion(
+            url=url,
+            model=model,
+            key=key,
+            api=read_api(api),
+            tokenizer=tokenizer and Path(from_here(str(tokenizer))),
+            slo=read_slo(slo) if slo else None,
+            load=read_load(
+                streams,
+                prompt_tokens=prompt_tokens,
+                output_tokens=output_tokens,
+                seconds=seconds,
+                rounds=rounds,
+            ),
+        )
+        short = examine_endpoint(question, say)
+        if short:
+            raise SloMissedError("; ".join(short))
+        return
+    _load_plan(plan, model, variants, slo)
+
+
+def _load_plan(plan: str, model: str, variants: str, slo: str) -> None:
     from loadtest.locust_process import LoadTestError
     from loadtest.measure import run_load_test
     from loadtest.run_directory import run_directory
+    from loadtest.slo_check import SloMissedError, missed_in_run, slo_of
     from quantize.jobs.lock import hold
 
     loaded = choose(plan, model, variants).load()
+    wanted = slo_of(slo, loaded.objectives.slo) if slo else None
     with hold(run_directory(loaded), "make loadtest"):
         failures = run_load_test(loaded, say=say)
     if failures:
         raise LoadTestError(f"{', '.join(failures)} failed; the others' figures are kept")
+    if wanted and (short := missed_in_run(run_directory(loaded), loaded.variants, wanted)):
+        raise SloMissedError("; ".join(short))
 
 
 def loads(

@@ -35,6 +35,14 @@ VariantsOption = Annotated[
         autocompletion=variant_lists,
     ),
 ]
+UrlOption = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        help="The OpenAI base URL of any endpoint; --model is then the name of its model.",
+        metavar="URL",
+    ),
+]
 RecipesOption = Annotated[
     str,
     typer.Option(

@@ -1,0 +1,91 @@
+"""Whether what was measured meets an objective: the exit code of a load test in CI."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.plan_sections import Slo
+from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
+from loadtest.load_point import LoadPoint
+from loadtest.records import RequestRecord, read_records
+from loadtest.summary import goodput
+
+# The share of requests that must meet every objective, as in the search for the highest rate.
+TARGET_SHARE = 0.95
+_LIMIT = re.compile(r"(ttft|tpot|e2e)=(\d+(?:\.\d+)?)(ms|s)")
+_PLAN = "plan"
+_SECONDS = {"ms": 1e-3, "s": 1.0}
+
+
+class SloError(ValueError):
+    """Words that are no objective, or one that asks for nothing."""
+
+
+class SloMissedError(RuntimeError):
+    """An objective was not met; the message says where."""
+
+
+def read_slo(words: str) -> Slo:
+    """The objective of ``ttft=500ms,tpot=0.05s``.
+
+    Raises:
+        SloError: the words are no such list.
+    """
+    limits = {}
+    for word in filter(None, words.replace(" ", "").split(",")):
+        found = _LIMIT.fullmatch(word)
+        if found is None:
+            raise SloError(f"--slo: {word!r} is none of ttft=…, tpot=…, e2e=… with ms or s")
+        limits[f"{found[1]}_s"] = float(found[2]) * _SECONDS[found[3]]
+    return checked(Slo.model_validate(limits), "--slo names none: write ttft=500ms,tpot=50ms")
+
+
+def checked(slo: Slo, otherwise: str) -> Slo:
+    """The objective, if it asks for anything.
+
+    Raises:
+        SloError: it does not; the message is ``otherwise``.
+    """
+    if not slo.model_dump(exclude_none=True):
+        raise SloError(otherwise)
+    return slo
+
+
+def slo_of(words: str, planned: Slo) -> Slo:
+    """The objective that the words name; ``plan`` is the plan's own.
+
+    Raises:
+        SloError: they name none, or the plan has none.
+    """
+    if words != _PLAN:
+        return read_slo(words)
+    return checked(planned, "--slo plan: objectives.slo of the plan asks for nothing")
+
+
+def missed_in_run(run: Path, variants: Sequence[str], slo: Slo) -> list[str]:
+    """What ``missed`` says of every measured variant of a run; void figures prove nothing."""
+    told = []
+    for name in variants:
+        load = LoadFile.model_validate_json((run / name / LOAD_NAME).read_bytes())
+        if load.why_void:
+            told.append(f"{name}: its figures are void: {load.why_void}")
+            continue
+        records = read_records(run / name / REQUESTS_NAME)
+        told += missed(records, [level.point for level in load.levels], slo, name)
+    return told
+
+
+def missed(
+    records: Sequence[RequestRecord], points: Sequence[LoadPoint], slo: Slo, name: str
+) -> list[str]:
+    """Where too few requests met all of it, in words; failed requests meet nothing."""
+    told = []
+    for point in points:
+        mine = [record for record in records if record.point == point and record.counted]
+        share = goodput(mine, slo).share.value if mine else 0.0
+        if share < TARGET_SHARE:
+            told.append(
+                f"{name} at {point.label}: {100 * share:.1f} % of requests met the objective, "
+                f"{100 * TARGET_SHARE:g} % must"
+            )
+    return told

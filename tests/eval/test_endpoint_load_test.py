@@ -1,0 +1,52 @@
+"""``assay loadtest --url`` from end to end, at an endpoint that is none of ours.
+
+covers: eval/report/endpoint_page.py
+"""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.plan_sections import Slo
+from eval.endpoint_load_test import EndpointQuestion, examine_endpoint, read_api, read_load
+from loadtest.closed_loop import ClosedLoop
+from loadtest.load_kinds import points_of
+from tests.loadtest.any_endpoint.foreign_endpoint import foreign_endpoint
+
+
+def test_a_page_and_a_table_are_left_and_a_missed_objective_is_told(tmp_path: Path) -> None:
+    lines: list[str] = []
+    load = read_load("2", prompt_tokens=16, output_tokens=8, seconds=0.3, rounds=1)
+    with foreign_endpoint(models=("<b>their</b>",)) as endpoint:
+        question = EndpointQuestion(
+            url=endpoint.url, model="", key="", load=load, slo=Slo(ttft_s=1e-6)
+        )
+        missed = examine_endpoint(question, lines.append, tmp_path)
+    assert len(missed) == 1
+    assert "at 2 streams: 0.0 % of requests met" in missed[0]
+    (page,) = tmp_path.rglob("report.html")
+    text = page.read_text()
+    assert "&lt;b&gt;their&lt;/b&gt; under load" in text
+    assert "<b>their" not in text
+    assert "Objective missed" in text
+    assert "the client adds" in text
+    assert any("2 streams" in line and "tok/s" in line for line in lines)
+    assert lines[-1] == f"report: {page}"
+
+
+def test_the_load_is_read_from_the_words_of_a_user() -> None:
+    load = read_load("4, 1", prompt_tokens=8, output_tokens=8, seconds=1, rounds=3)
+    assert points_of(load) == (ClosedLoop(1), ClosedLoop(4))
+    assert (load.rounds, load.duration_s) == (3, 1)
+    assert (read_api(""), read_api("chat")) == (None, "chat")
+
+
+@pytest.mark.parametrize("streams", ["", "0", "1,1", "a", "1.5", "-2"])
+def test_streams_that_are_no_list_of_numbers_are_refused(streams: str) -> None:
+    with pytest.raises(ValueError, match="--streams"):
+        read_load(streams, prompt_tokens=8, output_tokens=8, seconds=1, rounds=1)
+
+
+def test_another_api_is_refused() -> None:
+    with pytest.raises(ValueError, match="neither chat nor completions"):
+        read_api("responses")

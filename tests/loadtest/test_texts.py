@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from loadtest.prompts import PromptError
+from loadtest.texts import (
+    CHARACTERS,
+    exact_texts,
+    load_texts,
+    plain_texts,
+    save_texts,
+    text_of,
+)
+from quantize.calibration.calibration_set import GENERAL_TEXT, read_texts
+from quantize.root import ROOT
+
+REFERENCE = ROOT / "quantize" / "reference_model" / "weights"
+
+
+def test_plain_texts_are_unique_and_about_as_long_as_asked() -> None:
+    texts = plain_texts(read_texts(GENERAL_TEXT), 64)
+    assert len(texts) == len({text[:40] for text in texts}) > 500
+    assert max(map(len, texts)) <= 64 * CHARACTERS + 1
+    assert sorted(map(len, texts))[len(texts) // 2] > 60 * CHARACTERS
+
+
+def test_a_short_text_is_gone_round_and_one_of_a_few_words_refused() -> None:
+    assert all(len(text) > 300 for text in plain_texts(["a word or two " * 10], 100))
+    with pytest.raises(PromptError, match="too few"):
+        plain_texts(["only three words"], 10)
+
+
+def test_exact_texts_are_as_many_tokens_as_asked() -> None:
+    known = Tokenizer.from_file(str(REFERENCE / "tokenizer.json"))
+    texts = exact_texts(read_texts(GENERAL_TEXT)[:8], 20, REFERENCE)
+    assert {len(known.encode(text, add_special_tokens=False).ids) for text in texts} == {20}
+    with pytest.raises(PromptError, match=r"tokenizer\.json"):
+        exact_texts(["text"], 20, Path("/nowhere"))
+
+
+def test_texts_come_back_and_never_run_out(tmp_path: Path) -> None:
+    save_texts(tmp_path / "texts.json", ["one", "two"])
+    texts = load_texts(tmp_path / "texts.json")
+    assert [text_of(texts, number) for number in range(5)] == [
+        *("one", "two", "(1) one", "(1) two", "(2) one")
+    ]
