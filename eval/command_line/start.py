@@ -34,7 +34,8 @@ def start(words: Sequence[str]) -> NoReturn:
     fixed = {"PYTHONUTF8": "1", **direct(os.environ), **somebody(os.environ, HOME)}
     os.environ.update(fixed)
     misled = {os.environ.pop(name, None) for name in PYTHON_PATHS} != {None}
-    misled |= locale.getencoding().lower() != "utf-8"
+    # Of an ASCII locale it says ASCII in UTF-8 mode too: asked there, this would never end.
+    misled |= not sys.flags.utf8_mode and locale.getencoding().lower() != "utf-8"
     if Path(sys.prefix).resolve() == CONTROL.resolve():
         if misled:
             _become(python_of("control"), words)

@@ -225,6 +225,19 @@ def test_the_environments_script_is_made_by_set_up() -> None:
     assert 'assay = "eval.command_line.start:installed"' in (ROOT / "pyproject.toml").read_text()
 
 
+@pytest.mark.parametrize("name", ["C", "POSIX", "C.UTF-8"])
+def test_it_runs_under_every_locale(name: str) -> None:
+    done = subprocess.run(
+        [str(Path(sysconfig.get_path("scripts")) / "python"), str(ROOT / "assay"), "--version"],
+        env=os.environ | {"LC_ALL": name, "LANG": name, "PYTHONUTF8": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout == f"{version()}\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("shell", "encoding", "anew"),
     [
