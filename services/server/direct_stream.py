@@ -46,10 +46,7 @@ class DirectStream:
 
     def lines(self, chunks: list[Chunk]) -> bytes:
         """The events of chunks that were handed over; what remains of one begun is sent before."""
-        if self._rest:
-            self._transport.write(self._rest)
-            self._rest, chunks = b"", chunks[1:]
-        return b"".join(map(self._line, chunks))
+        return b"".join(map(self._line, chunks[1:] if self._finish_begun() else chunks))
 
     def given(self, chunks: int) -> None:
         """The loop has given so many more chunks to the transport."""
@@ -62,9 +59,17 @@ class DirectStream:
             self._out = self._given
 
     def close(self) -> None:
-        """Let the engine write nothing more."""
+        """Let the engine write nothing more; what remains of an event that it began is sent."""
         with self._lock:
             self._end()
+        self._finish_begun()
+
+    def _finish_begun(self) -> bool:
+        """Send what remains of an event, and whether anything did."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._transport.write(rest)
+        return bool(rest)
 
     def _end(self) -> None:
         if self._socket is not None:

@@ -91,6 +91,18 @@ async def test_a_client_that_does_not_keep_up_gets_every_byte_in_order() -> None
         assert await received(client, len(expected)) == expected
 
 
+async def test_an_event_that_was_begun_is_whole_before_anything_else_is_said() -> None:
+    """As where the engine fails right after it."""
+    chunks = words(4000)
+    async with connection() as (transport, client):
+        direct = DirectStream(transport, line)
+        direct.given(1)
+        begun = next(index for index, chunk in enumerate(chunks) if not direct(chunk, 1))
+        direct.close()
+        expected = b"".join(map(framed, chunks[: begun + 1]))
+        assert await received(client, len(expected)) == expected
+
+
 async def test_to_a_client_that_has_gone_nothing_is_written() -> None:
     async with connection() as (transport, client):
         direct = DirectStream(transport, line)
