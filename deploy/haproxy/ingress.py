@@ -5,6 +5,7 @@ environment variables that it reads when it is imported, so they are set before 
 """
 
 import os
+import resource
 import shlex
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ NO_HAPROXY = (
     "which adds several times its latency"
 )
 _FOLDER = "haproxy"
+# Serve's default, and what HAProxy opens beside connections: listeners, checks, its own sockets.
+_CONNECTIONS, _BESIDE = 4096, 128
 _MESSAGES: Mapping[int, str] = {
     400: "the request is no valid HTTP",
     401: "this deployment wants a key of its own: send `Authorization: Bearer <key>`",
@@ -56,6 +59,20 @@ def haproxy_binary() -> str | None:
         return None
 
 
+def most_connections(open_files: int) -> int:
+    """How many connections HAProxy may hold at once where so many files may be open.
+
+    It takes two for each and half a one for the pipes by which it splices, and does not start where
+    that is more than it may open (``src/haproxy.c`` of HAProxy 2.8). Further clients wait.
+    """
+    return max(1, min(_CONNECTIONS, (open_files - _BESIDE) * 2 // 5))
+
+
+def _open_files() -> int:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
+
+
 def ingress_variables(serving: Serving, digests: tuple[str, ...], folder: Path) -> dict[str, str]:
     """The environment that makes Serve's ingress ours; with what it names written to ``folder``.
 
@@ -69,6 +86,9 @@ def ingress_variables(serving: Serving, digests: tuple[str, ...], folder: Path) 
     binary = haproxy_binary()
     if binary is None:
         return {**variables, SWITCH: "0"}
+    connections = most_connections(_open_files())
+    if connections < _CONNECTIONS:
+        print(f"host: `ulimit -n` allows {connections} clients at once; others wait", flush=True)
     place = folder / _FOLDER
     place.mkdir(mode=0o700)
     for code in ERROR_CODES:
@@ -96,6 +116,7 @@ def ingress_variables(serving: Serving, digests: tuple[str, ...], folder: Path) 
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(place / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(place / "metrics.sock"),
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        "RAY_SERVE_HAPROXY_MAXCONN": str(connections),
         # One thread relays more than all engines of a small machine can say.
         "RAY_SERVE_HAPROXY_NBTHREAD": str(max(1, usable_cpus() // 8)),
         # A client that reads nothing is let go when its request is, and not an hour later.

@@ -3,6 +3,7 @@
 covers: deploy/haproxy/haproxy_launcher.py, deploy/haproxy/ingress.py
 """
 
+import resource
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploy.haproxy.haproxy_config import ERROR_CODES, HAProxyConfigError, Site, adapt
-from deploy.haproxy.ingress import haproxy_binary, ingress_variables
+from deploy.haproxy.ingress import haproxy_binary, ingress_variables, most_connections
 from deploy.plan import Serving
 from services.engine.child import free_port
 from services.http.serve_errors import DIGESTS_VARIABLE, ORIGINS_VARIABLE
@@ -73,12 +74,21 @@ def test_haproxy_itself_takes_it(tmp_path: Path, serves_own: str, site: Site) ->
 
 
 @contextmanager
-def running(config: str, folder: Path, port: int) -> Iterator[None]:
-    """HAProxy with a configuration of ours, until it takes connections and while the block runs."""
+def running(config: str, folder: Path, port: int, open_files: int | None = None) -> Iterator[None]:
+    """HAProxy with a configuration of ours, until it takes connections and while the block runs.
+
+    ``open_files`` are how many it may have, where not as many as we.
+    """
+
+    def limit() -> None:
+        if open_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+
     (folder / "running.cfg").write_text(config)
     binary = haproxy_binary()
     assert binary is not None
-    process = subprocess.Popen([binary, "-db", "-f", str(folder / "running.cfg")])
+    command = [binary, "-db", "-f", str(folder / "running.cfg")]
+    process = subprocess.Popen(command, preexec_fn=limit)
     try:
         while process.poll() is None:
             with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
@@ -112,6 +122,28 @@ def test_what_names_no_path_matches_no_route(
         )
     assert found == status
     assert b'"error": {"message"' in body
+
+
+@pytest.mark.parametrize("open_files", [256, 1024])
+def test_it_starts_where_few_files_may_be_open(
+    tmp_path: Path, serves_own: str, site: Site, open_files: int
+) -> None:
+    port = free_port()
+    here = Site(bind=f"127.0.0.1:{port}", errors=site.errors, keyed=False)
+    assert "maxconn 4096" in serves_own
+    few = serves_own.replace("maxconn 4096", f"maxconn {most_connections(open_files)}")
+    with running(adapt(few, here), tmp_path, port, open_files):
+        found, _, _ = answer_to(
+            port, b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+    assert found == 503  # nobody is behind it
+
+
+def test_connections_are_as_many_as_files_allow(tmp_path: Path) -> None:
+    assert [most_connections(files) for files in (100, 256, 1024, 1 << 20)] == [1, 51, 358, 4096]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    told = ingress_variables(Serving(), (), tmp_path)["RAY_SERVE_HAPROXY_MAXCONN"]
+    assert int(told) == most_connections(sys.maxsize if hard == resource.RLIM_INFINITY else hard)
 
 
 @pytest.mark.parametrize(("given", "told"), [("", None), ("mine", "mine"), ("mine,", "mine,")])
