@@ -127,6 +127,7 @@ def compare_level(
         noise=noise(rounds, theirs, records),
         settling=settling(records),
         gpu=level.gpu,
+        server=level.server,
         service_e2e_s=level.service_e2e_s,
     )
 

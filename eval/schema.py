@@ -9,7 +9,7 @@ from eval.roofline import Bound
 from eval.task_score import TaskScore
 from loadtest.certificate import Certificate
 from loadtest.intervals import Estimate
-from loadtest.load_file import GpuLoad
+from loadtest.load_file import GpuLoad, ServerLoad
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
 from loadtest.pairing import Noise, RoundFigures
@@ -131,7 +131,8 @@ class LoadComparison(AtPoint):
     (``loadtest/pairing.py``); ``paired`` where the two took turns in them, as must be for what
     befell the machine to cancel, ``anytime`` where their number was not fixed beforehand.
     ``settling``: by how much requests change within a round. ``gpu`` is what its GPUs used
-    meanwhile, ``distance`` how far it is from what they could do; None where none was watched.
+    meanwhile, ``server`` what it told of itself, ``distance`` how far it is from what they could
+    do; None where none was watched.
     ``service_e2e_s`` counts from the send where the other latencies count from when a request was
     due. Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is absent.
     """
@@ -152,6 +153,7 @@ class LoadComparison(AtPoint):
     noise: Noise | None = None
     settling: Estimate | None = None
     gpu: GpuLoad | None = None
+    server: ServerLoad | None = None
     distance: Distance | None = None
     service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
 

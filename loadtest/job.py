@@ -16,6 +16,7 @@ from loadtest.dialect import Dialect
 from loadtest.gpu_window import GpuWindow
 from loadtest.load_kinds import AtPoint, PointKey
 from loadtest.records import RequestRecord, as_row, from_row
+from loadtest.server_window import ServerWindow
 from quantize.jobs.job_module import JobModule
 
 KEY_VARIABLE = CLIENT_VARIABLE
@@ -96,7 +97,9 @@ class LevelEnd(AtPoint):
     they cannot be told from the service; ``restarts`` is how often the engine was replaced,
     ``send_lag_p99_s`` how late requests were sent that had a time to be sent at.
     ``opened_s`` is the opening on the monotonic clock that all processes of a machine share,
-    ``gpus`` what the endpoint's GPUs did in the window (whoever started Locust knows).
+    ``gpus`` what the endpoint's GPUs did in the window, ``server`` what it told of itself (whoever
+    started Locust knows). ``own_cores`` are the processors that the run's own programs kept busy,
+    the service and this load generator.
     """
 
     counted_s: float
@@ -106,6 +109,8 @@ class LevelEnd(AtPoint):
     opened_s: float | None = None
     gpus: tuple[GpuWindow, ...] = ()
     send_lag_p99_s: float | None = None
+    own_cores: float | None = None
+    server: ServerWindow | None = None
 
 
 class LegBegin(_Message):

@@ -21,6 +21,8 @@ from loadtest.neighbours import NeighbourWatch
 from loadtest.processes import processes_of
 from loadtest.prompts import ATTEMPTS
 from loadtest.records import RequestRecord
+from loadtest.server_meter import ServerMeter
+from loadtest.server_window import ServerWindow
 from loadtest.summary import counted, output_throughput, percentiles
 from loadtest.validity import why_void
 from quantize.jobs.whole_file import writing
@@ -81,6 +83,7 @@ class Round:
     number: int
     variants: Sequence[str]
     watch: NeighbourWatch | None
+    meter: ServerMeter | None = None
     levels: dict[Leg, LevelEnd] = field(default_factory=dict)
     records: dict[Leg, list[RequestRecord]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
@@ -108,8 +111,8 @@ class Round:
 
     def _locust(self, legs: list[Leg], attempt: int, *, done: Callable[[Leg], None]) -> None:
         def keep(end: LegEnd, records: list[RequestRecord]) -> None:
-            lag_s = send_lag_p99_s(records)
-            level = end.level.model_copy(update={"send_lag_p99_s": lag_s})
+            told = {"send_lag_p99_s": send_lag_p99_s(records), "server": self._server(end)}
+            level = end.level.model_copy(update=told)
             self.levels[end.leg], self.records[end.leg] = level, records
             done(end.leg)
             self.ground.say(self._progress(end, records))
@@ -121,7 +124,16 @@ class Round:
                 log=self.ground.run / f"locust-round{self.number}.log",
                 on_leg=keep,
                 watch=self.watch,
+                on_turn=self.meter.watch if self.meter else lambda _: None,
             )
+
+    def _server(self, end: LegEnd) -> ServerWindow | None:
+        """What the variant told of itself while it was under load."""
+        level = end.level
+        if self.meter is None or level.opened_s is None:
+            return None
+        ended_s = level.opened_s + level.counted_s
+        return self.meter.window(end.leg.variant, level.opened_s, ended_s)
 
     def fail(self, variant: str, reason: str) -> None:
         """Leave a variant out from now on."""

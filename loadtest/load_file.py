@@ -12,6 +12,7 @@ from loadtest.gpu_window import GpuWindow
 from loadtest.intervals import Estimate
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_kinds import AtPoint
+from loadtest.server_window import ServerWindow
 from loadtest.validity import CLIENT
 from services.engines.kernels import Kernels
 from services.gpus.engine_gpu import EngineGpu
@@ -64,6 +65,17 @@ class GpuLoad(_File):
     throttled: dict[str, float]
 
 
+class ServerLoad(_File):
+    """What the server told of itself at one load point, over all rounds (``server_window.py``).
+
+    ``cores`` are the processors that the service kept busy, the load generator's own taken off;
+    None where its processes are not known.
+    """
+
+    window: ServerWindow | None = None
+    cores: float | None = None
+
+
 class LevelSummary(AtPoint):
     """One load point over all rounds; times in seconds, rates per second.
 
@@ -86,6 +98,7 @@ class LevelSummary(AtPoint):
     tokens_per_chunk: float | None
     client: ClientHealth
     gpu: GpuLoad | None = None
+    server: ServerLoad | None = None
     service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
 
 

@@ -59,6 +59,7 @@ def run_locust(
     on_leg: Callable[[LegEnd, list[RequestRecord]], None],
     watch: NeighbourWatch | None = None,
     key: str | None = None,
+    on_turn: Callable[[str | None], None] = lambda _: None,
 ) -> None:
     """Run all legs of a job; blocks until Locust ends.
 
@@ -66,13 +67,15 @@ def run_locust(
     what other programs used meanwhile. What Locust prints is added to ``log``, its own report goes
     to ``html``. Requests are sent with ``key``, if it is not the one of our own endpoints.
 
+    ``on_turn`` gets the variant whose window opens, and None when it is over.
+
     Raises:
         LoadTestError: Locust failed or ended early; the message holds the end of its log, and
             ``variant`` is whose turn it was.
     """
     records: list[RequestRecord] = []
     look: Look | None = None
-    share: float | None = None
+    seen: dict[str, float] = {}
     left = list(job.legs)
     module = replace(LOAD, words=locust_words(left[0].point.users, html, job.processes))
     with Worker() as worker:
@@ -83,11 +86,14 @@ def run_locust(
                     records.append(message.record)
                 elif isinstance(message, LegBegin):
                     look = watch.look() if watch else None
+                    on_turn(message.leg.variant)
                 elif isinstance(message, LegQuiet):
-                    share = watch.share_since(look) if watch and look else None
+                    on_turn(None)
+                    seen = _seen(watch, look)
                 elif message is not None:
                     left.remove(message.leg)
-                    on_leg(_with_neighbours(message, share), _of(message.leg, records))
+                    end = message.level.model_copy(update=seen)
+                    on_leg(message.model_copy(update={"level": end}), _of(message.leg, records))
         except ToolError as error:
             variant = (left or job.legs)[0].variant
             words = f"{variant}: Locust ended early: {error}"
@@ -97,8 +103,14 @@ def run_locust(
         raise LoadTestError(words, variant=left[0].variant)
 
 
-def _with_neighbours(end: LegEnd, share: float | None) -> LegEnd:
-    return end.model_copy(update={"level": end.level.model_copy(update={"neighbour_share": share})})
+def _seen(watch: NeighbourWatch | None, look: Look | None) -> dict[str, float]:
+    """What the processors did since a look: others' share, and our own."""
+    if watch is None or look is None:
+        return {}
+    return {
+        "neighbour_share": watch.share_since(look),
+        "own_cores": watch.own_cores_since(look),
+    }
 
 
 def _of(leg: Leg, records: list[RequestRecord]) -> list[RequestRecord]:

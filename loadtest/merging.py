@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from deploy.plan_load import Load
 from loadtest.gpu_summary import mean_power_w, summarize_gpus
 from loadtest.job import ClientHealth, LevelEnd
-from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile, RoundFile
+from loadtest.load_file import (
+    LOAD_NAME,
+    REQUESTS_NAME,
+    LevelSummary,
+    LoadFile,
+    RoundFile,
+    ServerLoad,
+)
 from loadtest.load_kinds import points_of
 from loadtest.load_point import LoadPoint
 from loadtest.records import RequestRecord, read_records, write_records
+from loadtest.server_window import joined_windows
 from loadtest.summary import counted, output_throughput, percentiles, request_rate
 from loadtest.target import Target, write_result
 from loadtest.validity import left_out_words, undisturbed, void_reasons
@@ -118,4 +126,18 @@ def summarize_level(
             loop_lag_p95_s=max(end.client.loop_lag_p95_s for end in ends),
         ),
         gpu=summarize_gpus([end.gpus for end in ends], speed),
+        server=_server(ends),
     )
+
+
+def _server(ends: Sequence[LevelEnd]) -> ServerLoad | None:
+    """The server's side of a load point; None where nothing was told."""
+    window = joined_windows([end.server for end in ends if end.server is not None])
+    cores = [
+        max(0.0, end.own_cores - (end.client.cpu_s or 0.0) / end.counted_s)
+        for end in ends
+        if end.own_cores is not None and end.counted_s > 0
+    ]
+    if window is None and not cores:
+        return None
+    return ServerLoad(window=window, cores=sum(cores) / len(cores) if cores else None)

@@ -58,6 +58,12 @@ class NeighbourWatch:
         """The share that others have used since a look, 0 to 1."""
         return neighbour_share(before, self.look(), len(self.cores))
 
+    def own_cores_since(self, before: Look) -> float:
+        """How many processors the run's own programs kept busy since a look."""
+        now = self.look()
+        seconds = now.at_s - before.at_s
+        return max(0.0, now.own_s - before.own_s) / seconds if seconds > 0 else 0.0
+
     def _own_processes(self) -> list[psutil.Process]:
         found = {process.pid: process for process in psutil.process_iter(["ppid"])}
         parents = {pid: process.info["ppid"] for pid, process in found.items()}

@@ -15,6 +15,7 @@ from loadtest.locust_process import LoadTestError
 from loadtest.merging import most_memory
 from loadtest.neighbours import watch_service
 from loadtest.records import write_records
+from loadtest.server_meter import ServerMeter, read_metrics
 from loadtest.target import Target, write_result
 from quantize.validity.made_from import key_of
 
@@ -23,13 +24,16 @@ def run_round(ground: Ground, targets: Mapping[str, Target], number: int) -> Non
     """Measure one round of these variants and keep it; one that fails keeps only its reason."""
     started_at, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
     before = _restarts(ground, targets)
+    url = ground.plan.serving.url
+    server = ServerMeter(lambda variant: read_metrics(url, variant))
     work = Round(
         ground=ground,
         number=number,
         variants=sorted(targets),
         watch=watch_service(ground.plan.serving),
+        meter=server,
     )
-    with GpuMeter(_uuids(targets.values())) as meter:
+    with server, GpuMeter(_uuids(targets.values())) as meter:
         if number == 0:
             meter.wait_idle(LEAST_S)
         work.measure()

@@ -166,6 +166,8 @@ class FakeEngine(NullServer):
         if route == "healthz":
             status = 200 if how.state == "ready" else 503
             return await answer(writer, status, self._health(name, how))
+        if route == "metrics":
+            return await answer(writer, 200, self._metrics(name).encode(), kind="text/plain")
         if how.full:
             how.full -= 1
             return await answer(writer, 429, {"error": {"message": "full"}})
@@ -200,6 +202,14 @@ class FakeEngine(NullServer):
                 await answer(writer, 200, told, kind="text/event-stream")
             case _:
                 await self.stream(body, writer, tokens=tokens)
+
+    def _metrics(self, name: str) -> str:
+        """Two of the series that every variant tells."""
+        asked = len(self.asked.get(name, ()))
+        return (
+            f'assay_requests_running{{variant="{name}"}} 2\n'
+            f'assay_prompt_tokens_total{{variant="{name}"}} {24 * asked}\n'
+        )
 
     def _health(self, name: str, how: Behaviour) -> dict[str, Any]:
         return {

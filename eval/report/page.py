@@ -19,6 +19,7 @@ from eval.report.decision import decision_table
 from eval.report.gpu_table import card_words, distance_table, gpu_table
 from eval.report.marks import assign_marks
 from eval.report.report_inputs import Run, read_run
+from eval.report.server_table import server_table
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.stats import CONFIDENCE
@@ -76,6 +77,7 @@ def render(run: Run) -> str:
         flips=details.flips_table(run, marks),
         agreement=details.agreement_table(run, marks),
         kernels=details.kernel_table(run, marks),
+        servers=server_table(run, marks),
         gpus=gpu_table(run, marks),
         distances=distance_table(run, marks),
         card=card_words(run),

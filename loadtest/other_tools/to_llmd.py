@@ -149,10 +149,28 @@ def _observed(load: LoadFile, level: LevelSummary) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if level.gpu is not None:
         found["power_consumption"] = {"units": "Watts", "mean": level.gpu.power_w}
+    window = level.server.window if level.server else None
+    if window is not None:
+        found |= _told(
+            {
+                "kv_cache_usage": _gauge("fraction", window.kv_used, window.most_kv_used),
+                "running_requests": _gauge("count", window.running, window.most_running),
+                "waiting_requests": _gauge("count", window.waiting, window.most_waiting),
+                "cache_hit_rate": _gauge("fraction", window.reused, None),
+            }
+        )
+        if window.memory_bytes is not None:
+            found["cpu_memory_usage"] = {"units": "MiB", "mean": window.memory_bytes / (1 << 20)}
     if not found:
         return {}
     component = {"component_label": load.variant, "aggregate": found}
     return {"observability": {"components": [component]}}
+
+
+def _gauge(units: str, mean: float | None, most: float | None) -> dict[str, Any] | None:
+    if mean is None:
+        return None
+    return {"units": units, "mean": mean, **({} if most is None else {"max": most})}
 
 
 def _statistics(units: str, values: Sequence[float | None]) -> dict[str, Any] | None:

@@ -104,6 +104,8 @@ def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
             assert level.requests >= 5
             assert level.output_tok_per_s.value <= level.point.users * 4 / schedule_s
         assert load.endpoint.memory_bytes == 1000 + len(asked[name])
+        servers = [level.server for level in load.levels if level.server is not None]
+        assert {server.window.running for server in servers if server.window} == {2.0}
     assert (run_directory(plan, tmp_path) / "locust-round0.html").stat().st_size > 1000
     # How many requests the first level sends differs; five of them count in every case.
     same = 5

@@ -2,8 +2,8 @@
 
 covers: eval/report/bars.py, eval/report/decision.py, eval/report/details.py,
 eval/report/forest.py, eval/report/gpu_table.py, eval/report/report_inputs.py,
-eval/report/method_notes.py, eval/report/report_panels.py, eval/report/tables.py,
-eval/report/tiles.py
+eval/report/method_notes.py, eval/report/report_panels.py, eval/report/server_table.py,
+eval/report/tables.py, eval/report/tiles.py
 """
 
 import json
@@ -22,7 +22,8 @@ from eval.report.report_inputs import ReportError
 from eval.schema import ComparisonFile, Distance, VerdictFile
 from eval.verdict import decide
 from loadtest.intervals import Estimate
-from loadtest.load_file import GpuLoad
+from loadtest.load_file import GpuLoad, ServerLoad
+from loadtest.server_window import ServerWindow
 from services.engines.table import ENGINES
 from services.gpus.rates_job import DeviceRates
 from tests.eval.explore.examples import figures
@@ -118,6 +119,19 @@ def test_the_verdict_stands_in_words(tmp_path: Path, case: str) -> None:
     assert f"<span>{words[verdict.outcome]}</span>" in page
     for said in (*verdict.reasons, *verdict.caveats):
         assert said.replace("'", "&#39;") in page
+
+
+def test_what_the_servers_told_of_themselves_is_shown_for_every_load(tmp_path: Path) -> None:
+    found = builders.comparison()
+    window = ServerWindow(looks=4, running=3.5, most_running=4, kv_used=0.25, memory_bytes=3 << 30)
+    server = ServerLoad(window=window, cores=1.25)
+    first, *rest = found.variants
+    load = [level.model_copy(update={"server": server}) for level in first.load]
+    told = found.model_copy(update={"variants": [first.model_copy(update={"load": load}), *rest]})
+    words = set(Reader(report(tmp_path / "told", told, verdicts.recommended())).words)
+    assert {"The server in the same window", "25.0 %", "3.00 GiB", "1.25"} <= words
+    without = report(tmp_path / "other", found, verdicts.recommended())
+    assert "The server in the same window" not in without
 
 
 def test_energy_clocks_and_gpu_memory_are_shown_for_every_load(tmp_path: Path) -> None:
