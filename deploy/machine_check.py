@@ -1,13 +1,21 @@
 """Refuse, before minutes of work, the variants that this machine's device cannot run."""
 
+import psutil
+
 from deploy.plan import Plan, PlanError
+from deploy.plan_load import ClosedLoopLoad
+from deploy.planner.room import placement_of, why_no_room
+from deploy.residency.needs import Demand, bytes_on_gpu
 from deploy.service import DeployError
 from deploy.settings import engine_version
 from deploy.setup.environments import read_marker
 from quantize.machine import Device, Machine, probe_machine
+from quantize.source.model_shape import read_shape
+from quantize.source.source_config import read_source_config
+from quantize.source.source_model import resolve_model
 from services.engines.spec import EngineSpec
 from services.engines.table import ENGINES
-from services.variants import refusal
+from services.variants import Variant, refusal
 
 
 def check_machine(plan: Plan) -> None:
@@ -15,6 +23,7 @@ def check_machine(plan: Plan) -> None:
 
     Raises:
         PlanError: one line for each variant that cannot run, with the reason and what can instead.
+        SourceModelError: the plan's model cannot be found or read.
     """
     machine = probe_machine()
     found = (
@@ -22,8 +31,36 @@ def check_machine(plan: Plan) -> None:
         for variant in plan.resolved_variants()
     )
     reasons = [reason for reason in found if reason is not None]
+    reasons = reasons or _too_large(plan, machine)
     if reasons:
         raise PlanError("\n".join(f"variants: {reason}" for reason in reasons))
+
+
+def _too_large(plan: Plan, machine: Machine) -> list[str]:
+    """Why variants that each have a GPU for themselves do not fit it, where the shape is known."""
+    if machine.device == "cpu" or not plan.serving.one_at_a_time:
+        return []
+    shape = read_shape(read_source_config(resolve_model(plan.model)).content)
+    device = placement_of(machine, machine.memory_bytes or psutil.virtual_memory().total)
+    found = []
+    for variant in plan.resolved_variants():
+        if engine_device(variant.engine, machine) == machine.device:
+            gpus = plan.limits_of(variant.name).tuning.tensor_parallel or 1
+            why = why_no_room(bytes_on_gpu(shape, variant, _demand(plan, variant)), device, gpus)
+            found += [f"{variant.name} {why}"] if why is not None else []
+    return found
+
+
+def _demand(plan: Plan, variant: Variant) -> Demand:
+    """The heaviest load that is planned, and one sequence of full length."""
+    most = plan.limits_of(variant.name).max_sequences
+    amounts = plan.load.amounts if isinstance(plan.load, ClosedLoopLoad) else (most,)
+    return Demand(
+        context=plan.serving.context_length,
+        tokens=plan.load.prompt_tokens + plan.load.output_tokens,
+        sequences=min(most, int(max(amounts))),
+        cache_gib=None,
+    )
 
 
 def weight_only_variants(plan: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.planner.candidates import CANDIDATES, Candidate
+from deploy.planner.room import placement_of, why_no_room
 from deploy.residency.needs import Demand, bytes_on_cpu, bytes_on_gpu
 from quantize.fitness import context_limit, why_not_of
 from quantize.machine import CPU_NAME, Device, Machine
@@ -20,6 +21,8 @@ from services.variants import Variant, find_variant, refusal
 
 # Of the machine's memory, what engines may take together where all are served at once.
 _SHARE_TOGETHER = 0.8
+# Of a GPU's memory, what its one engine may take; of a memory that is the system's too, less.
+_SHARE_ALONE, _SHARE_OF_SHARED = 0.9, 0.85
 _MOST_CONTEXT: Mapping[bool, int] = {True: 2048, False: 4096}
 _LEAST_CONTEXT = 256
 # A CPU calibrates with a quarter of what a GPU does: 16 sequences win GPTQ a third of what rounding
@@ -45,6 +48,11 @@ class Situation:
     def on_cpu(self) -> bool:
         """Whether everything computes on the CPU: then all variants are served at once."""
         return self.machine.device == "cpu"
+
+    @property
+    def placement(self) -> Placement:
+        """The device, and what an engine may use of it."""
+        return placement_of(self.machine, self.memory_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +132,7 @@ class _Taking:
     def _none_alone(self, variant: Variant) -> str | None:
         """A GPU is one engine's at a time."""
         here = self.situation
-        room = Placement(name=here.machine.name, memory_bytes=here.memory_bytes).usable_bytes
-        asked = bytes_on_gpu(here.shape, variant, self._demand(None))
-        if asked <= room:
-            return None
-        return f"needs {asked / GIB:.1f} GiB, {here.machine.name} has {room / GIB:.1f} GiB"
+        return why_no_room(bytes_on_gpu(here.shape, variant, self._demand(None)), here.placement)
 
     def _none_beside(self, variant: Variant) -> str | None:
         """On a CPU all are served at once."""
@@ -211,7 +215,8 @@ def _serving(situation: Situation, context: int, sequences: int) -> dict[str, An
     limits: dict[str, Any] = {"context_length": context, "max_sequences": sequences}
     if situation.on_cpu:
         return limits | {"kv_cache_gib": _cache_gib(situation, context, sequences)}
-    alone = {"one_at_a_time": True, "kv_cache_gib": None, "memory_share": 0.9}
+    share = _SHARE_OF_SHARED if situation.placement.shared else _SHARE_ALONE
+    alone = {"one_at_a_time": True, "kv_cache_gib": None, "memory_share": share}
     return limits | alone | {"start_timeout_s": 1800}
 
 
