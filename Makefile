@@ -1,5 +1,5 @@
 # One line per target, each a sub-command of `assay` (./assay --help), which makes the environments that are missing.
-# Options, on make's command line: PLAN=path-or-name MODEL=folder-or-id VARIANTS=a,b; DRY_RUN=1 (quantize); RAY_ADDRESS=host:6379
+# Options, on make's command line: PLAN=path-or-name MODEL=folder-or-id BASELINE=folder-or-id VARIANTS=a,b; DRY_RUN=1 (quantize); RAY_ADDRESS=host:6379
 # (deploy-all); ENGINE=vllm (conformance); URL=http://host/v1 SLO=ttft=500ms (loadtest); FILE=result.json LLMD=folder (loads); FAULTS=a,b, MINUTES=60, PROFILE=1 (bench-…); WHEELHOUSE=folder, BUILD=cpu,
 # ARCHITECTURES='90;120' (setup); PYTHON=3.12 CUDA=13 SYSTEM=pip-list.txt ENVS=a,b PART_MB=58 WITHOUT=a,b PROCESSOR=aarch64 OUTPUT=folder (wheelhouse);
 # elsewhere PYTHON=python3.11 runs it
@@ -11,11 +11,11 @@ PYTEST = $(CONTROL) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # An option that takes no value is given by 1, yes or true.
 quoted = '$(subst ','\'',$(value $1))'
 given = $(if $(filter command,$(origin $2)),$(if $(findstring =,$1),$(if $(value $2),$1$(call quoted,$2)),$(if $(filter 1 yes true,$(value $2)),$1)))
-OPTIONS = $(call given,--plan=,PLAN) $(call given,--model=,MODEL) $(call given,--variants=,VARIANTS)
+OPTIONS = $(call given,--plan=,PLAN) $(call given,--model=,MODEL) $(call given,--baseline=,BASELINE) $(call given,--variants=,VARIANTS)
 ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
 # There PYTHON is the other machine's.
 wheelhouse: ASSAY = ASSAY_OWNER_PID=$$PPID python3 assay
-unexport URL SLO FILE LLMD WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
+unexport URL SLO FILE LLMD WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL BASELINE VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
 
 .PHONY: help compare deploy-all serve quantize explore loadtest loads slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
 

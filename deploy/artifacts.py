@@ -5,8 +5,9 @@ from pathlib import Path
 from deploy.plan import Plan
 from quantize.artifact_paths import artifact_directory
 from quantize.model_source import prepared
+from quantize.published_model import find_model
 from quantize.root import ROOT
-from quantize.source.source_model import SourceModel, fingerprint
+from quantize.source.source_model import SourceModel
 
 ARTIFACTS_DIR = ROOT / "artifacts"
 
@@ -22,7 +23,7 @@ def source_model(plan: Plan) -> SourceModel:
     Raises:
         ValueError: there is no such model, or it cannot be used.
     """
-    return fingerprint(plan.model)
+    return find_model(plan.model, plan.source)
 
 
 def source_folder(plan: Plan) -> Path:

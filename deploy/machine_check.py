@@ -10,9 +10,7 @@ from deploy.service import DeployError
 from deploy.settings import engine_version
 from deploy.setup.environments import read_marker
 from quantize.machine import Device, Machine, probe_machine
-from quantize.source.model_shape import read_shape
-from quantize.source.source_config import read_source_config
-from quantize.source.source_model import resolve_model
+from quantize.published_model import recognise, what_recipes_read
 from services.engines.spec import EngineSpec
 from services.engines.table import ENGINES
 from services.variants import Variant, refusal
@@ -40,13 +38,15 @@ def _too_large(plan: Plan, machine: Machine) -> list[str]:
     """Why variants that each have a GPU for themselves do not fit it, where the shape is known."""
     if machine.device == "cpu" or not plan.serving.one_at_a_time:
         return []
-    shape = read_shape(read_source_config(resolve_model(plan.model)).content)
+    published = recognise(plan.model)
+    _, shape = what_recipes_read(plan.model, published, plan.source)
     device = placement_of(machine, machine.memory_bytes or psutil.virtual_memory().total)
     found = []
     for variant in plan.resolved_variants():
         if engine_device(variant.engine, machine) == machine.device:
             gpus = plan.limits_of(variant.name).tuning.tensor_parallel or 1
-            why = why_no_room(bytes_on_gpu(shape, variant, _demand(plan, variant)), device, gpus)
+            asked = bytes_on_gpu(shape, variant, _demand(plan, variant), published)
+            why = why_no_room(asked, device, gpus)
             found += [f"{variant.name} {why}"] if why is not None else []
     return found
 

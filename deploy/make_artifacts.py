@@ -117,11 +117,12 @@ def left_out(plan: Plan) -> dict[str, str]:
         ValueError: the model is refused as a whole.
     """
     with _plainly(ARTIFACTS_DIR):
-        source = prepared(source_model(plan), ARTIFACTS_DIR)
+        model = source_model(plan)
+        source = prepared(model, ARTIFACTS_DIR)
     found: dict[str, str] = {}
     for variant in plan.resolved_variants():
         limit = context_limit(variant.recipe, source.reading.shape)
-        reasons = [why_not(recipe, source) for recipe in with_sources([variant.recipe.name])]
+        reasons = [why_not(recipe, source, model) for recipe in with_sources([variant.recipe.name])]
         if limit is not None and plan.serving.context_length > limit:
             reasons.append(
                 f"the model has a sliding window of {limit} tokens, which llama.cpp does not keep; "

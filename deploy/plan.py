@@ -22,6 +22,7 @@ from pydantic import (
 
 from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
 from deploy.plan_model import fit_to_model, locate_files
+from deploy.plan_published import name_published, with_baseline
 from deploy.plan_sections import (
     Calibration,
     Objectives,
@@ -141,7 +142,11 @@ class Serving(Tuning):
 
 
 class Plan(Section):
-    """One experiment. ``model``: ``reference``, a folder, or a Hugging Face id.
+    """One experiment. ``model``: ``reference``, a folder, a GGUF file, or a Hugging Face id.
+
+    Of a published quantized ``model``, ``source`` names the 16-bit weights that it is compared
+    with; a ``baseline`` that is a folder or an id means ``bf16-vllm`` of them. Its own variants are
+    ``native-<engine>``.
 
     A variant is its name, or a mapping: ``variant`` (the name), ``kv_cache`` (the type of the
     key-value cache, by the engine's name), ``engine`` (compile an engine first:
@@ -163,6 +168,7 @@ class Plan(Section):
     objectives: Objectives = Objectives()
     placement: Placement = Placement()
     explore: bool = later(True)
+    source: str | None = later(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -240,8 +246,16 @@ def plan_path(name_or_path: str) -> Path:
     raise PlanError(f"no plan {name_or_path!r}: give a file's path or one of: {bundled}")
 
 
-def load_plan(name_or_path: str, *, model: str | None = None, variants: str | None = None) -> Plan:
+def load_plan(
+    name_or_path: str,
+    *,
+    model: str | None = None,
+    variants: str | None = None,
+    baseline: str | None = None,
+) -> Plan:
     """Read and check a plan; ``model`` and comma-separated ``variants`` override its own.
+
+    ``baseline`` names the weights that a published model is compared with.
 
     A selection of variants always keeps the baseline, because every comparison needs it.
 
@@ -255,11 +269,16 @@ def load_plan(name_or_path: str, *, model: str | None = None, variants: str | No
         raise PlanError(f"{path} is no valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise PlanError(f"{path}: a plan is a mapping of keys, see {PLANS_DIR / 'cpu-demo.yaml'}")
-    return make_plan(content, path, model=model, variants=variants)
+    return make_plan(content, path, model=model, variants=variants, baseline=baseline)
 
 
 def make_plan(
-    given: Mapping[str, Any], path: Path, *, model: str | None = None, variants: str | None = None
+    given: Mapping[str, Any],
+    path: Path,
+    *,
+    model: str | None = None,
+    variants: str | None = None,
+    baseline: str | None = None,
 ) -> Plan:
     """Check a plan's content, which is that of ``path``, with overrides as ``load_plan`` has them.
 
@@ -268,14 +287,18 @@ def make_plan(
     """
     content = {**given, **({"model": model} if model else {})}
     try:
+        content = name_published(with_baseline(content, baseline))
         content = fit_to_model(content, replaced=bool(model))
         content = locate_files(split_limits(content), path.parent)
     except ValueError as error:
         raise PlanError(f"{path}:\n  {error}") from None
     if variants:
-        chosen = names_of(variants)
-        baseline = content.get("baseline")
-        content["variants"] = chosen if baseline in chosen else [baseline, *chosen]
+        chosen, own = names_of(variants), content.get("baseline")
+        try:
+            chosen = name_published({"model": content.get("model"), "variants": chosen})["variants"]
+        except ValueError as error:
+            raise PlanError(f"{path}:\n  {error}") from None
+        content["variants"] = chosen if own in chosen else [own, *chosen]
     try:
         return Plan.model_validate(content)
     except ValidationError as error:

@@ -12,10 +12,10 @@ from deploy.plan import DEFAULT_PLAN, Plan, load_plan, make_plan
 from deploy.planner.rules import Situation, choose_plan
 from quantize.machine import Machine, probe_machine
 from quantize.name_list import names_of
-from quantize.source.model_shape import ShapeError, read_shape
-from quantize.source.source_config import read_source_config
+from quantize.published_model import recognise, what_recipes_read
+from quantize.source.model_shape import ShapeError
 from quantize.source.source_error import SourceModelError
-from quantize.source.source_model import REFERENCE, resolve_model
+from quantize.source.source_model import REFERENCE
 
 # What messages call the file of a plan that has none.
 CHOSEN = Path("the chosen plan")
@@ -26,7 +26,8 @@ Tell = Callable[[str], None]
 class PlanChoice:
     """A plan's file or bundled name, another model than its own, only some of its variants.
 
-    ``only`` serves one of its variants alone, even without the baseline.
+    ``only`` serves one of its variants alone, even without the baseline. ``baseline`` names the
+    16-bit weights that a published quantized model is compared with.
 
     Without a plan, one is chosen for the machine and the model (``planner/rules.py``); that of the
     bundled model on a CPU is the bundled ``cpu-demo``.
@@ -36,6 +37,7 @@ class PlanChoice:
     model: str | None = None
     variants: str | None = None
     only: str | None = None
+    baseline: str | None = None
 
     def load(self, tell: Tell | None = None) -> Plan:
         """The plan; from here on this process has a key to send, where there is one.
@@ -52,7 +54,12 @@ class PlanChoice:
         if self.plan is None and (self._model != REFERENCE or machine.device != "cpu"):
             plan = self._chosen(machine, tell)
         else:
-            plan = load_plan(self.plan or DEFAULT_PLAN, model=self.model, variants=self.variants)
+            plan = load_plan(
+                self.plan or DEFAULT_PLAN,
+                model=self.model,
+                variants=self.variants,
+                baseline=self.baseline,
+            )
         provide_client_key(plan.serving)
         return plan if self.only is None else serving_only(plan, (self.only,))
 
@@ -72,12 +79,11 @@ class PlanChoice:
         return self.model or REFERENCE
 
     def _chosen(self, machine: Machine, tell: Tell | None) -> Plan:
-        folder = resolve_model(self._model)
-        config = read_source_config(folder).content
+        published = recognise(self._model)
         try:
-            shape = read_shape(config)
+            config, shape = what_recipes_read(self._model, published, self.baseline)
         except ShapeError as error:
-            raise SourceModelError(f"{folder}: {error}") from None
+            raise SourceModelError(f"{self._model}: {error}") from None
         chosen = choose_plan(
             Situation(
                 machine=machine,
@@ -85,6 +91,8 @@ class PlanChoice:
                 memory_bytes=machine.memory_bytes or psutil.virtual_memory().total,
                 config=config,
                 shape=shape,
+                published=published,
+                baseline=self.baseline,
             )
         )
         if tell is not None:
@@ -98,6 +106,7 @@ class PlanChoice:
             "--only": plan.variants[0] if alone else None,
             "--plan": self.plan,
             "--model": self.model,
+            "--baseline": self.baseline,
             "--variants": ",".join(plan.variants),
         }
         return [word for option, value in given.items() if value for word in (option, value)]

@@ -1,5 +1,7 @@
 """How a plan is served on this machine: together or in turns."""
 
+from dataclasses import dataclass
+
 import psutil
 
 from deploy.machine_check import engine_device
@@ -8,10 +10,10 @@ from deploy.plan_variants import Limits
 from deploy.residency.needs import Demand, Kind, Need, bytes_on_cpu, bytes_on_gpu
 from deploy.residency.residency import NoRoomError, Residency, Room, Tenant, decide_residency
 from quantize.machine import Machine, probe_machine
+from quantize.published_model import recognise, what_recipes_read
 from quantize.sizing.capacity import GIB, USABLE, Placement
-from quantize.source.model_shape import ModelShape, ShapeError, read_shape
-from quantize.source.source_config import read_source_config
-from quantize.source.source_model import resolve_model
+from quantize.source.model_shape import ModelShape, ShapeError
+from quantize.source.published import Published
 from services.residency.owner import OwnerSettings
 from services.variants import Variant
 
@@ -30,12 +32,13 @@ def residency_of(plan: Plan) -> Residency | None:
     """
     if len(plan.variants) == 1:
         return None
-    machine, variants, shape = probe_machine(), plan.resolved_variants(), _shape(plan)
-    if shape is None and all(engine_device(it.engine, machine) == "cpu" for it in variants):
+    machine, variants = probe_machine(), plan.resolved_variants()
+    model = _model(plan)
+    if model.shape is None and all(engine_device(it.engine, machine) == "cpu" for it in variants):
         return None
     room = _room(plan, machine)
     tenants = {
-        variant.name: _tenant(plan, variant, shape, machine, room["GPU"].total_bytes)
+        variant.name: _tenant(plan, variant, model, machine, room["GPU"].total_bytes)
         for variant in variants
     }
     try:
@@ -83,20 +86,31 @@ def _room(plan: Plan, machine: Machine) -> dict[Kind, Room]:
     return {kind: Room(usable_bytes=usable[kind], total_bytes=totals[kind]) for kind in usable}
 
 
-def _shape(plan: Plan) -> ModelShape | None:
-    """The model's shape; None where it is no shape that we know."""
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """A plan's model: its shape, where we know one, and the checkpoint that is served as it is."""
+
+    shape: ModelShape | None
+    published: Published | None
+
+
+def _model(plan: Plan) -> _Model:
+    published = recognise(plan.model)
     try:
-        return read_shape(read_source_config(resolve_model(plan.model)).content)
+        shape = what_recipes_read(plan.model, published, plan.source)[1]
     except ShapeError:
-        return None
+        shape = None
+    return _Model(shape=shape, published=published)
 
 
 def _tenant(
-    plan: Plan, variant: Variant, shape: ModelShape | None, machine: Machine, gpu_bytes: int
+    plan: Plan, variant: Variant, model: _Model, machine: Machine, gpu_bytes: int
 ) -> Tenant:
-    demand = _demand(plan, variant)
+    demand, shape, published = _demand(plan, variant), model.shape, model.published
     if engine_device(variant.engine, machine) == "cpu":
-        size = bytes_on_cpu(shape, variant, demand) if shape else variant.engine.process_bytes
+        size = variant.engine.process_bytes
+        if shape is not None:
+            size = bytes_on_cpu(shape, variant, demand, published)
         bound_gib = plan.limits_of(variant.name).memory_gib
         held = Need(kind="machine", size_bytes=int(bound_gib * GIB) if bound_gib else size)
         return Tenant(needs=held, alone=held)
@@ -107,7 +121,7 @@ def _tenant(
     if own is not None or shape is None or _fills_all(plan, variant):
         return Tenant(needs=whole, alone=whole)
     parallel = plan.limits_of(variant.name).tuning.tensor_parallel or 1
-    size = bytes_on_gpu(shape, variant, demand) // parallel
+    size = bytes_on_gpu(shape, variant, demand, published) // parallel
     needed = Need(kind="GPU", size_bytes=size)
     return Tenant(needs=needed, alone=whole if tuned else needed, takes_share=tuned)
 

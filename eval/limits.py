@@ -14,7 +14,7 @@ from eval.schema import Distance, LoadComparison, VariantComparison
 from quantize.artifact.manifest import Manifest
 from quantize.machine import device_of
 from quantize.source.model_shape import ModelShape, ShapeError, read_shape
-from quantize.source.source_config import read_source_config
+from quantize.source.source_config import read_any_config
 from services.gpus.rates_job import DeviceRates
 from services.variants import Variant
 
@@ -42,7 +42,7 @@ def read_rates(run_dir: Path) -> DeviceRates | None:
 def shape_in(folder: Path) -> ModelShape | None:
     """The shape of the model in a folder; None of an architecture that we do not know."""
     try:
-        return read_shape(read_source_config(folder).content)
+        return read_shape(read_any_config(folder).content)
     except (ShapeError, OSError, ValueError):
         return None
 

@@ -43,9 +43,9 @@ def earlier_key(
 
     None where an artifact of that time is not what would be made today.
     """
-    if model.name != REFERENCE:
+    number = _LAST_NUMBERS.get(recipe.method)
+    if model.name != REFERENCE or number is None:
         return None
-    number = _LAST_NUMBERS[recipe.method]
     parts = {
         "model": model.sha256,
         "recipe": recipe.name,

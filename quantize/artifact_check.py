@@ -19,6 +19,7 @@ from quantize.artifact.weight_measures import (
 from quantize.formats.gguf_types import GGUF_TYPES, SUPER_BLOCK, stored_type
 from quantize.formats.layer_format import WHOLE_ROW
 from quantize.formats.storage_format import announced_at
+from quantize.published_check import check_published
 from quantize.recipes.catalogue import find_recipe
 from quantize.recipes.recipe import Recipe
 
@@ -67,6 +68,9 @@ def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> 
     Raises:
         ArtifactError: naming the first layer of another kind, or the bits per weight.
     """
+    if recipe.as_published:
+        check_published(artifact, recipe, measures)
+        return
     if not measures.linear_layers:
         raise ArtifactError(f"{artifact} holds no linear layers of a decoder")
     wrong = [layer for layer in measures.linear_layers if not _is_of(recipe, layer)]

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from quantize.recipes.recipe import NATIVE
+from quantize.source.published import published_of
 from quantize.source.source_model import SourceModel
 
 _HASH_DIGITS = 8
@@ -21,7 +23,13 @@ def model_directory(artifacts: Path, model: SourceModel) -> Path:
 
 
 def artifact_directory(artifacts: Path, model: SourceModel, recipe_name: str) -> Path:
-    """The directory that holds one finished artifact and nothing else."""
+    """The directory that holds one finished artifact and nothing else.
+
+    A published checkpoint's lies among those of its baseline, which may have several.
+    """
+    published = published_of(model)
+    if published is not None and recipe_name.startswith(NATIVE):
+        recipe_name = f"{recipe_name}-{published.published_sha256[:_HASH_DIGITS]}"
     return model_directory(artifacts, model) / recipe_name
 
 

@@ -5,10 +5,12 @@ from typing import Any
 
 from quantize.by_llamacpp.converter_limits import why_no_architecture, why_no_vocabulary
 from quantize.formats.gguf_types import SMALLEST_BLOCK
-from quantize.recipes.recipe import Recipe
-from quantize.source.model_shape import ModelShape
+from quantize.recipes.recipe import NATIVE, Recipe
+from quantize.source.model_shape import SHAPES, ModelShape
 from quantize.source.normalised_folder import PreparedSource
+from quantize.source.published import PublishedModel, published_of
 from quantize.source.source_error import SourceModelError
+from quantize.source.source_model import SourceModel
 
 
 def why_not_of(recipe: Recipe, config: Mapping[str, Any], shape: ModelShape) -> str | None:
@@ -16,6 +18,15 @@ def why_not_of(recipe: Recipe, config: Mapping[str, Any], shape: ModelShape) -> 
 
     What needs the model's files, as a tokenizer does, is left out.
     """
+    if recipe.as_published:
+        return None
+    if "quantization_config" in config:
+        return (
+            "the model is quantized already; give the original 16-bit weights (as the plan's "
+            "`baseline`, or --baseline)"
+        )
+    if shape.architecture not in SHAPES:
+        return f"{shape.architecture} is not supported (supported: {', '.join(SHAPES)})"
     is_gguf = recipe.weight_format == "gguf"
     if is_gguf and (why := why_no_architecture(config, shape)) is not None:
         return why
@@ -31,24 +42,41 @@ def why_not_of(recipe: Recipe, config: Mapping[str, Any], shape: ModelShape) -> 
     return None
 
 
-def why_not(recipe: Recipe, source: PreparedSource) -> str | None:
+def why_not(recipe: Recipe, source: PreparedSource, model: SourceModel | None = None) -> str | None:
     """Why a recipe cannot be made of a model; None where it can."""
+    if recipe.as_published:
+        return why_not_published(recipe, published_of(model) if model is not None else None)
     why = why_not_of(recipe, source.reading.config.content, source.reading.shape)
     if why is None and recipe.weight_format == "gguf":
         why = why_no_vocabulary(source)
     return why
 
 
+def why_not_published(recipe: Recipe, model: PublishedModel | None) -> str | None:
+    """Why a model is no published checkpoint of a recipe's format; None where it is."""
+    if model is None:
+        return (
+            f"the model has 16-bit weights; {recipe.name} serves a published quantized checkpoint"
+        )
+    form = model.published.form
+    if form == recipe.format.name:
+        return None
+    return f"the model is published as {form}: take {NATIVE}{form}"
+
+
 def context_limit(recipe: Recipe, shape: ModelShape) -> int | None:
     """The longest text that the artifact's engine computes as the model does; None: any.
 
-    llama.cpp keeps no sliding window for these architectures: up to the window it makes no
-    difference, beyond it each token would look at others than it was trained to.
+    llama.cpp keeps no sliding window for the architectures that recipes know: up to the window it
+    makes no difference, beyond it each token would look at others than it was trained to.
     """
-    return shape.window if recipe.weight_format == "gguf" else None
+    known = shape.architecture in SHAPES
+    return shape.window if known and recipe.weight_format == "gguf" else None
 
 
-def require_all(recipes: Iterable[Recipe], source: PreparedSource) -> None:
+def require_all(
+    recipes: Iterable[Recipe], source: PreparedSource, model: SourceModel | None = None
+) -> None:
     """Refuse recipes that cannot be made of a model, those for one reason in one line.
 
     Raises:
@@ -56,7 +84,7 @@ def require_all(recipes: Iterable[Recipe], source: PreparedSource) -> None:
     """
     reasons: dict[str, list[str]] = {}
     for recipe in recipes:
-        if (why := why_not(recipe, source)) is not None:
+        if (why := why_not(recipe, source, model)) is not None:
             reasons.setdefault(why.replace(recipe.name, "the recipe"), []).append(recipe.name)
     if reasons:
         told = (f"{', '.join(names)}: {why}" for why, names in reasons.items())

@@ -182,7 +182,7 @@ def _describe(
         tokenizer=outcome.tokenizer,
         context_limit=context_limit(item.recipe, source.reading.shape),
         sampling_defaults=source.record.sampling,
-        notes=source.record.notes,
+        notes=(*source.record.notes, *outcome.notes),
         seconds=round(seconds, 3),
         peak_memory_bytes=outcome.peak_memory_bytes,
         files=tuple(

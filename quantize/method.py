@@ -74,13 +74,15 @@ class Outcome:
     """``calibration_sha256``: hash of the token ids used; ``peak_memory_bytes`` of any process.
 
     ``fallbacks`` are tensors stored as another type than the recipe's, because of their width;
-    ``tokenizer`` how the artifact's own tokenizer reads text, where it has one of another kind.
+    ``tokenizer`` how the artifact's own tokenizer reads text, where it has one of another kind;
+    ``notes`` are for the user.
     """
 
     calibration_sha256: str | None
     peak_memory_bytes: int
     fallbacks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     tokenizer: TokenizerDifferences | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from quantize import bf16_copy
+from quantize import bf16_copy, native_files
 from quantize.by_gptqmodel import gptqmodel_checkpoint
 from quantize.by_gptqmodel.gptqmodel_job import GPTQMODEL
 from quantize.by_llamacpp import gguf_export
@@ -27,6 +27,7 @@ _GPTQMODEL = MethodSpec(
 METHODS: Mapping[Method, MethodSpec] = MappingProxyType(
     {
         "copy": MethodSpec(tool=None, environment=None, make=bf16_copy.make),
+        "native": MethodSpec(tool=None, environment=None, make=native_files.make),
         "gptq": _GPTQMODEL,
         "awq": _GPTQMODEL,
         "rtn": _GPTQMODEL,

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from quantize.artifact_paths import source_directory
 from quantize.by_llamacpp.converter_limits import pre_tokenizers
-from quantize.source.normalised_folder import PreparedSource, examined_source, prepare_source
+from quantize.source.normalised_folder import (
+    PreparedSource,
+    Reader,
+    examined_source,
+    prepare_source,
+)
+from quantize.source.published import published_of, read_published
+from quantize.source.reading import read_source
 from quantize.source.source_model import SourceModel
 
 
@@ -17,7 +24,8 @@ def prepared(model: SourceModel, artifacts: Path) -> PreparedSource:
         ToolError: the control environment is missing.
         OSError: the folder cannot be written.
     """
-    return prepare_source(model, source_directory(artifacts, model), pre_tokenizers().probe)
+    directory = source_directory(artifacts, model)
+    return prepare_source(model, directory, pre_tokenizers().probe, _reader(model))
 
 
 def examined(model: SourceModel, artifacts: Path) -> AbstractContextManager[PreparedSource]:
@@ -26,4 +34,11 @@ def examined(model: SourceModel, artifacts: Path) -> AbstractContextManager[Prep
     Raises:
         ValueError, ToolError, OSError: as ``prepared``.
     """
-    return examined_source(model, source_directory(artifacts, model), pre_tokenizers().probe)
+    directory = source_directory(artifacts, model)
+    return examined_source(model, directory, pre_tokenizers().probe, _reader(model))
+
+
+def _reader(model: SourceModel) -> Reader:
+    """How its folder is read: one that no recipe is carried out on may hold anything."""
+    published = published_of(model)
+    return read_published if published is not None and published.alone else read_source

@@ -12,8 +12,10 @@ from quantize.calibration.enough_text import check_enough
 from quantize.fitness import require_all
 from quantize.jobs.environment import installed_version
 from quantize.methods import LIBRARIES_FROM, METHODS
+from quantize.published_model import check_same_vocabulary
 from quantize.recipes.catalogue import Recipe, with_sources
 from quantize.source.normalised_folder import PreparedSource, prepare_source
+from quantize.source.published import published_of
 from quantize.source.source_model import SourceModel, check_finite
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of, what_changed
@@ -84,7 +86,7 @@ def _item(
         else code[:_CODE_DIGITS]
     )
     made_from = parts_of(
-        model=order.model.sha256,
+        model=_weights_sha256(order.model, recipe),
         recipe=recipe.name,
         method=recipe.method,
         parameters=dict(recipe.parameters),
@@ -111,6 +113,14 @@ def _item(
             source_key=source.earlier_key if source else None,
         ),
     )
+
+
+def _weights_sha256(model: SourceModel, recipe: Recipe) -> str:
+    """Hash of the weights that a recipe is about, and of the words beside them."""
+    published = published_of(model) if recipe.as_published else None
+    if published is None:
+        return model.sha256
+    return f"{published.published_sha256} beside {model.sha256}"
 
 
 class _Versions:
@@ -164,8 +174,12 @@ def check_order(order: Order, missing: list[Item], source: PreparedSource) -> No
     Raises:
         ValueError: the model, the calibration text or a recipe's name is at fault.
     """
-    require_all([item.recipe for item in missing], source)
-    check_finite(source.reading)
+    require_all([item.recipe for item in missing], source, order.model)
+    model = published_of(order.model)
+    if model is not None:
+        check_same_vocabulary(model)
+    if any(not item.recipe.as_published for item in missing):
+        check_finite(source.reading)
     if any(item.recipe.calibrated for item in missing):
         check_enough(source.folder, order.calibration)
     else:

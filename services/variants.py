@@ -13,6 +13,8 @@ from types import MappingProxyType
 from quantize.formats.engine_support import Arithmetic
 from quantize.machine import Device, Machine
 from quantize.recipes.catalogue import RECIPES, Recipe, find_recipe
+from quantize.recipes.native_recipes import native
+from quantize.recipes.recipe import NATIVE
 from services.engines.spec import EngineBuild, EngineSpec
 from services.engines.support import devices_phrase
 from services.engines.table import ENGINES
@@ -167,6 +169,8 @@ def _without_options(name: str) -> Variant | None:
     """A row of the table, or a recipe that has no row of its own (``auto-5.5``)."""
     if name in VARIANTS:
         return VARIANTS[name]
+    if name.startswith(NATIVE):
+        return _published_variant(name)
     for engine in ENGINES.values():
         base = name.removesuffix(f"-{engine.name}")
         if base != name:
@@ -179,8 +183,32 @@ def _without_options(name: str) -> Variant | None:
     return None
 
 
+def _published_variant(name: str) -> Variant | None:
+    """``native-<format>-<engine>``, without the engine where everyone means the same."""
+    for engine in ENGINES.values():
+        form = name.removeprefix(NATIVE).removesuffix(f"-{engine.name}")
+        if form in engine.checkpoints:
+            found = _plain(native(form), engine)
+            if name in (found.name, f"{found.recipe.name}-{engine.name}"):
+                return found
+    return None
+
+
+def published_variants(form: str) -> list[str]:
+    """The variants that serve a published checkpoint of a format as it is."""
+    engines = (engine for engine in ENGINES.values() if form in engine.checkpoints)
+    return [_plain(native(form), engine).name for engine in engines]
+
+
 def _unknown(name: str) -> str:
     """What is wrong with a name, and the valid ones."""
+    if name.startswith(NATIVE):
+        forms = sorted({form for engine in ENGINES.values() for form in engine.checkpoints})
+        return (
+            f"unknown variant {name!r}: those of published checkpoints are named "
+            f"{NATIVE}<format>-<engine> (engines: {', '.join(ENGINES)}; formats: "
+            f"{', '.join(forms)})"
+        )
     for recipe in sorted(RECIPES.values(), key=lambda recipe: -len(recipe.name)):
         engine = ENGINES.get(name.removeprefix(f"{recipe.name}-"))
         if engine is not None and name.startswith(recipe.name):

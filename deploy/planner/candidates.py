@@ -25,6 +25,11 @@ def _one(variant: str, why: str) -> Candidate:
     return Candidate(variants=(variant,), why=why)
 
 
+def as_published(*variants: str) -> Candidate:
+    """A checkpoint of others, on the first of these that runs it."""
+    return Candidate(variants=variants, why="as it was published")
+
+
 def _grouped(method: str, why: str) -> Candidate:
     sizes = (128, 64, 32)
     return Candidate(variants=tuple(f"{method}-int4-g{size}-vllm" for size in sizes), why=why)

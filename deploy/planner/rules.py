@@ -9,15 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.planner.candidates import CANDIDATES, Candidate
+from deploy.planner.candidates import CANDIDATES, Candidate, as_published
 from deploy.planner.room import placement_of, why_no_room
 from deploy.residency.needs import Demand, bytes_on_cpu, bytes_on_gpu
 from quantize.fitness import context_limit, why_not_of
 from quantize.machine import CPU_NAME, Device, Machine
 from quantize.sizing.capacity import GIB, Placement, cache_bytes, need
 from quantize.sizing.estimate import expected_seconds
-from quantize.source.model_shape import ModelShape
-from services.variants import Variant, find_variant, refusal
+from quantize.source.model_shape import SHAPES, ModelShape
+from quantize.source.published import Published
+from services.variants import Variant, find_variant, published_variants, refusal
 
 # Of the machine's memory, what engines may take together where all are served at once.
 _SHARE_TOGETHER = 0.8
@@ -35,7 +36,8 @@ class Situation:
     """What decides a plan. ``devices`` is what each installed engine computes on, by its name.
 
     ``memory_bytes`` is the device's own memory, of a CPU the machine's; ``config`` and ``shape``
-    are the model's.
+    are the model's. ``published`` is the checkpoint that its user named, where that is one, and
+    ``baseline`` the weights that it is to be compared with.
     """
 
     machine: Machine
@@ -43,6 +45,8 @@ class Situation:
     memory_bytes: int
     config: Mapping[str, Any]
     shape: ModelShape
+    published: Published | None = None
+    baseline: str | None = None
 
     @property
     def on_cpu(self) -> bool:
@@ -132,12 +136,14 @@ class _Taking:
     def _none_alone(self, variant: Variant) -> str | None:
         """A GPU is one engine's at a time."""
         here = self.situation
-        return why_no_room(bytes_on_gpu(here.shape, variant, self._demand(None)), here.placement)
+        asked = bytes_on_gpu(here.shape, variant, self._demand(None), here.published)
+        return why_no_room(asked, here.placement)
 
     def _none_beside(self, variant: Variant) -> str | None:
         """On a CPU all are served at once."""
         room = int(self.situation.memory_bytes * _SHARE_TOGETHER)
-        asked = bytes_on_cpu(self.situation.shape, variant, self._demand(self.cache_gib))
+        here = self.situation
+        asked = bytes_on_cpu(here.shape, variant, self._demand(self.cache_gib), here.published)
         if self.together_bytes + asked > room:
             return (
                 f"needs {asked / GIB:.1f} GiB beside the others' "
@@ -173,7 +179,7 @@ def choose_plan(situation: Situation) -> ChosenPlan:
         sequences=sequences,
         cache_gib=_cache_gib(situation, context, sequences),
     )
-    for candidate in CANDIDATES[situation.machine.device]:
+    for candidate in candidates_for(situation):
         taking.offer(candidate)
     if not taking.taken:
         reasons = "; ".join(f"{name}: {why}" for name, why in taking.left_out.items())
@@ -186,8 +192,10 @@ def choose_plan(situation: Situation) -> ChosenPlan:
         "load": load,
         "objectives": {"slo": _SLO[on_cpu]},
         **({"calibration": dict(_CPU_CALIBRATION)} if on_cpu else {}),
+        **_of_published(situation),
     }
-    recipes = [find_variant(name).recipe for name in taking.taken]
+    every = [find_variant(name).recipe for name in taking.taken]
+    recipes = [recipe for recipe in every if not recipe.as_published]
     needs = [need(shape, recipe, context=context, concurrency=1) for recipe in recipes]
     return ChosenPlan(
         content=content,
@@ -198,6 +206,36 @@ def choose_plan(situation: Situation) -> ChosenPlan:
         ),
         size_bytes=sum(item.weight_bytes for item in needs),
     )
+
+
+def candidates_for(situation: Situation) -> tuple[Candidate, ...]:
+    """What is worth comparing: of a published checkpoint itself, on every engine that loads it.
+
+    Beside the weights that its user named, on the first of them. A GGUF file decodes to weights, of
+    which everything else can be made too.
+    """
+    usual = CANDIDATES[situation.machine.device]
+    published = situation.published
+    if published is None:
+        return usual
+    names = published_variants(published.form)
+    if situation.baseline is not None:
+        return usual[0], as_published(*names)
+    own = tuple(as_published(name) for name in names)
+    known = situation.shape.architecture in SHAPES
+    return (usual[0], *own, *usual[1:]) if published.is_gguf and known else own
+
+
+def _of_published(situation: Situation) -> dict[str, Any]:
+    """What a plan says of a published checkpoint: its baseline, and that formats are not explored.
+
+    Pictures of formats are drawn of 16-bit weights.
+    """
+    if situation.published is None:
+        return {}
+    if situation.baseline is not None:
+        return {"source": situation.baseline}
+    return {} if situation.published.is_gguf else {"explore": False}
 
 
 _SLO: Mapping[bool, Mapping[str, float]] = {

@@ -17,11 +17,15 @@ def serve_plan(plan: Plan, ray_address: str | None) -> None:
 def main() -> None:
     """Serve what the options choose (``PlanChoice.words``)."""
     parser = argparse.ArgumentParser(prog="python -m deploy.ray_cluster.host", description=__doc__)
-    for option in ("--plan", "--model", "--variants", "--only", "--ray-address"):
+    for option in ("--plan", "--model", "--baseline", "--variants", "--only", "--ray-address"):
         parser.add_argument(option)
     given = parser.parse_args()
     choice = PlanChoice(
-        plan=given.plan, model=given.model, variants=given.variants, only=given.only
+        plan=given.plan,
+        model=given.model,
+        variants=given.variants,
+        only=given.only,
+        baseline=given.baseline,
     )
     run_command("host", lambda: serve_plan(choice.load(), given.ray_address))
 

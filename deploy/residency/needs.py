@@ -9,6 +9,7 @@ from typing import Literal
 
 from quantize.sizing.capacity import GIB, need
 from quantize.source.model_shape import ModelShape
+from quantize.source.published import Published
 from services.variants import Variant
 
 Kind = Literal["GPU", "machine"]
@@ -36,11 +37,14 @@ class Need:
     size_bytes: int
 
 
-def bytes_on_gpu(shape: ModelShape, variant: Variant, demand: Demand) -> int:
-    """What a variant takes of a GPU's memory."""
+def bytes_on_gpu(
+    shape: ModelShape, variant: Variant, demand: Demand, published: Published | None = None
+) -> int:
+    """What a variant takes of a GPU's memory; ``published`` is the checkpoint it may serve."""
     loads = ((demand.tokens, demand.sequences), (demand.context, 1))
     needs = [
-        need(shape, variant.recipe, context=tokens, concurrency=count) for tokens, count in loads
+        need(shape, variant.recipe, context=tokens, concurrency=count, published=published)
+        for tokens, count in loads
     ]
     if demand.cache_gib is None:
         return int(max(item.total_bytes for item in needs))
@@ -48,10 +52,19 @@ def bytes_on_gpu(shape: ModelShape, variant: Variant, demand: Demand) -> int:
     return int(without + demand.cache_gib * GIB)
 
 
-def bytes_on_cpu(shape: ModelShape, variant: Variant, demand: Demand) -> int:
+def bytes_on_cpu(
+    shape: ModelShape, variant: Variant, demand: Demand, published: Published | None = None
+) -> int:
     """What a variant takes of the machine's memory: its processes, weights, cache, activations."""
-    model = need(shape, variant.recipe, context=demand.tokens, concurrency=demand.sequences)
-    emulated = _EMULATED_WEIGHT_BYTES * shape.parameters
+    model = need(
+        shape,
+        variant.recipe,
+        context=demand.tokens,
+        concurrency=demand.sequences,
+        published=published,
+    )
+    parameters = shape.parameters if published is None else published.parameters
+    emulated = _EMULATED_WEIGHT_BYTES * parameters
     cache = model.cache_bytes if demand.cache_gib is None else demand.cache_gib * GIB
     return int(
         variant.engine.process_bytes

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from eval.command_line.options import (
+    BaselineOption,
     ModelOption,
     PlanOption,
     RecipesOption,
@@ -20,6 +21,7 @@ from quantize.name_list import names_of
 def quantize(
     plan: PlanOption = "",
     model: ModelOption = "",
+    baseline: BaselineOption = "",
     variants: VariantsOption = "",
     recipes: RecipesOption = "",
     dry_run: Annotated[
@@ -32,7 +34,7 @@ def quantize(
     from deploy.make_environments import make_environments
     from quantize.methods import environments_of
 
-    chosen = choose(plan, model, variants).load(say)
+    chosen = choose(plan, model, variants, baseline).load(say)
     named = names_of(recipes)
     if not named:
         check_machine(chosen)

@@ -1,11 +1,12 @@
 """``assay compare``, ``loadtest``, ``eval``, ``report``: from variants to a verdict."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eval.command_line.options import (
+    BaselineOption,
     ModelOption,
     PlanOption,
     UrlOption,
@@ -15,13 +16,21 @@ from eval.command_line.options import (
     say,
 )
 
+if TYPE_CHECKING:
+    from deploy.plan_choice import PlanChoice
 
-def compare(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
+
+def compare(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    baseline: BaselineOption = "",
+    variants: VariantsOption = "",
+) -> None:
     """Run every stage."""
     from deploy.machine_check import check_machine, weight_only_note
     from eval.pipeline import compare as run_stages
 
-    choice = choose(plan, model, variants)
+    choice = choose(plan, model, variants, baseline)
     compared = choice.load(say)
     check_machine(compared)
     if note := weight_only_note(compared):
@@ -32,6 +41,7 @@ def compare(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOp
 def loadtest(
     plan: PlanOption = "",
     model: ModelOption = "",
+    baseline: BaselineOption = "",
     variants: VariantsOption = "",
     url: UrlOption = "",
     key: Annotated[
@@ -74,17 +84,17 @@ def loadtest(
         if short:
             raise SloMissedError("; ".join(short))
         return
-    _load_plan(plan, model, variants, slo)
+    _load_plan(choose(plan, model, variants, baseline), slo)
 
 
-def _load_plan(plan: str, model: str, variants: str, slo: str) -> None:
+def _load_plan(choice: "PlanChoice", slo: str) -> None:
     from loadtest.locust_process import LoadTestError
     from loadtest.measure import run_load_test
     from loadtest.run_directory import run_directory
     from loadtest.slo_check import SloMissedError, missed_in_run, slo_of
     from quantize.jobs.lock import hold
 
-    loaded = choose(plan, model, variants).load()
+    loaded = choice.load()
     wanted = slo_of(slo, loaded.objectives.slo) if slo else None
     with hold(run_directory(loaded), "make loadtest"):
         failures = run_load_test(loaded, say=say)
@@ -124,6 +134,7 @@ def loads(
 def slo_search(
     plan: PlanOption = "",
     model: ModelOption = "",
+    baseline: BaselineOption = "",
     variants: VariantsOption = "",
     trials: Annotated[int, typer.Option(help="At most so many trials per variant.")] = 60,
 ) -> None:
@@ -133,7 +144,7 @@ def slo_search(
     from loadtest.run_directory import run_directory
     from quantize.jobs.lock import hold
 
-    searched = choose(plan, model, variants).load()
+    searched = choose(plan, model, variants, baseline).load()
     with hold(run_directory(searched), "make slo-search"):
         search(searched, plan_prompts(searched), say=say, most_trials=trials)
 
@@ -146,27 +157,37 @@ def calibrate() -> None:
     tell(plain_prompts(), say)
 
 
-def evaluate(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
+def evaluate(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    baseline: BaselineOption = "",
+    variants: VariantsOption = "",
+) -> None:
     """Question every endpoint of the plan."""
     from eval.lm_eval_process import QualityError
     from eval.quality import run_quality
     from loadtest.run_directory import open_run, run_directory
     from quantize.jobs.lock import hold
 
-    asked = choose(plan, model, variants).load()
+    asked = choose(plan, model, variants, baseline).load()
     with hold(run_directory(asked), "make eval"):
         answered = run_quality(asked, open_run(asked), tell=say)
     if missing := [name for name in asked.variants if name not in answered]:
         raise QualityError(f"{', '.join(missing)} failed; the others' answers are kept")
 
 
-def report(plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = "") -> None:
+def report(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    baseline: BaselineOption = "",
+    variants: VariantsOption = "",
+) -> None:
     """Judge what was measured."""
     from eval.pipeline import make_report
     from loadtest.run_directory import open_run, run_directory
     from quantize.jobs.lock import hold
 
-    judged = choose(plan, model, variants).load()
+    judged = choose(plan, model, variants, baseline).load()
     with hold(run_directory(judged), "make report"):
         text, path = make_report(judged, open_run(judged))
     say(f"{text}\nreport: {path}")

@@ -22,7 +22,15 @@ ModelOption = Annotated[
     str,
     typer.Option(
         "--model",
-        help="A folder or Hugging Face id instead of the plan's model.",
+        help="A folder, a GGUF file or a Hugging Face id instead of the plan's model.",
+        metavar="MODEL",
+    ),
+]
+BaselineOption = Annotated[
+    str,
+    typer.Option(
+        "--baseline",
+        help="The 16-bit weights to compare a published quantized model with.",
         metavar="MODEL",
     ),
 ]
@@ -58,12 +66,15 @@ RayAddressOption = Annotated[
 ]
 
 
-def choose(plan: str, model: str, variants: str) -> "PlanChoice":
+def choose(plan: str, model: str, variants: str, baseline: str = "") -> "PlanChoice":
     """What the options name; an empty one counts as not given."""
     from deploy.plan_choice import PlanChoice
 
     return PlanChoice(
-        plan=from_here(plan) or None, model=from_here(model) or None, variants=variants or None
+        plan=from_here(plan) or None,
+        model=from_here(model) or None,
+        variants=variants or None,
+        baseline=from_here(baseline) or None,
     )
 
 

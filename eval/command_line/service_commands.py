@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eval.command_line.options import (
+    BaselineOption,
     ModelOption,
     PlanOption,
     RayAddressOption,
@@ -46,6 +47,7 @@ def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
 def up(
     plan: PlanOption = "",
     model: ModelOption = "",
+    baseline: BaselineOption = "",
     variants: VariantsOption = "",
     ray_address: RayAddressOption = "",
 ) -> None:
@@ -56,7 +58,7 @@ def up(
     from deploy.up import up as bring_up
     from quantize.jobs.lock import hold
 
-    choice = choose(plan, model, variants)
+    choice = choose(plan, model, variants, baseline)
     served = _ready_to_serve(choice, ray_address)
     if note := weight_only_note(served):
         say(note)
@@ -78,13 +80,14 @@ def up(
 def serve(
     plan: PlanOption = "",
     model: ModelOption = "",
+    baseline: BaselineOption = "",
     variants: VariantsOption = "",
     ray_address: RayAddressOption = "",
 ) -> None:
     """Be the service."""
     from deploy.up import own_cluster_environment, tell_of_foreign
 
-    served = _ready_to_serve(choose(plan, model, variants), ray_address)
+    served = _ready_to_serve(choose(plan, model, variants, baseline), ray_address)
     tell_of_foreign(served, say)
     if not ray_address:
         variables = own_cluster_environment(os.environ)
@@ -140,14 +143,17 @@ def down() -> None:
 
 
 def prometheus(
-    plan: PlanOption = "", model: ModelOption = "", variants: VariantsOption = ""
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    baseline: BaselineOption = "",
+    variants: VariantsOption = "",
 ) -> None:
     """Watch what runs, with the key that the plan names."""
     from deploy.client_key import client_key
     from deploy.prometheus.monitoring import Watched, watch
     from deploy.service import DeployError, read_record
 
-    choose(plan, model, variants).load()
+    choose(plan, model, variants, baseline).load()
     record = read_record()
     if record is None or not record.is_alive():
         raise DeployError("nothing runs that could be watched (start with: make deploy-all)")
@@ -160,9 +166,10 @@ def conformance(
     ] = "",
     plan: PlanOption = "",
     model: ModelOption = "",
+    baseline: BaselineOption = "",
     variants: VariantsOption = "",
 ) -> None:
     """Check one engine."""
     from deploy.conformance_run import run_conformance
 
-    run_conformance(engine, choose(plan, model, variants).load(), say)
+    run_conformance(engine, choose(plan, model, variants, baseline).load(), say)

@@ -16,6 +16,7 @@ from quantize.jobs.progress import ProgressLine
 from quantize.jobs.workbench import locked, making
 from quantize.jobs.worker import run_job
 from quantize.model_source import prepared
+from quantize.source.published import published_of
 from quantize.source.source_model import SourceModel, check_finite
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of, what_changed
@@ -52,6 +53,11 @@ def explore(order: ExploreOrder, say: Callable[[str], None]) -> Path:
         ToolError: a step failed.
         OSError: the folder cannot be written; nothing unfinished is left.
     """
+    published = published_of(order.model)
+    if published is not None and published.alone:
+        raise ExploreError(
+            f"{published.published.name} has no 16-bit weights of which a format keeps something"
+        )
     directory = order.directory
     _refuse_foreign(directory)
     source = prepared(order.model, order.artifacts)

@@ -32,6 +32,7 @@ from quantize.model_source import prepared
 from quantize.order import Order
 from quantize.recipes.catalogue import UNQUANTIZED_BITS, find_recipe
 from quantize.recipes.recipe import Recipe
+from quantize.source.published import published_of
 from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import key_of, parts_of
 
@@ -154,6 +155,7 @@ def _score(
         ),
         threads=order.threads,
         device=device,
+        is_published=_is_published(order),
     )
     log = model_directory(order.artifacts, order.model) / "logs" / "agreement.log"
     log.parent.mkdir(exist_ok=True)
@@ -166,6 +168,12 @@ def _score(
             variables=tool_variables(order.threads),
             told=lambda said: progress(said.words if said else ""),
         ).reply
+
+
+def _is_published(order: Order) -> bool:
+    """Whether there are no 16-bit weights that recipes know beside a published checkpoint."""
+    model = published_of(order.model)
+    return model is not None and model.alone
 
 
 def _rounded_inputs(recipe: Recipe) -> tuple[InputKind, ...]:

@@ -82,7 +82,11 @@ ScoringDevice = Literal["cpu", "cuda"]
 
 
 class ProbeRequest(_Held):
-    """Score a probe of ``tokens`` with the source and with every artifact, on a device."""
+    """Score a probe of ``tokens`` with the source and with every artifact, on a device.
+
+    A source that ``is_published`` quantized is decoded; where it cannot be, there are no scores of
+    it, and of the artifacts only the fault.
+    """
 
     model: Path
     text: Path
@@ -90,6 +94,7 @@ class ProbeRequest(_Held):
     artifacts: tuple[ArtifactToProbe, ...]
     threads: int
     device: ScoringDevice = "cpu"
+    is_published: bool = False
 
 
 class KeptWeight(_Held):
@@ -109,13 +114,15 @@ class ProbedArtifact(_Held):
     """``scores`` by sequence; ``inputs_kept`` without its format's rounding of inputs.
 
     ``fault`` says why it cannot be decoded to a model of its architecture; nothing else is there
-    then. ``farthest`` is the weight that is least the source's.
+    then. ``is_unknown`` says that nothing follows from that: the architecture is not known here.
+    ``farthest`` is the weight that is least the source's.
     """
 
     scores: dict[str, SequenceScores] = {}
     inputs_kept: dict[str, SequenceScores] | None = None
     farthest: KeptWeight | None = None
     fault: str | None = None
+    is_unknown: bool = False
 
 
 class Probed(_Held):

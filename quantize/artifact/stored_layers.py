@@ -1,8 +1,9 @@
 """Read from its tensors' types and shapes alone in which format a layer is stored.
 
-The rows of the table (formats/storage_formats.py) say which tensors a layer of each format has.
-Nothing that a configuration says is believed here: a row whose dimensions all follow from one and
-the same number of inputs, outputs and groups is the layer's, or none is.
+The rows of the tables (formats/storage_formats.py, formats/published_formats.py) say which tensors
+a layer of each format has. Nothing that a configuration says is believed here: a row whose
+dimensions all follow from one and the same number of inputs, outputs and groups is the layer's, or
+none is.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 
 from quantize.artifact.stored_tensor import StoredTensor
 from quantize.formats.layer_format import Axis, LayerFormat, Part
-from quantize.formats.storage_formats import LAYER_FORMATS
+from quantize.formats.published_formats import EVERY_LAYER
 
 # The parts of all formats; what a 16-bit layer has too makes no layer a quantized one.
-PARTS = frozenset(part.name for layer in LAYER_FORMATS.values() for part in layer.parts)
+PARTS = frozenset(part.name for layer in EVERY_LAYER.values() for part in layer.parts)
 MARKS = PARTS - {"weight"}
 
 
@@ -34,7 +35,7 @@ class StoredLayer:
 
 def find_layer(parts: Mapping[str, StoredTensor]) -> StoredLayer | None:
     """The layer that these parts are; None where they are of no format, or do not fit together."""
-    for layer in LAYER_FORMATS.values():
+    for layer in EVERY_LAYER.values():
         if _has_kinds(layer, parts):
             found = _fit(layer, parts)
             if found is not None:

@@ -5,10 +5,11 @@ quantizes and what is compared between recipes. Embeddings, the output head, rou
 left out, because recipes treat them differently.
 """
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quantize.artifact.gguf_header import GGUF_NAME, linear_gguf_tensors, read_gguf
@@ -19,7 +20,9 @@ from quantize.formats.storage_formats import CACHE_SCALES
 
 _DECODER_BLOCK = re.compile(r"(^|\.)layers\.\d+\.")
 # A mixture of experts chooses by a small 16-bit layer that no recipe quantizes.
-_ROUTER = re.compile(r"\.(mlp|block_sparse_moe)\.gate\.weight$")
+_ROUTER = re.compile(r"\.(mlp|block_sparse_moe)\.(gate|router)\.weight$")
+# GPT-OSS: ``experts.gate_up_proj_blocks`` (experts, out, groups, 16 bytes) beside its ``_scales``.
+_FUSED = re.compile(r"(.*\.experts\.\w+)_(blocks|scales)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,12 @@ def measure_safetensors(folder: Path) -> WeightMeasures:
     Raises:
         WeightFileError: a file is missing, truncated or damaged.
     """
-    tensors = [tensor for group in read_checkpoint(folder).values() for tensor in group]
+    return measure_tensors(t for group in read_checkpoint(folder).values() for t in group)
+
+
+def measure_tensors(stored: Iterable[StoredTensor]) -> WeightMeasures:
+    """Measure the tensors of a safetensors checkpoint."""
+    tensors = [_flattened(tensor) for tensor in stored]
     plain, quantized = _split(tensors)
     layers = [_plain_layer(tensor) for tensor in plain if _is_linear(tensor)]
     layers += [_quantized_layer(name, parts) for name, parts in quantized.items()]
@@ -85,7 +93,11 @@ def measure_gguf(folder: Path) -> WeightMeasures:
     Raises:
         WeightFileError: it is missing, truncated or damaged.
     """
-    tensors = read_gguf(folder / GGUF_NAME).tensors
+    return measure_gguf_tensors(read_gguf(folder / GGUF_NAME).tensors)
+
+
+def measure_gguf_tensors(tensors: Sequence[StoredTensor]) -> WeightMeasures:
+    """Measure the tensors of a GGUF file."""
     linear = linear_gguf_tensors(tensors)
     chosen = {tensor.name for tensor in linear}
     # Tables of rotary frequencies are computed from the configuration: no parameters.
@@ -95,6 +107,16 @@ def measure_gguf(folder: Path) -> WeightMeasures:
         if tensor.name not in chosen and not tensor.name.startswith("rope_")
     )
     return _measures(tensors, [_plain_layer(tensor) for tensor in linear], other)
+
+
+def _flattened(tensor: StoredTensor) -> StoredTensor:
+    """A tensor of all experts as one of a layer with all their outputs; others as they are."""
+    fused = _FUSED.fullmatch(tensor.name)
+    if fused is None or len(tensor.shape) < 3:
+        return tensor
+    experts, outputs, groups, *block = tensor.shape
+    shape = (experts * outputs, groups * math.prod(block))
+    return replace(tensor, name=f"{fused[1]}.{fused[2]}", shape=shape)
 
 
 def _measures(

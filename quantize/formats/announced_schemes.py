@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from quantize.formats.layer_format import InputKind, LayerFormat
-from quantize.formats.storage_formats import FORMATS, LAYER_FORMATS
+from quantize.formats.published_formats import EVERY_FORMAT, EVERY_LAYER, announced_row
 
 
 class CheckpointError(ValueError):
@@ -120,7 +120,7 @@ class Schemes:
             known = _known("quant_algo", *_OTHER_ALGORITHMS)
             raise CheckpointError(f"{module}: quant_algo {name!r} is not understood ({known})")
         other, inputs = _OTHER_ALGORITHMS[name.lower()]
-        return ModuleScheme(layer=LAYER_FORMATS[other], inputs=inputs)
+        return ModuleScheme(layer=EVERY_LAYER[other], inputs=inputs)
 
     def _by_group(self, module: str) -> ModuleScheme:
         for group in (self._description.get("config_groups") or {}).values():
@@ -146,15 +146,13 @@ def read_schemes(folder: Path) -> Schemes:
 
 def _announced_layer(description: Mapping[str, Any]) -> LayerFormat | None:
     """The layer of the rows that are announced so; of mixes, none."""
-    for row in FORMATS.values():
-        if len(row.layers) == 1 and row.is_announced_by(description):
-            return row.layers[0]
-    return None
+    row = announced_row(description)
+    return row.layers[0] if row is not None and len(row.layers) == 1 else None
 
 
 def _known(key: str, *others: str) -> str:
     """What rows announce under a key, and others, for a message."""
-    said = {str(row.announced[key]) for row in FORMATS.values() if key in row.announced}
+    said = {str(row.announced[key]) for row in EVERY_FORMAT.values() if key in row.announced}
     return ", ".join(sorted({*said, *others}))
 
 
@@ -175,7 +173,7 @@ def _grouped_layer(group: Mapping[str, Any]) -> LayerFormat:
     form = (weights.get("type"), weights.get("num_bits"), weights.get("group_size"))
     if form not in _OTHER_GROUPS:
         raise CheckpointError(f"weights of type, bits and group size {form} are not understood")
-    return LAYER_FORMATS[_OTHER_GROUPS[form]]
+    return EVERY_LAYER[_OTHER_GROUPS[form]]
 
 
 def _input_kind(arguments: Mapping[str, Any] | None) -> InputKind | None:
@@ -187,6 +185,7 @@ def _input_kind(arguments: Mapping[str, Any] | None) -> InputKind | None:
     )
     kinds: dict[tuple[Any, Any, Any], InputKind] = {
         ("float", 8, None): "fp8-token" if per_token else "fp8",
+        ("float", 8, 128): "fp8-block",
         ("int", 8, None): "int8-token" if per_token else "int8",
         ("float", 4, 16): "nvfp4",
         ("float", 4, 32): "mxfp4",

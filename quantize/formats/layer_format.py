@@ -10,13 +10,16 @@ in_quantize/decode_formats.py.
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from quantize.formats.gguf_types import BlockType
 from quantize.formats.safetensors_types import TYPE_BITS
 
 # How a layer's inputs are rounded before they are multiplied (in_quantize/activations.py).
-InputKind = Literal["none", "fp8", "fp8-token", "int8", "int8-token", "nvfp4", "mxfp4", "mxfp8"]
+InputKind = Literal[
+    "none", "fp8", "fp8-token", "fp8-block", "int8", "int8-token", "nvfp4", "mxfp4", "mxfp8"
+]
+INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 Axis = Literal["in", "out", "groups", "1"]
 
 # A group size: one scale for all inputs of an output.

@@ -61,8 +61,8 @@ _FP8 = layer_format(
     "FP8",
     "fp8",
     "weight F8_E4M3 (out, in)",
-    "weight_scale F32 ()",
-    "input_scale F32 ()",
+    "weight_scale F32|BF16|F16 ()",
+    "input_scale F32|BF16|F16 ()",
     inputs="fp8",
 )
 _FP8_CHANNEL = layer_format(
@@ -110,7 +110,7 @@ _INT8_CHANNEL = layer_format(
     "INT8-CHANNEL",
     "int8",
     "weight I8 (out, in)",
-    "weight_scale F32 (out, 1)",
+    "weight_scale F32|BF16|F16 (out, 1)",
     inputs="int8-token",
 )
 _INT4_AWQ = layer_format(

@@ -14,7 +14,8 @@ from quantize.formats.storage_formats import FORMATS
 from quantize.recipes.gguf_recipes import GGUF_RECIPES
 from quantize.recipes.gptq_recipes import GPTQ_RECIPES
 from quantize.recipes.modelopt_recipes import MODELOPT_RECIPES, auto
-from quantize.recipes.recipe import Method, Recipe
+from quantize.recipes.native_recipes import native
+from quantize.recipes.recipe import NATIVE, Method, Recipe
 
 __all__ = ["RECIPES", "UNQUANTIZED_BITS", "Method", "Recipe", "find_recipe", "with_sources"]
 
@@ -35,13 +36,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe
 
 
 def find_recipe(name: str) -> Recipe:
-    """Look up a recipe by name; ``auto-<bits>`` exists for every budget between 4.5 and 8.
+    """Look up a recipe by name, those that have no row in the table included.
+
+    ``auto-<bits>`` exists for every budget between 4.5 and 8, ``native-<format>`` for every format.
 
     Raises:
         ValueError: no such recipe; the message lists the valid names, nearest first.
     """
     if name in RECIPES:
         return RECIPES[name]
+    if name.startswith(NATIVE):
+        return native(name.removeprefix(NATIVE))
     budget = _AUTO_NAME.fullmatch(name)
     if budget and _AUTO_LIMITS[0] < float(budget[1]) < _AUTO_LIMITS[1]:
         return auto(budget[1])

@@ -7,7 +7,11 @@ from typing import Literal
 
 from quantize.formats.storage_format import Parameter, StorageFormat, WeightFormat
 
-Method = Literal["copy", "gptq", "awq", "rtn", "gguf", "modelopt"]
+Method = Literal["copy", "gptq", "awq", "rtn", "gguf", "modelopt", "native"]
+
+
+# How the names of recipes begin that serve a checkpoint as others published it.
+NATIVE = "native-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,11 @@ class Recipe:
         """How many inputs share a scale (WHOLE_ROW: all), where the recipe chooses that."""
         size = self.parameters.get("group_size")
         return None if size is None else int(size)
+
+    @property
+    def as_published(self) -> bool:
+        """Whether its artifact is a checkpoint of others, served as it is."""
+        return self.method == "native"
 
     @property
     def weight_format(self) -> WeightFormat:

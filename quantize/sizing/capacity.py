@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from quantize.recipes.recipe import Recipe
 from quantize.sizing.weight_bytes import bits_per_weight, weight_bytes
 from quantize.source.model_shape import ModelShape
+from quantize.source.published import Published
 
 GIB = 1 << 30
 # Tokens of one forward pass: vLLM's and TensorRT-LLM's usual chunk of a prompt.
@@ -100,24 +101,54 @@ def activation_bytes(shape: ModelShape, concurrency: int) -> int:
     return BATCH_TOKENS * per_token * _ACTIVATION_BYTES + logits
 
 
-def need(shape: ModelShape, recipe: Recipe, *, context: int, concurrency: int) -> Need:
-    """What ``concurrency`` sequences of ``context`` tokens need under a recipe."""
+def need(
+    shape: ModelShape,
+    recipe: Recipe,
+    *,
+    context: int,
+    concurrency: int,
+    published: Published | None = None,
+) -> Need:
+    """What ``concurrency`` sequences of ``context`` tokens need under a recipe.
+
+    ``published`` is the checkpoint that a recipe serves as it is: its weights are as stored.
+    """
     each = cache_bytes(shape, context, recipe.format.cache_bytes)
     return Need(
         recipe=recipe.name,
-        bits_per_weight=bits_per_weight(shape, recipe),
-        weight_bytes=weight_bytes(shape, recipe),
+        bits_per_weight=_bits(shape, recipe, published),
+        weight_bytes=_weights(shape, recipe, published),
         cache_bytes=concurrency * each,
         activation_bytes=activation_bytes(shape, concurrency),
     )
 
 
+def _weights(shape: ModelShape, recipe: Recipe, published: Published | None) -> float:
+    if recipe.as_published:
+        assert published is not None, recipe.name
+        return published.weight_bytes
+    return weight_bytes(shape, recipe)
+
+
+def _bits(shape: ModelShape, recipe: Recipe, published: Published | None) -> float:
+    if recipe.as_published:
+        assert published is not None, recipe.name
+        return published.bits_per_weight
+    return bits_per_weight(shape, recipe)
+
+
 def fit(
-    shape: ModelShape, recipe: Recipe, device: Placement, *, context: int, concurrency: int
+    shape: ModelShape,
+    recipe: Recipe,
+    device: Placement,
+    *,
+    context: int,
+    concurrency: int,
+    published: Published | None = None,
 ) -> Fit:
     """The most sequences of ``context`` tokens, and the longest context of ``concurrency``."""
     value_bytes = recipe.format.cache_bytes
-    free = device.usable_bytes - ENGINE_BYTES - weight_bytes(shape, recipe)
+    free = device.usable_bytes - ENGINE_BYTES - _weights(shape, recipe, published)
     idle = activation_bytes(shape, 0)
     per_sequence = cache_bytes(shape, context, value_bytes) + activation_bytes(shape, 1) - idle
     most = max(0, int((free - idle) // per_sequence))
@@ -138,8 +169,16 @@ def _longest(shape: ModelShape, budget: float, value_bytes: int) -> int:
 
 
 def needs(
-    shape: ModelShape, recipes: Iterable[Recipe], *, context: int, concurrency: int
+    shape: ModelShape,
+    recipes: Iterable[Recipe],
+    *,
+    context: int,
+    concurrency: int,
+    published: Published | None = None,
 ) -> list[Need]:
     """What each recipe needs, the smallest weights last."""
-    found = [need(shape, r, context=context, concurrency=concurrency) for r in recipes]
+    found = [
+        need(shape, recipe, context=context, concurrency=concurrency, published=published)
+        for recipe in recipes
+    ]
     return sorted(found, key=lambda item: -item.weight_bytes)

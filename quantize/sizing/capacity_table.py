@@ -11,7 +11,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from quantize.fitness import why_not, why_not_of
 from quantize.machine import probe_machine
 from quantize.model_source import examined
+from quantize.published_model import recognise, what_recipes_read
 from quantize.recipes.catalogue import find_recipe
+from quantize.recipes.native_recipes import native
 from quantize.recipes.recipe import Recipe
 from quantize.root import ROOT
 from quantize.sizing.capacity import (
@@ -26,6 +28,7 @@ from quantize.sizing.capacity import (
     needs,
 )
 from quantize.source.model_shape import ModelShape, ShapeError, read_shape
+from quantize.source.published import Published, gguf_in
 from quantize.source.source_config import read_source_config
 from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS, fingerprint
 
@@ -68,6 +71,15 @@ def load_config(model: str) -> Mapping[str, Any]:
     return read_source_config(path.parent).content
 
 
+def _published(model: str) -> Published | None:
+    """A published checkpoint that lies here whole; of an id, nothing is downloaded for its size."""
+    path = Path(model).expanduser()
+    is_whole = path.is_file() and path.suffix == ".gguf"
+    if path.is_dir():
+        is_whole = any(path.glob("*.safetensors")) or gguf_in(path) is not None
+    return recognise(model) if is_whole else None
+
+
 def _download(model: str) -> Path:
     try:
         return Path(huggingface_hub.hf_hub_download(model, "config.json"))
@@ -96,17 +108,24 @@ def capacity_report(
     Raises:
         ValueError: the model's configuration, a recipe's name or the memory is at fault.
     """
-    config = load_config(model)
-    shape = read_shape(config)
+    published = _published(model)
+    if published is None:
+        config = load_config(model)
+        shape = read_shape(config)
+    else:
+        config, shape = what_recipes_read(model, published)
     if context is None:
         context = min(_CONTEXT, shape.positions)
     if context > shape.positions:
         raise ValueError(f"--context {context}: the model has {shape.positions} positions")
     reasons = _left_out(model, config, shape, [find_recipe(name) for name in recipes])
     chosen = [find_recipe(name) for name in recipes if name not in reasons]
+    if published is not None:
+        chosen.append(native(published.form))
     devices = placements(memory)
-    head = _heading(model, shape, context, concurrency)
-    table = _table(shape, chosen, devices, context, concurrency)
+    parameters = published.parameters if published is not None else shape.parameters
+    head = _heading(model, shape, parameters, context, concurrency)
+    table = _table(shape, chosen, devices, context, concurrency, published)
     legend = [*_cannot(reasons), _legend(devices, context, concurrency)]
     return "\n\n".join([head, table, *legend])
 
@@ -116,7 +135,9 @@ def _left_out(
 ) -> dict[str, str]:
     """Why recipes cannot be made of the model: of a whole folder as ``make`` says it itself."""
     path = REFERENCE_WEIGHTS if model == REFERENCE else Path(model).expanduser()
-    if any(path.glob("*.safetensors")) if path.is_dir() else False:
+    if "quantization_config" in config or not path.is_dir():
+        found = {recipe.name: why_not_of(recipe, config, shape) for recipe in recipes}
+    elif any(path.glob("*.safetensors")):
         with examined(fingerprint(model), ARTIFACTS) as source:
             found = {recipe.name: why_not(recipe, source) for recipe in recipes}
     else:
@@ -126,14 +147,17 @@ def _left_out(
 
 def _cannot(reasons: Mapping[str, str]) -> list[str]:
     """One paragraph of what cannot be made; none where everything can."""
-    lines = [f"{name}: {why}" for name, why in reasons.items()]
+    names: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        names.setdefault(why, []).append(name)
+    lines = [f"{', '.join(found)}: {why}" for why, found in names.items()]
     return ["\n".join(["Cannot be made of this model:", *lines])] if lines else []
 
 
-def _heading(model: str, shape: ModelShape, context: int, concurrency: int) -> str:
+def _heading(model: str, shape: ModelShape, parameters: int, context: int, concurrency: int) -> str:
     experts = f", {shape.experts} experts" if shape.experts > 1 else ""
     return (
-        f"{model}: {shape.parameters / 1e9:.3f} B parameters, {shape.blocks} blocks{experts}; "
+        f"{model}: {parameters / 1e9:.3f} B parameters, {shape.blocks} blocks{experts}; "
         f"{concurrency} x {context:,} tokens"
     )
 
@@ -144,15 +168,23 @@ def _table(
     devices: list[Placement],
     context: int,
     concurrency: int,
+    published: Published | None,
 ) -> str:
     by_name = {recipe.name: recipe for recipe in recipes}
     names = (device.name for device in devices)
     rows = [("recipe", "bits", "weights", "KV cache", "in all", *names)]
-    for item in needs(shape, recipes, context=context, concurrency=concurrency):
+    for item in needs(
+        shape, recipes, context=context, concurrency=concurrency, published=published
+    ):
         cells = []
         for device in devices:
             found = fit(
-                shape, by_name[item.recipe], device, context=context, concurrency=concurrency
+                shape,
+                by_name[item.recipe],
+                device,
+                context=context,
+                concurrency=concurrency,
+                published=published,
             )
             cells.append(f"{found.concurrency:,} | {_tokens(found.context)}")
         sizes = (item.weight_bytes, item.cache_bytes, item.total_bytes)

@@ -23,14 +23,30 @@ from quantize.source.reading import TOKENIZER_FILES
 # cores, no GPU. The first artifact made corrects it.
 START_S = 20.0
 SECONDS_PER_MILLION: Mapping[Method, float] = MappingProxyType(
-    {"copy": 0.05, "rtn": 0.5, "gptq": 2.0, "awq": 5.0, "modelopt": 1.5, "gguf": 0.3}
+    {
+        "copy": 0.05,
+        "rtn": 0.5,
+        "gptq": 2.0,
+        "awq": 5.0,
+        "modelopt": 1.5,
+        "gguf": 0.3,
+        "native": 0.005,
+    }
 )
 # On a GPU: an 8B shape on an H100 for copy and modelopt, which took 17 to 121 s; the others as
 # published for such models on an A100. llama.cpp's tools stay on the processor.
 SECONDS_PER_MILLION_ON_GPU: Mapping[Method, float] = MappingProxyType(
-    {"copy": 0.05, "rtn": 0.01, "gptq": 0.25, "awq": 0.25, "modelopt": 0.015, "gguf": 0.3}
+    {
+        "copy": 0.05,
+        "rtn": 0.01,
+        "gptq": 0.25,
+        "awq": 0.25,
+        "modelopt": 0.015,
+        "gguf": 0.3,
+        "native": 0.005,
+    }
 )
-_UNSTARTED: tuple[Method, ...] = ("copy",)
+_UNSTARTED: tuple[Method, ...] = ("copy", "native")
 # Headers of the weight files, the configuration and the manifest.
 _HEADER_BYTES = 1 << 18
 
@@ -65,7 +81,8 @@ def estimate(order: Order, items: Iterable[Item], source: PreparedSource) -> lis
 def _estimate(
     item: Item, shape: ModelShape, beside: int, earlier: Sequence[Manifest], *, on_gpu: bool
 ) -> Estimate:
-    weights = weight_bytes(shape, item.recipe)
+    # A published checkpoint is linked.
+    weights = 0 if item.recipe.as_published else weight_bytes(shape, item.recipe)
     name, method = item.recipe.name, item.recipe.method
     seconds, basis = expected_seconds(name, method, shape, earlier, on_gpu=on_gpu)
     return Estimate(

@@ -94,5 +94,5 @@ def _make(file: Path, output: Path, log: Path) -> None:
     except RefusedError as error:
         raise SourceModelError(
             f"{file} cannot be made a folder by transformers ({error.words}); give the original "
-            "model's folder"
+            "model's folder, or name it as the baseline of this file (--baseline)"
         ) from None

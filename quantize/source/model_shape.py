@@ -5,7 +5,7 @@ modeling_*.py``): attention with grouped key-value heads (arXiv:2305.13245), gat
 layers or experts of them, RMS norms, an embedding that the output head may share.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -143,6 +143,51 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
         norms=hidden * (2 * blocks + 1) + blocks * _small(architecture, biased, head_size, linears),
         windows=tuple(_window(config, architecture, block) for block in range(blocks)),
     )
+
+
+def outline(config: Mapping[str, Any]) -> ModelShape:
+    """The shape of any model: of an architecture without a known layout, all but its weights.
+
+    What decides the key-value cache and the forward pass stands under the same keys in nearly every
+    decoder's configuration (that of a model with images under ``text_config``). Windows are kept
+    where ``layer_types`` names them, and else counted as none: more cache, never less.
+
+    Raises:
+        ShapeError: a key is missing or no positive integer.
+    """
+    if (config.get("architectures") or ["none named"])[0] in SHAPES:
+        return read_shape(config)
+    inner = config.get("text_config")
+    own = {**config, **inner} if isinstance(inner, Mapping) else config
+    hidden, heads = _count(own, "hidden_size"), _count(own, "num_attention_heads")
+    experts = _count(own, "num_local_experts", _count(own, "num_experts", 1))
+    per_token = _count(own, "num_experts_per_tok", 2) if experts > 1 else 1
+    width = _count(own, "moe_intermediate_size", _count(own, "intermediate_size", 4 * hidden))
+    return ModelShape(
+        architecture=(config.get("architectures") or ["none named"])[0],
+        hidden=hidden,
+        heads=heads,
+        kv_heads=_count(own, "num_key_value_heads", heads),
+        head_size=_count(own, "head_dim", hidden // heads),
+        vocabulary=_count(own, "vocab_size"),
+        positions=_count(own, "max_position_embeddings", 2048),
+        tied=bool(own.get("tie_word_embeddings", False)),
+        experts=experts,
+        experts_per_token=per_token,
+        feed_forward=width * per_token,
+        linears=(),
+        biased=frozenset(),
+        routers=0,
+        norms=0,
+        windows=tuple(_outlined_windows(own)),
+    )
+
+
+def _outlined_windows(config: Mapping[str, Any]) -> Iterator[int | None]:
+    kinds, window = config.get("layer_types") or [], config.get("sliding_window")
+    for block in range(_count(config, "num_hidden_layers")):
+        slides = block < len(kinds) and kinds[block] == "sliding_attention"
+        yield int(window) if slides and window else None
 
 
 def _attention(block: int, hidden: int, queries: int, keys: int) -> list[Linear]:

@@ -7,7 +7,7 @@ tool comes upon a second model, a key that only it obeys, or a tokenizer that an
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from json import dumps
@@ -31,6 +31,7 @@ from quantize.validity.code_hash import code_sha256
 from quantize.validity.made_from import parts_of
 
 RECORD_NAME = "source.json"
+Reader = Callable[[Path], SourceReading]
 
 
 class SourceRecord(BaseModel):
@@ -69,18 +70,20 @@ class PreparedSource:
     anew: bool
 
 
-def prepare_source(model: SourceModel, directory: Path, probe: str) -> PreparedSource:
+def prepare_source(
+    model: SourceModel, directory: Path, probe: str, read: Reader = read_source
+) -> PreparedSource:
     """The normalised folder at ``directory``, made where it is not there or not of today.
 
-    ``probe`` is the text by whose ids llama.cpp's converter knows a pre-tokenizer. Blocks while
-    another process makes the same.
+    ``probe`` is the text by whose ids llama.cpp's converter knows a pre-tokenizer, ``read`` how the
+    folder is read. Blocks while another process makes the same.
 
     Raises:
         SourceModelError: the model is refused; nothing is left.
         ToolError: the control environment is missing.
         OSError: the folder cannot be written.
     """
-    reading = read_source(model.original)
+    reading = read(model.original)
     made_from = _made_from(model, probe)
     record, anew = _finished(directory, reading, made_from), False
     if record is None:
@@ -95,13 +98,15 @@ def prepare_source(model: SourceModel, directory: Path, probe: str) -> PreparedS
 
 
 @contextmanager
-def examined_source(model: SourceModel, directory: Path, probe: str) -> Iterator[PreparedSource]:
+def examined_source(
+    model: SourceModel, directory: Path, probe: str, read: Reader = read_source
+) -> Iterator[PreparedSource]:
     """The same for who must leave nothing behind: made in a temporary folder where it is missing.
 
     Raises:
         SourceModelError, ToolError, OSError: as ``prepare_source``.
     """
-    reading = read_source(model.original)
+    reading = read(model.original)
     made_from = _made_from(model, probe)
     record = _finished(directory, reading, made_from)
     if record is not None:

@@ -53,7 +53,7 @@ def read_source(folder: Path) -> SourceReading:
         shape = read_shape(config.content)
     except ShapeError as error:
         raise SourceModelError(f"{folder}: {error}") from None
-    names = _tokenizer_files(folder)
+    names = tokenizer_files(folder)
     weights = choose_weights(folder)
     for tensor in weights.tensors:
         if tensor.kind not in _FLOATS:
@@ -89,7 +89,12 @@ def _of_gguf(folder: Path) -> list[str]:
     ]
 
 
-def _tokenizer_files(folder: Path) -> tuple[str, ...]:
+def tokenizer_files(folder: Path) -> tuple[str, ...]:
+    """The files of a model's tokenizer.
+
+    Raises:
+        SourceModelError: none of them holds a vocabulary, or a link leads nowhere.
+    """
     for name in TOKENIZER_FILES:
         refuse_dangling(folder / name)
     found = tuple(name for name in TOKENIZER_FILES if (folder / name).is_file())

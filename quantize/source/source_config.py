@@ -57,6 +57,17 @@ def read_source_config(folder: Path) -> SourceConfig:
     Raises:
         SourceModelError: there is none, it is quantized already, or of another architecture.
     """
+    config = read_any_config(folder)
+    _check_known(config.content)
+    return config
+
+
+def read_any_config(folder: Path) -> SourceConfig:
+    """The same of any model: quantized already, of any architecture.
+
+    Raises:
+        SourceModelError: there is none, or a file is damaged.
+    """
     for name in ("config.json", "generation_config.json"):
         refuse_dangling(folder / name)
     raw = read_json(folder / "config.json")
@@ -89,13 +100,22 @@ def _put_right(raw: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
         for key, value in raw.items()
         if key not in _FOREIGN and (value is not None or key not in _NULL_IS_NONE)
     }
-    if "quantization_config" in content:
-        raise SourceModelError("the model is quantized already; give the original 16-bit weights")
     named = content.get("architectures") or []
     if not named and content.get("model_type") in _ARCHITECTURES:
         named = [_ARCHITECTURES[content["model_type"]]]
         notes.append(f"config.json names no architectures: {named[0]} by its model_type")
-    architecture = named[0] if named else "none named"
+    content["architectures"] = named[:1]
+    if architecture_of(content) in SHAPES:
+        # Others have defaults of their own.
+        content["tie_word_embeddings"] = bool(content.get("tie_word_embeddings", False))
+    return content
+
+
+def _check_known(content: Mapping[str, Any]) -> None:
+    """Refuse what no recipe can be carried out on."""
+    if "quantization_config" in content:
+        raise SourceModelError("the model is quantized already; give the original 16-bit weights")
+    architecture = architecture_of(content)
     if architecture not in SHAPES:
         raise SourceModelError(
             f"architecture {architecture} is not supported (supported: {', '.join(SHAPES)})"
@@ -106,9 +126,12 @@ def _put_right(raw: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
             f"config.json: hidden_act is {activation!r}; engines compute "
             f"{architecture} with {_ACTIVATIONS[0]!r} alone"
         )
-    content["architectures"] = [architecture]
-    content["tie_word_embeddings"] = bool(content.get("tie_word_embeddings", False))
-    return content
+
+
+def architecture_of(content: Mapping[str, Any]) -> str:
+    """The architecture that a configuration names."""
+    named = content.get("architectures") or ["none named"]
+    return str(named[0])
 
 
 def _ids(value: object) -> tuple[int, ...]:

@@ -28,8 +28,15 @@ from quantize.source.weight_set import choose_weights
 REFERENCE = "reference"
 REFERENCE_WEIGHTS = ROOT / "quantize" / "reference_model" / "weights"
 
-_HUB_PATTERNS = [*CONFIG_FILES, *TOKENIZER_FILES, "*.safetensors", INDEX_NAME]
+# Where older tools say how a checkpoint is quantized.
+_SIDE_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
+_HUB_PATTERNS = [
+    *(*CONFIG_FILES, *_SIDE_FILES, *TOKENIZER_FILES),
+    *("*.safetensors", INDEX_NAME),
+]
 _BLOCK_BYTES = 1 << 24
+# Types of numbers that may be none; packed codes are always some.
+_CHECKED = ("BF16", "F16", "F32", "F8_E4M3")
 # A file, and what changes with its content: device, inode, size, times in nanoseconds.
 _State = tuple[Path, tuple[int, ...]]
 
@@ -54,11 +61,21 @@ def resolve_model(name: str) -> Path:
     Raises:
         SourceModelError: there is no such folder, or the id cannot be downloaded.
     """
+    path = Path(name).expanduser()
+    if path.is_file() and path.suffix == ".gguf":
+        return folder_of(path)
+    return resolve_folder(name)
+
+
+def resolve_folder(name: str) -> Path:
+    """The same of what is no GGUF file.
+
+    Raises:
+        SourceModelError: there is no such folder, or the id cannot be downloaded.
+    """
     folder = REFERENCE_WEIGHTS if name == REFERENCE else Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if folder.is_file() and folder.suffix == ".gguf":
-        return folder_of(folder)
     if name == REFERENCE:
         raise SourceModelError(f"the reference model's weights are not at {folder}")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
@@ -79,8 +96,16 @@ def fingerprint(name: str) -> SourceModel:
     Raises:
         SourceModelError: it cannot be found, or its files are not there.
     """
-    folder = resolve_model(name)
-    others = (*CONFIG_FILES, *TOKENIZER_FILES)
+    return fingerprint_of(name, resolve_model(name))
+
+
+def fingerprint_of(name: str, folder: Path) -> SourceModel:
+    """The same of a model that was found in ``folder``.
+
+    Raises:
+        SourceModelError: its files are not there.
+    """
+    others = (*CONFIG_FILES, *_SIDE_FILES, *TOKENIZER_FILES)
     for item in others:
         refuse_dangling(folder / item)
     names = sorted(
@@ -127,7 +152,7 @@ def check_finite(reading: SourceReading) -> None:
 
 def _check_file(path: Path, tensors: Iterable[StoredTensor]) -> None:
     with path.open("rb") as stream:
-        for tensor in tensors:
+        for tensor in (each for each in tensors if each.kind in _CHECKED):
             stream.seek(tensor.offset)
             left = tensor.size_bytes
             while left:
@@ -139,6 +164,9 @@ def _check_file(path: Path, tensors: Iterable[StoredTensor]) -> None:
 
 def _all_finite(block: bytes, kind: str) -> bool:
     """Whether no value has an all-ones exponent (IEEE 754; bfloat16: the same with 8 bits)."""
+    if kind == "F8_E4M3":
+        # No infinities; NaN is all ones but for the sign (OCP 8-bit floating point, 5.2).
+        return not bool(((np.frombuffer(block, "u1") & 0x7F) == 0x7F).any())
     if kind == "F32":
         return bool(np.isfinite(np.frombuffer(block, "<f4")).all())
     exponent = 0x7F80 if kind == "BF16" else 0x7C00

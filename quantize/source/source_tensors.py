@@ -47,6 +47,17 @@ def check_tensors(shape: ModelShape, tensors: Iterable[StoredTensor]) -> None:
             raise SourceTensorError(_superfluous(name, shape))
 
 
+def lacking_module(shape: ModelShape, tensors: Iterable[StoredTensor]) -> str | None:
+    """The first linear layer of a known architecture of which nothing is stored, in any format."""
+    stored = {tensor.name.rpartition(".")[0] for tensor in tensors}
+    for linear in shape.linears:
+        for name in _names(shape, linear):
+            module = name.removesuffix(".weight")
+            if module not in stored:
+                return module
+    return None
+
+
 def _lacking(name: str) -> str:
     hint = " (or set tie_word_embeddings, if the embedding is the head)" if name == HEAD else ""
     return (

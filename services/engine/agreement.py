@@ -68,7 +68,12 @@ class Answers:
 
 
 def judge(file: AgreementFile, answers: Answers, limits: Limits) -> Agreement:
-    """Hold answers against the file."""
+    """Hold answers against the file.
+
+    What could not be decoded is held against nothing; what it does otherwise in asking counts.
+    """
+    if file.artifact is not None and file.artifact.is_unknown:
+        return _not_decoded(file.artifact, answers)
     noise = noise_of(file.source)
     against, sequences = _nearest(file, answers, noise, limits)
     reasons = list(answers.faults)
@@ -90,6 +95,15 @@ def judge(file: AgreementFile, answers: Answers, limits: Limits) -> Agreement:
         worst_nats=max(differences),
         limit_nats=limits.mean * noise * fmean(spread),
         reasons=tuple(reasons),
+    )
+
+
+def _not_decoded(artifact: ProbedArtifact, answers: Answers) -> Agreement:
+    if answers.faults:
+        return Agreement(state="differs", reasons=tuple(answers.faults))
+    return not_held(
+        f"its own weights cannot be decoded here ({artifact.fault}); it is proven by its hashes, "
+        "its stored tensors and the weights that the engine holds alone"
     )
 
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from quantize.formats.engine_support import GPUS, Devices
-from quantize.formats.storage_formats import FORMATS
+from quantize.formats.published_formats import EVERY_FORMAT
 from quantize.machine import Device
 
 
 def loaded_by(engine: str) -> Mapping[str, Devices]:
     """The formats whose rows name an engine, and how it computes each on which device."""
     return MappingProxyType(
-        {row.name: row.engines[engine] for row in FORMATS.values() if engine in row.engines}
+        {row.name: row.engines[engine] for row in EVERY_FORMAT.values() if engine in row.engines}
     )
 
 

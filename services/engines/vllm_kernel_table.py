@@ -29,6 +29,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "modelopt-mixed": "mixed",
         "compressed-mxfp4": "mxfp4",
         "compressed-int8": "int8",
+        "fp8-block": "fp8",
+        "fp8-tensor": "fp8",
+        "compressed-fp8-channel": "fp8",
+        "compressed-fp8-tensor": "fp8",
+        "compressed-fp8-block": "fp8",
+        "compressed-int4": "wna16",
+        "compressed-int8-weights": "wna16",
+        "compressed-nvfp4": "nvfp4",
+        # Of its linear layers the experts' alone are quantized.
+        "gpt-oss-mxfp4": "mixed",
     }
 )
 

@@ -119,7 +119,7 @@ def test_where_no_size_is_known_each_has_the_gpu_alone_and_a_cpu_is_shared_as_ev
     def unknown(_config: Any) -> None:
         raise ShapeError("no shape")
 
-    monkeypatch.setattr(module, "read_shape", unknown)
+    monkeypatch.setattr(module, "what_recipes_read", unknown)
     monkeypatch.setattr(module, "probe_machine", lambda: H100)
     monkeypatch.setattr(module, "engine_device", lambda _engine, machine: machine.device)
     assert sizes(PLAN) == pytest.approx(dict.fromkeys(PLAN.variants, 0.92 * 80))

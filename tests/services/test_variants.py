@@ -9,6 +9,7 @@ import pytest
 
 from quantize.artifact.manifest import ArtifactError, FileEntry, Manifest
 from quantize.formats.engine_support import DEVICES
+from quantize.formats.published_formats import EVERY_FORMAT
 from quantize.formats.storage_formats import FORMATS
 from quantize.machine import Machine
 from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED
@@ -16,7 +17,7 @@ from services.engine.proof import limits_of, prove_weights, rounds_inputs
 from services.engines.kernels import Kernels
 from services.engines.spec import HeldWeights, Launch
 from services.engines.table import ENGINES
-from services.variants import VARIANTS, find_variant, refusal
+from services.variants import VARIANTS, find_variant, published_variants, refusal
 
 MANIFEST = Manifest(
     model="reference",
@@ -67,10 +68,11 @@ def test_every_variants_engine_loads_its_recipes_checkpoint_somewhere() -> None:
 
 
 def test_the_engines_that_rows_of_the_table_name_are_those_there_are() -> None:
-    named = {name for row in FORMATS.values() for name in row.engines}
+    named = {name for row in EVERY_FORMAT.values() for name in row.engines}
     assert named == set(ENGINES), "a row of storage_formats.py names another engine than ENGINES"
     for name, engine in ENGINES.items():
-        rows = {row.name: row.engines[name] for row in FORMATS.values() if name in row.engines}
+        every = EVERY_FORMAT.values()
+        rows = {row.name: row.engines[name] for row in every if name in row.engines}
         assert engine.checkpoints == rows, name
 
 
@@ -212,3 +214,27 @@ def test_the_self_test_bears_what_llamacpp_rounds_of_quantized_layers(
     name: str, rounds: bool
 ) -> None:
     assert rounds_inputs(find_variant(name)) is rounds
+
+
+@pytest.mark.parametrize(
+    ("form", "variants"),
+    [
+        ("awq-int4", ["native-awq-int4-vllm", "native-awq-int4-transformers"]),
+        ("gguf-mostly-q4_k", ["native-gguf-mostly-q4_k"]),
+        ("gpt-oss-mxfp4", ["native-gpt-oss-mxfp4-vllm"]),
+    ],
+)
+def test_a_published_format_has_a_variant_on_every_engine_that_loads_it(
+    form: str, variants: list[str]
+) -> None:
+    assert published_variants(form) == variants
+    assert [find_variant(name).name for name in variants] == variants
+    assert find_variant(variants[0]).recipe.format.name == form
+
+
+def test_a_published_variant_has_options_and_an_unknown_one_is_refused_with_the_formats() -> None:
+    variant = find_variant("native-awq-int4-vllm-kv-fp8")
+    assert (variant.recipe.name, variant.kv_cache) == ("native-awq-int4", "fp8")
+    assert find_variant("native-gguf-mostly-q4_k-llamacpp").name == "native-gguf-mostly-q4_k"
+    with pytest.raises(ValueError, match=r"native-<format>-<engine> .*gpt-oss-mxfp4"):
+        find_variant("native-nonsense-vllm")

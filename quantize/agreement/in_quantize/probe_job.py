@@ -4,6 +4,7 @@ In the ``quantize`` environment, in its own process, on a GPU where its memory s
 is in memory in float32 at a time, beside the source's weights in 16 bits.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from quantize.agreement.probe import (
     SequenceScores,
 )
 from quantize.emulation.in_quantize.emulation import load_any, load_emulated
+from quantize.formats.layer_format import INPUT_KINDS
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import serve
 
@@ -35,7 +37,15 @@ def carry_out(request: ProbeRequest, tell: Callable[[Progress], None]) -> Probed
     """Make the probe and score it."""
     torch.set_num_threads(request.threads)
     probe = make_probe(request.model, request.text, request.tokens)
-    model = _source_model(request)
+    try:
+        model = _source_model(request)
+    except (KeyError, RuntimeError, ValueError, OSError) as error:
+        if not request.is_published:
+            raise
+        fault = ProbedArtifact(fault=f"{type(error).__name__}: {error}", is_unknown=True)
+        return Probed(
+            probe=probe, source={}, artifacts={item.recipe: fault for item in request.artifacts}
+        )
     scores = _with_noise(model, probe.sequences)
     weights: dict[str, Tensor] = model.state_dict()
     artifacts: dict[str, ProbedArtifact] = {}
@@ -46,7 +56,15 @@ def carry_out(request: ProbeRequest, tell: Callable[[Progress], None]) -> Probed
 
 
 def _source_model(request: ProbeRequest) -> Any:
-    """The source in float32; for a GPU, its weights are read straight into that one's memory."""
+    """The source in float32: as transformers loads it, a quantized one decoded.
+
+    For a GPU, weights are read straight into that one's memory. Inputs of what is decoded are left
+    as they are.
+    """
+    config = json.loads((request.model / "config.json").read_text())
+    if "quantization_config" in config:
+        device = request.device
+        return load_emulated(request.model, device=device, kept_inputs=INPUT_KINDS).model
     place: dict[str, Any] = {} if request.device == "cpu" else {"device_map": {"": request.device}}
     model: Any = AutoModelForCausalLM.from_pretrained(request.model, dtype=torch.float32, **place)
     return model.eval()
@@ -75,7 +93,7 @@ def _score_artifact(
         model = load_any(item.artifact, request.model, device=request.device)
     except (KeyError, RuntimeError, ValueError) as error:
         # The others are scored all the same, and this one is not measured.
-        return ProbedArtifact(fault=str(error))
+        return ProbedArtifact(fault=str(error), is_unknown=request.is_published)
     farthest = farthest_weight(item, model.state_dict(), source)
     scores = score_all(model, sequences)
     del model

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from quantize.agreement.probe import ChatProbe, Probe, ProbeSequence
 from quantize.artifact.end_tokens import end_tokens
 from quantize.calibration.calibration_set import read_texts
-from quantize.source.model_shape import read_shape
+from quantize.source.model_shape import outline
 
 _SHORT_TOKENS = 160
 _MOST_SPECIAL = 24
@@ -25,7 +25,7 @@ def make_probe(model: Path, text: Path, tokens: int) -> Probe:
     """The probe of a model folder; no sequence is longer than ``tokens``."""
     tokenizer: Any = AutoTokenizer.from_pretrained(model)
     config = json.loads((model / "config.json").read_text())
-    shape = read_shape(config)
+    shape = outline(config)
     known = shape.vocabulary
     ids = _plain_ids(tokenizer, text, known, tokens)
     bos = tokenizer.bos_token_id

@@ -135,6 +135,8 @@ def _fill(
         if name == tied:
             continue
         owner, _, leaf = name.rpartition(".")
+        if name not in missing and _is_of_no_effect(name, values):
+            continue
         if name not in missing:
             raise CheckpointError(f"{name} is no weight of {type(model).__name__}")
         module = model.get_submodule(owner)
@@ -151,6 +153,11 @@ def _fill(
         raise CheckpointError(f"{len(missing)} weights are missing, first {first}")
     # What is left are buffers (rotary frequencies), which the architecture computes itself.
     model.to(device)
+
+
+def _is_of_no_effect(name: str, values: Tensor) -> bool:
+    """What packers write beside any architecture: biases of zeros, and rotary frequencies."""
+    return name.endswith("rotary_emb.inv_freq") or (name.endswith(".bias") and not values.any())
 
 
 def _round_inputs(

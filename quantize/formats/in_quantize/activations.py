@@ -22,6 +22,8 @@ from quantize.formats.layer_format import InputKind
 
 _E4M3_MAX = 448.0
 _INT8_MAX = 127.0
+# Inputs that share a scale where weights have one per 128 x 128 (DeepSeek-V3, arXiv:2412.19437).
+_FP8_BLOCK = 128
 _E2M1_MAX = 6.0
 # NVIDIA's kernels round a block's scale up, so that no input saturates (vLLM: mxfp8_utils.py).
 _MX_RULE = ScaleRule.CEIL
@@ -69,6 +71,10 @@ class InputRounding:
             return round_mxfp4(values, _MX_RULE)
         if self.kind == "mxfp8":
             return round_mxfp8(values, _MX_RULE)
+        if self.kind == "fp8-block":
+            blocks = values.unflatten(-1, (-1, _FP8_BLOCK))
+            scale = self._scale(blocks, _E4M3_MAX)
+            return (E4M3.round(blocks * scale.reciprocal()) * scale).flatten(-2)
         if self.kind in {"fp8", "fp8-token"}:
             scale = self._scale(values, _E4M3_MAX)
             return E4M3.round(values * scale.reciprocal()) * scale

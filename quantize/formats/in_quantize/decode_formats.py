@@ -18,7 +18,7 @@ from torch import Tensor
 from quantize.formats.announced_schemes import CheckpointError, ModuleScheme, Schemes
 from quantize.formats.in_quantize.activations import InputRounding
 from quantize.formats.in_quantize.block_scaled import decode_mxfp4, decode_mxfp8, decode_nvfp4
-from quantize.formats.in_quantize.integer_groups import unpack_awq, unpack_gptq
+from quantize.formats.in_quantize.integer_groups import unpack_awq, unpack_gptq, unpack_rows
 from quantize.formats.in_quantize.minifloat import E4M3
 from quantize.formats.layer_format import LayerFormat
 from quantize.formats.safetensors_types import FLOATS
@@ -27,7 +27,11 @@ from quantize.formats.storage_formats import CACHE_SCALES
 # Scales of inputs and of the KV cache; they stand beside a weight and are no part of it.
 _BESIDE = frozenset({"input_scale", "input_global_scale", "pre_quant_scale", *CACHE_SCALES})
 # Producers' other names for the same part, and types that hold the same bits or the same numbers.
-_SAME_PARTS = {"weight_packed": "weight", "weight_global_scale": "weight_scale_2"}
+_SAME_PARTS = {
+    "weight_packed": "weight",
+    "weight_global_scale": "weight_scale_2",
+    "weight_scale_inv": "weight_scale",
+}
 _SAME_TYPES = {"F8_E8M0": "U8", "F16": "F32", "BF16": "F32"}
 
 Parts = Mapping[str, Tensor]
@@ -103,10 +107,13 @@ def _number(scale: Tensor | None) -> float | None:
 
 def _decoder(name: str, kinds: Mapping[str, str], layer: LayerFormat | None) -> "Decoder":
     """The decoder of the announced layer, once the tensors are seen to be those of its row."""
-    if layer is not None and _as_in_row(kinds) == _as_in_row(
-        {part.name: part.kinds[0] for part in layer.parts if part.name not in _BESIDE}
-    ):
-        return DECODERS[layer.coding]
+    if layer is not None:
+        own = [part for part in layer.parts if part.name not in _BESIDE]
+        every = _as_in_row({part.name: part.kinds[0] for part in own})
+        needed = _as_in_row({part.name: part.kinds[0] for part in own if not part.optional})
+        stored = _as_in_row(kinds)
+        if needed.items() <= stored.items() <= every.items():
+            return DECODERS[layer.coding]
     announced = "no quantization" if layer is None else layer.name
     listed = ", ".join(f"{part} {kind}" for part, kind in sorted(kinds.items()))
     raise CheckpointError(
@@ -132,7 +139,18 @@ def _over_rows(scale: Tensor, weight: Tensor) -> Tensor:
 
 def _fp8(parts: Parts, _: ModuleScheme) -> Tensor:
     weight = E4M3.decode(parts["weight"].view(torch.uint8))
-    return weight * _over_rows(parts["weight_scale"], weight)
+    if "weight_scale_inv" in parts:
+        return weight * _over_blocks(parts["weight_scale_inv"], weight)
+    scale = parts["weight_scale"]
+    if scale.ndim == 2 and 1 < scale.shape[-1] < weight.shape[-1]:
+        return weight * _over_blocks(scale, weight)
+    return weight * _over_rows(scale, weight)
+
+
+def _over_blocks(scale: Tensor, weight: Tensor) -> Tensor:
+    """A scale per block of rows and inputs, ``(out / b, in / b)``, as a factor of each weight."""
+    rows, columns = (size // blocks for size, blocks in zip(weight.shape, scale.shape, strict=True))
+    return scale.float().repeat_interleave(rows, 0).repeat_interleave(columns, 1)
 
 
 def _int8(parts: Parts, _: ModuleScheme) -> Tensor:
@@ -188,6 +206,17 @@ def _awq(parts: Parts, scheme: ModuleScheme) -> Tensor:
     return unpack_awq(parts["qweight"], parts["qzeros"], parts["scales"], _bits(scheme))
 
 
+def _packed_integers(parts: Parts, scheme: ModuleScheme) -> Tensor:
+    """Integers of compressed-tensors: see ``unpack_rows``."""
+    return unpack_rows(
+        parts["weight_packed"],
+        parts["weight_scale"],
+        parts.get("weight_zero_point"),
+        parts.get("weight_g_idx"),
+        _bits(scheme),
+    )
+
+
 def _bits(scheme: ModuleScheme) -> int:
     assert scheme.layer is not None
     return int(scheme.layer.value_bits)
@@ -204,4 +233,5 @@ DECODERS: Mapping[str, Decoder] = {
     "int4-row-pairs": _int4_row_pairs,
     "gptq": _gptq,
     "awq": _awq,
+    "packed": _packed_integers,
 }

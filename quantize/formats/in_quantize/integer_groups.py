@@ -197,3 +197,27 @@ def _in_awq_order(words: Tensor, bits: int) -> Tensor:
         return codes
     place = torch.tensor(_AWQ_ORDER, device=codes.device).argsort()
     return codes.unflatten(-1, (-1, len(_AWQ_ORDER)))[..., place].flatten(-2)
+
+
+def unpack_rows(
+    packed: Tensor, scales: Tensor, zeros: Tensor | None, g_idx: Tensor | None, bits: int
+) -> Tensor:
+    """The weight, float32 (out, in), of one ``pack-quantized`` layer of compressed-tensors.
+
+    Codes around zero are stored offset by half their range, zero points too
+    (compressed_tensors/compressors/quantized_compressors/pack_quantized.py).
+
+    Args:
+        packed: int32 (out, in * bits / 32).
+        scales: floating point (out, groups).
+        zeros: int32 (out * bits / 32, groups); None for codes around zero.
+        g_idx: group of every input, (in,); None for runs of equal length.
+        bits: 4 or 8.
+    """
+    codes = unpack_words(packed, bits).to(torch.float32)
+    group = _groups_of_inputs(codes.shape[1], scales.shape[1], codes.device, g_idx)
+    if zeros is None:
+        shift: Tensor | int = 1 << (bits - 1)
+    else:
+        shift = unpack_words(zeros.T.contiguous(), bits).T.to(torch.float32)[:, group]
+    return (codes - shift) * scales.to(torch.float32)[:, group]

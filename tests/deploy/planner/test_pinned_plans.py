@@ -74,7 +74,7 @@ def test_several_gpus_for_one_engine_count_together(
     plan = load_plan("hopper", model=written(tmp_path, LLAMA_70B), variants="bf16-vllm")
     with pytest.raises(PlanError, match="bf16-vllm needs"):
         check_machine(plan)
-    two = plan.model_copy(
-        update={"serving": plan.serving.model_copy(update={"tensor_parallel": 2})}
+    four = plan.model_copy(
+        update={"serving": plan.serving.model_copy(update={"tensor_parallel": 4})}
     )
-    check_machine(two)
+    check_machine(four)

@@ -16,9 +16,11 @@ from deploy.planner.rules import ChosenPlan, NoPlanError, Situation, choose_plan
 from quantize.formats.engine_support import DEVICES
 from quantize.machine import CPU_NAME, Machine, parse_gpus
 from quantize.sizing.capacity import GIB
-from quantize.source.model_shape import read_shape
+from quantize.source.model_shape import outline
+from quantize.source.published import Published
 from services.variants import find_variant
 from tests.deploy.setup.machines import QUERIES
+from tests.quantize.published import GPT_OSS
 from tests.quantize.source.test_model_shape import LLAMA_8B, MISTRAL_7B
 
 SMOL: Mapping[str, Any] = {
@@ -52,7 +54,7 @@ def on_gpu(query: str, config: Mapping[str, Any] = LLAMA_8B, **changes: Any) -> 
         devices=engines,
         memory_bytes=memory,
         config=config,
-        shape=read_shape(config),
+        shape=outline(config),
     )
     return replace(found, **changes)
 
@@ -65,8 +67,90 @@ def on_cpu(config: Mapping[str, Any] = SMOL, memory_gib: float = 24) -> Situatio
         devices=engines,
         memory_bytes=int(memory_gib * GIB),
         config=config,
-        shape=read_shape(config),
+        shape=outline(config),
     )
+
+
+GPT_OSS_20B: Mapping[str, Any] = {
+    **GPT_OSS,
+    "hidden_size": 2880,
+    "intermediate_size": 2880,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "head_dim": 64,
+    "num_local_experts": 32,
+    "num_hidden_layers": 24,
+    "layer_types": ["sliding_attention", "full_attention"] * 12,
+    "vocab_size": 201088,
+    "max_position_embeddings": 131072,
+}
+
+
+def published(form: str, weight_bytes: float = 13.8e9, parameters: float = 20.9e9) -> Published:
+    """A checkpoint of this size; as published, GPT-OSS-20B has 13.8 GB."""
+    return Published(
+        name="own",
+        path=Path("own.gguf" if form.startswith("gguf") else "own"),
+        form=form,
+        weight_bytes=int(weight_bytes),
+        parameters=int(parameters),
+        bits_per_weight=4.25,
+    )
+
+
+def quantized(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**config, "quantization_config": {"quant_method": "any"}}
+
+
+def test_a_published_checkpoint_is_compared_with_itself_on_every_engine() -> None:
+    here = on_cpu(quantized(SMOL))
+    chosen = choose_plan(replace(here, published=published("awq-int4", 1e8, 135e6)))
+    assert variants_of(chosen) == ["native-awq-int4-vllm", "native-awq-int4-transformers"]
+    assert chosen.content["explore"] is False
+    assert chosen.size_bytes == 0
+
+
+def test_beside_the_weights_that_are_named_it_is_all_there_is_to_compare() -> None:
+    here = replace(on_gpu("h100"), published=published("modelopt-fp8", 9e9), baseline="/models/8b")
+    chosen = choose_plan(here)
+    assert variants_of(chosen) == ["bf16-vllm", "native-modelopt-fp8-vllm"]
+    assert chosen.content["source"] == "/models/8b"
+
+
+def test_a_format_that_the_processor_lacks_is_emulated_beside_its_baseline() -> None:
+    own = published("compressed-nvfp4", 1e8, 135e6)
+    chosen = choose_plan(replace(on_cpu(), published=own, baseline="/models/smol"))
+    assert variants_of(chosen) == ["bf16-vllm", "native-compressed-nvfp4-transformers"]
+
+
+def test_a_gguf_file_is_compared_with_what_it_decodes_to_and_all_made_of_that() -> None:
+    chosen = choose_plan(replace(on_cpu(), published=published("gguf-mostly-q4_1", 1e8)))
+    assert variants_of(chosen)[:2] == ["bf16-vllm", "native-gguf-mostly-q4_1"]
+    assert "gguf-q8_0" in chosen.taken
+
+
+@pytest.mark.parametrize("query", ["h100", "b200", "rtx-5090", "dgx-spark"])
+def test_gpt_oss_is_served_on_a_gpu(query: str) -> None:
+    here = on_gpu(query, GPT_OSS_20B)
+    chosen = choose_plan(replace(here, published=published("gpt-oss-mxfp4")))
+    assert variants_of(chosen) == ["native-gpt-oss-mxfp4-vllm"]
+
+
+def test_gpt_oss_on_a_cpu_or_a_small_card_is_refused_by_name() -> None:
+    machine = Machine(device="cpu", name=CPU_NAME)
+    here = Situation(
+        machine=machine,
+        devices={"vllm": "cpu", "transformers": "cpu"},
+        memory_bytes=64 * GIB,
+        config=GPT_OSS_20B,
+        shape=outline(GPT_OSS_20B),
+        published=published("gpt-oss-mxfp4"),
+    )
+    with pytest.raises(NoPlanError, match=r"native-gpt-oss-mxfp4-vllm needs an NVIDIA GPU"):
+        choose_plan(here)
+    small = on_gpu("rtx-5090", GPT_OSS_20B, memory_bytes=12 * GIB)
+    with pytest.raises(NoPlanError, match=r"needs 1\d\.\d GiB, NVIDIA GeForce RTX 5090 has 11"):
+        choose_plan(replace(small, published=published("gpt-oss-mxfp4")))
 
 
 def variants_of(chosen: ChosenPlan) -> list[str]:

@@ -17,7 +17,9 @@ from quantize.calibration.calibration_set import BUNDLED, calibration_plan
 from quantize.machine import Gpu, Machine
 from quantize.make import make_artifacts
 from quantize.order import Order
+from quantize.published_model import find_model
 from quantize.source.source_model import fingerprint
+from tests.quantize.published import as_int8, gpt_oss
 from tests.quantize.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.engine
@@ -109,3 +111,45 @@ def test_a_gpu_counts_only_where_torch_was_built_for_one(monkeypatch: pytest.Mon
     for version, free in (("2.11.0", 7), ("2.11.0+cu130", 7), ("2.11.0+cpu", None)):
         monkeypatch.setattr(expectations, "installed_version", lambda *_, v=version: v)
         assert expectations._free_on_gpu() == free
+
+
+def published(folder: Path, artifacts: Path, recipe: str) -> Order:
+    return Order(
+        model=find_model(str(folder)),
+        recipe_names=(recipe,),
+        calibration=calibration_plan(BUNDLED, samples=1, sequence_length=16),
+        artifacts=artifacts,
+        threads=2,
+    )
+
+
+def test_a_published_checkpoint_alone_is_scored_by_its_own_decoded_weights(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model", hidden_size=128, intermediate_size=128)
+    int8 = as_int8(model, tmp_path / "int8")
+    order = published(int8, tmp_path / "artifacts", "native-compressed-int8")
+    (artifact,) = make_artifacts(order, lambda _: None)
+    score_artifacts(order, 256, lambda _: None)
+    file = read_agreement(artifact)
+    assert file is not None
+    assert file.artifact is not None
+    assert file.artifact.fault is None
+    # Its source are the decoded weights with inputs left as they are.
+    assert file.artifact.inputs_kept == {
+        name: each.model_copy(update={"bf16_nats": None}) for name, each in file.source.items()
+    }
+    assert file.artifact.farthest is not None
+    assert file.artifact.farthest.residual < file.artifact.farthest.limit
+
+
+def test_what_cannot_be_decoded_here_is_said_and_scores_nothing(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model", hidden_size=128, intermediate_size=128)
+    order = published(
+        gpt_oss(tmp_path / "oss", model), tmp_path / "artifacts", "native-gpt-oss-mxfp4"
+    )
+    (artifact,) = make_artifacts(order, lambda _: None)
+    score_artifacts(order, 256, lambda _: None)
+    file = read_agreement(artifact)
+    assert file is not None
+    assert file.artifact is not None
+    assert (file.source, file.artifact.is_unknown, file.artifact.scores) == ({}, True, {})
+    assert file.artifact.fault

@@ -21,6 +21,7 @@ from quantize.sizing.weight_bytes import bits_per_weight, weight_bytes
 from quantize.source.model_shape import read_shape
 from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS
 from tests.quantize.made import make
+from tests.quantize.published import as_int8
 from tests.quantize.source.test_model_shape import LLAMA_8B, MISTRAL_7B, MIXTRAL
 
 SHAPE = read_shape(LLAMA_8B)
@@ -170,6 +171,19 @@ def test_a_configuration_is_read_as_recipes_read_it(tmp_path: Path) -> None:
 def test_a_model_that_ends_before_the_usual_context_is_planned_for_its_own(tiny: Path) -> None:
     text = capacity_report(str(tiny), memory="24GiB", context=None, concurrency=16, recipes=["fp8"])
     assert "16 x 1,024 tokens" in text
+
+
+def test_a_published_checkpoint_counts_as_it_is_stored_and_recipes_are_left_out(
+    tiny: Path, tmp_path: Path
+) -> None:
+    folder = as_int8(tiny, tmp_path / "int8")
+    text = capacity_report(
+        str(folder), memory="24GiB", context=512, concurrency=2, recipes=["bf16", "gguf-q8_0"]
+    )
+    row = next(line.split() for line in text.splitlines() if line.startswith("native-"))
+    assert row[0] == "native-compressed-int8"
+    assert 8 < float(row[1]) < 8.3
+    assert "bf16, gguf-q8_0: the model is quantized already" in text
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,16 @@ def test_an_artifact_that_cannot_be_decoded_differs() -> None:
     assert "q_proj.bias is no weight of Llama" in found.reasons[0]
 
 
+def test_what_is_not_decoded_here_is_held_against_nothing_but_what_it_is_asked() -> None:
+    unknown = ProbedArtifact(fault="GptOss: fused experts", is_unknown=True)
+    file = agreement_file(artifact=unknown).model_copy(update={"source": {}})
+    found = judge(file, Answers(scores=heard(scores())), PLAIN)
+    assert found.state == "not held"
+    assert "cannot be decoded here (GptOss: fused experts)" in found.reasons[0]
+    other = judge(file, Answers(scores={}, faults=("reads another BOS",)), PLAIN)
+    assert (other.state, other.reasons) == ("differs", ("reads another BOS",))
+
+
 def test_what_only_rounding_of_inputs_explains_is_allowed_where_there_is_some() -> None:
     file = agreement_file()
     answers = Answers(scores=heard(file.source, off(0.15)))

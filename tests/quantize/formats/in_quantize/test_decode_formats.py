@@ -14,9 +14,14 @@ from quantize.artifact.stored_tensor import StoredTensor
 from quantize.formats.announced_schemes import CheckpointError, Schemes
 from quantize.formats.in_quantize.block_scaled import encode_mxfp4, encode_mxfp8, encode_nvfp4
 from quantize.formats.in_quantize.decode_formats import DECODERS, StoredModule, decode_module
-from quantize.formats.in_quantize.integer_groups import encode_int_groups, pack_gptq
+from quantize.formats.in_quantize.integer_groups import (
+    decode_int_groups,
+    encode_int_groups,
+    pack_gptq,
+    pack_words,
+)
 from quantize.formats.layer_format import LayerFormat
-from quantize.formats.storage_formats import LAYER_FORMATS
+from quantize.formats.published_formats import EVERY_LAYER
 
 KINDS = {
     torch.float32: "F32",
@@ -150,7 +155,7 @@ def test_what_is_not_understood_is_refused(
         decode_module(stored(**tensors), Schemes(description))
 
 
-@pytest.mark.parametrize("layer", LAYER_FORMATS.values(), ids=list(LAYER_FORMATS))
+@pytest.mark.parametrize("layer", EVERY_LAYER.values(), ids=list(EVERY_LAYER))
 def test_every_coding_of_the_table_has_a_decoder(layer: LayerFormat) -> None:
     assert layer.coding == "plain" or layer.coding in DECODERS, (
         f"{layer.name}: nothing decodes the coding {layer.coding!r}; add a function to DECODERS in "
@@ -205,3 +210,64 @@ def test_a_layer_that_is_stored_otherwise_than_announced_is_refused() -> None:
     assert decode_module(four, modelopt("MXFP4")).inputs.kind == "mxfp4"
     with pytest.raises(CheckpointError, match=r"NVFP4 is announced, .*weight_packed U8"):
         decode_module(four, modelopt("NVFP4"))
+
+
+def compressed(form: str, inputs: dict[str, object] | None = None, **weights: object) -> Schemes:
+    group = {"targets": ["Linear"], "weights": weights, "input_activations": inputs}
+    description = {"quant_method": "compressed-tensors", "format": form}
+    return Schemes(description | {"config_groups": {"group_0": group}})
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_packed_integers_of_compressed_tensors_are_offset_by_half_their_range(
+    symmetric: bool,
+) -> None:
+    groups = encode_int_groups(WEIGHT, 4, 32, symmetric=symmetric)
+    codes = groups.codes.int() + (8 if symmetric else 0)
+    parts = {
+        "weight_packed": pack_words(codes, 4),
+        "weight_scale": groups.scale.to(torch.bfloat16),
+        "weight_shape": torch.tensor(WEIGHT.shape),
+    }
+    if groups.zero is not None:
+        parts["weight_zero_point"] = pack_words(groups.zero.T.contiguous(), 4).T.contiguous()
+    schemes = compressed("pack-quantized", num_bits=4, type="int", group_size=32)
+    decoded = decode_module(stored(**parts), schemes)
+    scale = groups.scale.to(torch.bfloat16).float()
+    expected = decode_int_groups(groups.codes, scale, groups.zero)
+    assert torch.allclose(decoded.parameters["weight"], expected)
+    assert decoded.inputs.kind == "none"
+
+
+def test_blocks_of_fp8_share_a_scale_and_their_inputs_one_per_128() -> None:
+    weight = torch.randn((256, 256), generator=GENERATOR).to(torch.float8_e4m3fn)
+    scale = torch.rand((2, 2), generator=GENERATOR) + 0.5
+    block = scale.repeat_interleave(128, 0).repeat_interleave(128, 1)
+    hf = decode_module(
+        stored(weight=weight, weight_scale_inv=scale),
+        Schemes({"quant_method": "fp8", "activation_scheme": "dynamic"}),
+    )
+    dynamic = {"num_bits": 8, "type": "float", "strategy": "group", "group_size": 128}
+    other = decode_module(
+        stored(weight=weight, weight_scale=scale),
+        compressed("float-quantized", dynamic, num_bits=8, type="float", strategy="block"),
+    )
+    for found in (hf, other):
+        assert torch.equal(found.parameters["weight"], weight.float() * block)
+        assert found.inputs.kind == "fp8-block"
+    inputs = torch.randn((3, 256), generator=GENERATOR)
+    inputs[:, 128:] *= 1000
+    off = (hf.inputs(inputs) - inputs).abs().unflatten(-1, (2, 128)).amax(-1)
+    largest = inputs.abs().unflatten(-1, (2, 128)).amax(-1)
+    # Half a step of E4M3 at the largest value of a block, not of the whole token.
+    assert (off <= largest / 16).all()
+
+
+def test_rows_of_fp8_with_a_scale_each_round_inputs_by_token() -> None:
+    weight = WEIGHT.to(torch.float8_e4m3fn)
+    scale = torch.rand((32, 1), generator=GENERATOR).to(torch.bfloat16)
+    token = {"num_bits": 8, "type": "float", "strategy": "token", "dynamic": True}
+    schemes = compressed("float-quantized", token, num_bits=8, type="float", strategy="channel")
+    found = decode_module(stored(weight=weight, weight_scale=scale), schemes)
+    assert torch.equal(found.parameters["weight"], weight.float() * scale.float())
+    assert found.inputs.kind == "fp8-token"
