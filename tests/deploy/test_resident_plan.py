@@ -116,7 +116,7 @@ def test_an_engine_that_fills_the_gpu_and_takes_no_share_has_it_alone() -> None:
 def test_where_no_size_is_known_each_has_the_gpu_alone_and_a_cpu_is_shared_as_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unknown(_config: Any) -> None:
+    def unknown(*_asked: Any) -> None:
         raise ShapeError("no shape")
 
     monkeypatch.setattr(module, "what_recipes_read", unknown)
