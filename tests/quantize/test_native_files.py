@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from quantize.artifact.manifest import ArtifactError, read_manifest
@@ -22,6 +23,7 @@ from tests.quantize.published import announce, as_int8, gpt_oss
 from tests.quantize.tiny_model import read_tensors, rewrite_weights
 
 INT8 = "native-compressed-int8"
+Tensors = dict[str, tuple[str, np.ndarray]]
 
 
 @pytest.fixture
@@ -113,7 +115,7 @@ def test_a_checkpoint_that_only_says_so_is_refused(model: Path, tmp_path: Path) 
 def test_a_layer_in_another_format_is_named(int8: Path, tmp_path: Path) -> None:
     name = "model.layers.1.mlp.up_proj.weight"
 
-    def without_scale(tensors: dict) -> dict:  # type: ignore[type-arg]
+    def without_scale(tensors: Tensors) -> Tensors:
         return {key: value for key, value in tensors.items() if key != f"{name}_scale"}
 
     rewrite_weights(int8, without_scale)
@@ -134,7 +136,7 @@ def test_a_layer_that_its_publisher_left_alone_is_taken(
     name = "model.layers.0.mlp.down_proj.weight"
     wide = read_tensors(model / "model.safetensors")[name]
 
-    def left_alone(tensors: dict) -> dict:  # type: ignore[type-arg]
+    def left_alone(tensors: Tensors) -> Tensors:
         return {key: it for key, it in tensors.items() if key != f"{name}_scale"} | {name: wide}
 
     rewrite_weights(int8, left_alone)

@@ -5,7 +5,9 @@ covers: deploy/plans/hopper.yaml, deploy/plans/blackwell.yaml, deploy/plans/dgx-
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import yaml
 
@@ -44,9 +46,8 @@ def written(folder: Path, config: object) -> str:
 def gpu_builds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine_check, "engine_version", lambda _engine: ("vllm", "1"))
     monkeypatch.setattr(machine_check, "read_marker", lambda _name: {"build": "cuda"})
-    monkeypatch.setattr(
-        machine_check.psutil, "virtual_memory", lambda: type("M", (), {"total": 128 * 10**9})
-    )
+    total = SimpleNamespace(total=128 * 10**9)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: total)
 
 
 @pytest.mark.parametrize(("name", "query"), PINNED.items())
