@@ -5,11 +5,11 @@ Headers and JSON files are read to recognise it; ``find_model`` hashes it too.
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from quantize.artifact.gguf_header import linear_gguf_tensors
-from quantize.artifact.manifest import sha256_of_file
 from quantize.artifact.weight_measures import (
     WeightMeasures,
     measure_gguf_tensors,
@@ -38,6 +38,7 @@ from quantize.source.source_model import (
     SourceModel,
     fingerprint,
     fingerprint_of,
+    hash_once,
     resolve_folder,
 )
 from quantize.source.weight_set import choose_weights
@@ -59,6 +60,14 @@ def recognise(name: str) -> Published | None:
 
 
 def _of_gguf(name: str, file: Path) -> Published:
+    found = file.stat()
+    form, measures = _measured(file, found.st_size, found.st_mtime_ns)
+    return _published(name, file, form, measures)
+
+
+@lru_cache(maxsize=4)
+def _measured(file: Path, *_state: int) -> tuple[str, WeightMeasures]:
+    """A GGUF file's format and measures; its header holds a whole vocabulary, and is read once."""
     tensors = read_whole_gguf(file).tensors
     sizes: Counter[str] = Counter()
     for tensor in linear_gguf_tensors(tensors):
@@ -66,7 +75,7 @@ def _of_gguf(name: str, file: Path) -> Published:
     form = f"{MOSTLY}{max(sizes, key=sizes.__getitem__).lower()}" if sizes else ""
     if form not in EVERY_FORMAT:
         raise SourceModelError(f"{file} holds no language model that llama.cpp would serve")
-    return _published(name, file, form, measure_gguf_tensors(tensors))
+    return form, measure_gguf_tensors(tensors)
 
 
 def _of_folder(name: str, folder: Path) -> Published | None:
@@ -189,7 +198,7 @@ def _source_of(published: Published, baseline: str | None) -> tuple[SourceModel,
 
 def _sha256_of(published: Published) -> str:
     if published.is_gguf:
-        return sha256_of_file(published.path)
+        return hash_once(published.path)
     return fingerprint_of(published.name, published.path).sha256
 
 

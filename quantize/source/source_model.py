@@ -127,7 +127,12 @@ def _state(path: Path) -> _State:
     return path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-@lru_cache(maxsize=4)
+def hash_once(path: Path) -> str:
+    """The SHA-256 of a file, read once by a process that asks for it at every turn."""
+    return _hashes((_state(path),))[0]
+
+
+@lru_cache(maxsize=8)
 def _hashes(states: tuple[_State, ...]) -> list[str]:
     """The files' hashes; a process asks for them at every turn, of a model of many gigabytes."""
     return sha256_of_files([path for path, _ in states])
