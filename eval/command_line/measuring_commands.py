@@ -111,6 +111,7 @@ def loads(
     ] = None,
     plan: PlanOption = "",
     model: ModelOption = "",
+    baseline: BaselineOption = "",
     variants: VariantsOption = "",
     llmd: Annotated[
         Path | None, typer.Option(help="Write llm-d's Benchmark Reports of ours into this folder.")
@@ -120,7 +121,7 @@ def loads(
     from loadtest.other_tools.side_by_side import show_loads
     from loadtest.run_directory import run_directory
 
-    shown = choose(plan, model, variants).load()
+    shown = choose(plan, model, variants, baseline).load()
     say(show_loads(run_directory(shown), shown, [Path(from_here(str(it))) for it in files or ()]))
     if llmd is not None:
         from loadtest.other_tools.to_llmd import write_llmd
