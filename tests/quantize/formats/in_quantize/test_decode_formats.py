@@ -30,6 +30,7 @@ KINDS = {
     torch.uint8: "U8",
     torch.int8: "I8",
     torch.int32: "I32",
+    torch.int64: "I64",
     torch.float8_e4m3fn: "F8_E4M3",
 }
 GENERATOR = torch.Generator().manual_seed(2)
