@@ -17,7 +17,7 @@ ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
 wheelhouse: ASSAY = ASSAY_OWNER_PID=$$PPID python3 assay
 unexport URL SLO FILE LLMD WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL BASELINE VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
 
-.PHONY: help compare deploy-all serve quantize explore loadtest loads slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
+.PHONY: help compare deploy-all serve quantize explore loadtest loadtest-ui loads slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -33,6 +33,8 @@ explore:         ## figures of what every number format keeps of the model: page
 	@$(ASSAY) explore $(call given,--model=,MODEL)
 loadtest:        ## load-test what is served, or any OpenAI endpoint (URL=http://host/v1 MODEL=name; SLO=ttft=500ms: exit code)
 	@$(ASSAY) loadtest $(OPTIONS) $(call given,--url=,URL) $(call given,--slo=,SLO)
+loadtest-ui:     ## Locust's own page on what is served, with tokens in its tables and charts
+	@$(ASSAY) loadtest-ui $(OPTIONS)
 loads:           ## what was measured under load, beside other tools' results (FILE=result.json; LLMD=folder: Benchmark Reports for llm-d)
 	@$(ASSAY) loads $(OPTIONS) $(call given,--llmd=,LLMD) $(if $(filter command,$(origin FILE)),$(call quoted,FILE))
 slo-search:      ## the highest rate of arrivals at which what is served meets the SLO

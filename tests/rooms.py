@@ -36,6 +36,7 @@ ROOMS: Mapping[str, str] = {
     "deploy/grafana": "the dashboards, made from the SERIES table",
     "loadtest": "loads the endpoints, keeps every request's record",
     "loadtest/any_endpoint": "loads an endpoint that Assay did not start",
+    "loadtest/live": "Locust's own page on the endpoints",
     "loadtest/other_tools": "result files of other load generators, read and written",
     "eval": "questions the endpoints, compares, judges",
     "eval/command_line": "the command line, on top of all",

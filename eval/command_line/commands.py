@@ -90,6 +90,11 @@ COMMANDS: Mapping[str, Command] = {
         ),
         environments=("control",),
     ),
+    "loadtest-ui": Command(
+        summary="Locust's own page on what is served, with tokens in its tables and charts.",
+        examples=("loadtest-ui", "loadtest-ui --variants gguf-q4_k_m --port 8090"),
+        environments=("control",),
+    ),
     "loads": Command(
         summary="What was measured under load, beside results of other tools; exports for llm-d.",
         examples=(

@@ -104,6 +104,37 @@ def _load_plan(choice: "PlanChoice", slo: str) -> None:
         raise SloMissedError("; ".join(short))
 
 
+def loadtest_ui(
+    plan: PlanOption = "",
+    model: ModelOption = "",
+    variants: VariantsOption = "",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page listens.")] = 8089,
+) -> None:
+    """Open Locust's own page on what is served."""
+    from loadtest.endpoint import read_health
+    from loadtest.live.live_job import LiveJob, our_targets, show_page
+    from loadtest.run_directory import RESULTS_DIR
+    from loadtest.texts import plain_texts, save_texts
+    from quantize.calibration.calibration_set import calibration_plan, read_texts
+
+    shown = choose(plan, model, variants).load()
+    for name in shown.variants:
+        read_health(shown.serving.url, name)
+    text = shown.calibration
+    texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
+    folder = RESULTS_DIR / "live"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_texts(folder / "texts.json", plain_texts(texts, shown.load.prompt_tokens))
+    job = LiveJob(
+        targets=our_targets(shown.serving.url, shown.variants),
+        texts=folder / "texts.json",
+        output_tokens=shown.load.output_tokens,
+        request_timeout_s=shown.serving.request_timeout_s,
+    )
+    if code := show_page(job, folder, port, say):
+        raise SystemExit(code)
+
+
 def loads(
     files: Annotated[
         list[Path] | None,

@@ -21,6 +21,7 @@ from eval.command_line.measuring_commands import (
     evaluate,
     loads,
     loadtest,
+    loadtest_ui,
     report,
     slo_search,
 )
@@ -82,6 +83,7 @@ ACTIONS: Mapping[str, Callable[..., None]] = {
     "capacity": capacity,
     "explore": explore,
     "loadtest": loadtest,
+    "loadtest-ui": loadtest_ui,
     "loads": loads,
     "slo-search": slo_search,
     "calibrate": calibrate,

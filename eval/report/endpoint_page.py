@@ -78,7 +78,7 @@ def endpoint_page(run: EndpointRun) -> str:
 def titles() -> list[str]:
     """The table's head."""
     latencies = [f"{word} {key}" for word, _, keys in _LATENCIES for key in keys]
-    return ["load", "requests", *latencies, "tokens a second", "requests a second"]
+    return ["load", "requests", *latencies, "tokens/s", "requests/s"]
 
 
 def cells(level: LevelSummary) -> list[Cell]:
