@@ -57,7 +57,7 @@ def _demand(plan: Plan, variant: Variant) -> Demand:
     amounts = plan.load.amounts if isinstance(plan.load, ClosedLoopLoad) else (most,)
     return Demand(
         context=plan.serving.context_length,
-        tokens=plan.load.prompt_tokens + plan.load.output_tokens,
+        tokens=plan.load.longest_request or plan.serving.context_length,
         sequences=min(most, int(max(amounts))),
         cache_gib=None,
     )

@@ -6,7 +6,7 @@ objective is never silently ignored.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from deploy.plan_load import AnyLoad, ClosedLoopLoad, load_section
+from deploy.plan_lengths import DISTRIBUTIONS
+from deploy.plan_load import AnyLoad, ClosedLoopLoad, Load, load_section
 from deploy.plan_model import fit_to_model, locate_files
 from deploy.plan_published import name_published, with_baseline
 from deploy.plan_sections import (
@@ -152,6 +153,9 @@ class Plan(Section):
     key-value cache, by the engine's name), ``engine`` (compile an engine first:
     true, or int8 or int4 to round 16-bit weights in it), and any of its ``limits``.
 
+    ``load`` is what the verdict compares speed at; ``stress`` are further loads, each of another
+    kind, whose figures are told and decide nothing.
+
     ``explore`` false leaves out the figures of what every number format keeps of the model, which
     take minutes of a large one.
     """
@@ -164,6 +168,7 @@ class Plan(Section):
     calibration: Calibration = Calibration()
     serving: Serving = Serving()
     load: AnyLoad = ClosedLoopLoad()
+    stress: tuple[AnyLoad, ...] = later(())
     quality: Quality = Quality()
     objectives: Objectives = Objectives()
     placement: Placement = Placement()
@@ -184,14 +189,29 @@ class Plan(Section):
         at = self.objectives.load
         if at is not None and at not in self.load.amounts:
             raise ValueError(f"objectives: {at:g} is not among load.{self.load.points_key}")
-        need = self.load.prompt_tokens + self.load.output_tokens
-        if need > self.serving.context_length:
-            raise ValueError(
-                f"load: prompt_tokens + output_tokens = {need} exceeds "
-                f"serving.context_length = {self.serving.context_length}"
-            )
+        self._check_loads()
         self._check_options()
         return self
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """The load that is compared, and then the others."""
+        return self.load, *self.stress
+
+    def _check_loads(self) -> None:
+        longest = self.serving.context_length
+        names = ["load", *(f"stress.{place}" for place in range(len(self.stress)))]
+        for name, load in zip(names, self.loads, strict=True):
+            if (need := load.longest_request) > longest:
+                raise ValueError(
+                    f"{name}: {load.longest_words} = {need} exceeds "
+                    f"serving.context_length = {longest}"
+                )
+        kinds = [load.kind for load in self.loads]
+        if twice := {kind for kind in kinds if kinds.count(kind) > 1}:
+            raise ValueError(f"stress: {', '.join(twice)} stands twice among load and stress")
+        if any(load.text is not None or load.whole_texts for load in self.stress):
+            raise ValueError("stress: texts stand in load alone, and are those of all loads")
 
     def _check_options(self) -> None:
         engines = {name: find_variant(name).engine for name in (*self.variants, *self.limits)}
@@ -316,15 +336,27 @@ def _explain(detail: Any, content: Mapping[str, Any]) -> str:
             "" if detail["type"] in {"missing", "value_error"} else f" (got {detail['input']!r})"
         )
         return message if key_path == "plan" else f"{key_path}: {message}{given}"
-    section: type[BaseModel] = Plan
-    if location[0] == "limits":
-        section = Limits
-    elif location[0] == "load":
-        section = load_section(content["load"])
-    else:
-        for part in location[:-1]:
-            section = section.model_fields[part].annotation  # type: ignore[assignment]
-    valid = list(section.model_fields)
+    valid = list(_section_at(location[:-1], content).model_fields)
     near = get_close_matches(location[-1], valid, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{key_path}: unknown key{hint} (valid: {', '.join(valid)})"
+
+
+def _section_at(location: Sequence[str], content: Mapping[str, Any]) -> type[BaseModel]:
+    """The class of the part of a plan in which a key stands."""
+    section: type[BaseModel] = Plan
+    given: Any = content
+    for place, part in enumerate(location):
+        if isinstance(given, list | tuple):
+            given = given[int(part)]
+        else:
+            given = given.get(part) if isinstance(given, Mapping) else None
+        if location[0] == "limits":
+            section = Limits
+        elif part == "load" or (location[0] == "stress" and place == 1):
+            section = load_section(given)
+        elif issubclass(section, Load):
+            section = DISTRIBUTIONS[given["distribution"]]
+        elif part != "stress":
+            section = section.model_fields[part].annotation  # type: ignore[assignment]
+    return section

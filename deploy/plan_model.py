@@ -9,6 +9,8 @@ from quantize.calibration.default_text import default_text
 from quantize.source.source_model import REFERENCE
 
 WORLD_TASKS = ("assay_text", "assay_choice", "assay_words")
+# The keys of a plan that name a file or a folder.
+FILES = (("calibration", "text"), ("quality", "include_path"), ("load", "text"), ("load", "trace"))
 GENERAL_TASKS = ("assay_general_text", "assay_general_choice")
 
 
@@ -50,10 +52,10 @@ def locate_files(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     A path is looked for where the command was given, then beside the plan.
 
     Raises:
-        ValueError: a folder of tasks is not there.
+        ValueError: a folder of tasks, or a file of the load, is not there.
     """
     found = dict(content)
-    for section, key in (("calibration", "text"), ("quality", "include_path")):
+    for section, key in FILES:
         own = found.get(section)
         if not isinstance(own, dict):
             continue
@@ -62,8 +64,23 @@ def locate_files(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             path = _located(value, folder)
             if key == "include_path" and not path.is_dir():
                 raise ValueError(f"quality.include_path: no folder {value!r}")
+            if section == "load" and not path.is_file():
+                raise ValueError(f"load.{key}: no file {value!r}")
             found[section] = {**own, key: str(path)}
+    stress = found.get("stress")
+    if isinstance(stress, list):
+        found["stress"] = [_with_trace(it, folder) for it in stress]
     return found
+
+
+def _with_trace(load: Any, folder: Path) -> Any:
+    trace = load.get("trace") if isinstance(load, dict) else None
+    if not isinstance(trace, str):
+        return load
+    path = _located(trace, folder)
+    if not path.is_file():
+        raise ValueError(f"stress: no trace {trace!r}")
+    return {**load, "trace": str(path)}
 
 
 def _located(value: str, folder: Path) -> Path:

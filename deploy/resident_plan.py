@@ -137,7 +137,7 @@ def _demand(plan: Plan, variant: Variant) -> Demand:
     limits, load = plan.limits_of(variant.name), plan.load
     return Demand(
         context=plan.serving.context_length,
-        tokens=load.prompt_tokens + load.output_tokens,
+        tokens=load.longest_request or plan.serving.context_length,
         sequences=limits.max_sequences,
         cache_gib=limits.kv_cache_gib,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Plan
-from deploy.plan_sections import Objectives
+from deploy.plan_sections import Objectives, Slo
 from eval.artifact_remarks import artifact_remarks
 from eval.attribution import attribute
 from eval.limits import read_rates, shape_in, with_distances
@@ -25,9 +25,9 @@ from eval.schema import (
 )
 from eval.task_signal import without_signal
 from loadtest.failures import Stage, read_failures
-from loadtest.load_file import LevelSummary
-from loadtest.load_kinds import pick, points_of
-from loadtest.pairing import in_turns, noise, settling
+from loadtest.load_file import LevelSummary, LoadFigures
+from loadtest.load_kinds import pick
+from loadtest.pairing import in_turns, noise, round_figures, settling
 from loadtest.rate_search import SloFile
 from loadtest.summary import goodput
 from quantize.artifact.manifest import read_manifest
@@ -108,28 +108,41 @@ def compare_level(
     theirs = rounds if mine is baseline else baseline.rounds_at(level.point, objectives.slo)
     price, speed = objectives.price_per_hour, level.output_tok_per_s.value
     return LoadComparison(
-        point=level.point,
-        requests=level.requests,
-        errors=level.errors,
-        ttft_s=level.ttft_s,
-        tpot_s=level.tpot_s,
-        e2e_s=level.e2e_s,
-        output_tok_per_s=level.output_tok_per_s,
+        **{name: getattr(level, name) for name in LoadFigures.model_fields},
         output_tok_per_s_ratio=speed_ratio(rounds, theirs, anytime=mine.anytime),
         goodput_per_s=good.per_s,
         goodput_share=good.share,
-        cost_per_million_output_tokens=(
-            price / (speed * 3600) * 1e6 if price is not None and speed > 0 else None
-        ),
+        cost_per_million_output_tokens=_cost(price, speed, 1e6),
+        cost_per_thousand_answers=_cost(price, _answers_per_s(level), 1e3),
         rounds=tuple(rounds),
         paired=in_turns(rounds, theirs),
         anytime=mine.anytime,
         noise=noise(rounds, theirs, records),
-        settling=settling(records),
-        gpu=level.gpu,
-        server=level.server,
-        service_e2e_s=level.service_e2e_s,
+        settling=None if level.point.changes else settling(records),
     )
+
+
+def _answers_per_s(level: LevelSummary) -> float:
+    """Answers of natural length per second; 0 where lengths were forced, as it tells nothing."""
+    rate = level.request_per_s
+    return rate.value if level.answers is not None and rate is not None else 0.0
+
+
+def _cost(price_per_hour: float | None, per_s: float, amount: float) -> float | None:
+    """The price of so many tokens or answers; None without a price, or where none came."""
+    if price_per_hour is None or per_s <= 0:
+        return None
+    return price_per_hour / (per_s * 3600) * amount
+
+
+def _stressed(
+    level: LevelSummary, mine: Measured, baseline: Measured, objectives: Objectives
+) -> LoadComparison | None:
+    """One load that decides nothing; None where the baseline has no figure to compare it with."""
+    theirs = [record for record in baseline.records.get(level.point, ()) if record.counted]
+    if not theirs or not all(it.output_tok_per_s for it in round_figures(theirs, Slo(), {})):
+        return None
+    return compare_level(level, mine, baseline, objectives)
 
 
 def compare_variant(
@@ -142,7 +155,8 @@ def compare_variant(
     """Everything the verdict may use of one variant."""
     quality, refused = compare_quality(mine, baseline, objectives, ground)
     searched = _searched(mine, objectives)
-    levels = mine.load.levels if mine.load is not None else []
+    levels, others = (mine.load.levels, mine.load.stress) if mine.load is not None else ([], [])
+    stress = [_stressed(level, mine, baseline, objectives) for level in others]
     return VariantComparison(
         variant=variant.name,
         recipe=variant.recipe.name,
@@ -153,7 +167,12 @@ def compare_variant(
         held_weight_bytes=mine.load.endpoint.held_weight_bytes if mine.load else None,
         memory_bytes=mine.load.endpoint.memory_bytes if mine.load else None,
         quality=quality,
-        load=[compare_level(level, mine, baseline, objectives) for level in levels],
+        load=[
+            compare_level(level, mine, baseline, objectives)
+            for level in levels
+            if level.point in baseline.records
+        ],
+        stress=[found for found in stress if found is not None],
         saturated_client=mine.load.saturated if mine.load else False,
         void=_void(mine),
         certificate=mine.certificate,
@@ -248,7 +267,8 @@ def build_comparison(
             with_distances(found, variant, measured[variant.name].manifest, shape, rates, plan.load)
             for found, variant in zip(compared, variants, strict=True)
         ]
-    point = pick(points_of(plan.load), plan.objectives.load)
+    assert baseline.load is not None
+    point = pick((level.point for level in baseline.load.levels), plan.objectives.load)
     result = ComparisonFile(
         run=run_dir.name,
         plan=plan.name,

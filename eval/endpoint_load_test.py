@@ -81,7 +81,7 @@ def examine_endpoint(
     found = Probe(question.url, key).find(question.model, question.api)
     for remark in (found.dialect.words, *found.remarks):
         say(remark)
-    texts, length = read_texts(GENERAL_TEXT), question.load.prompt_tokens
+    texts, length = read_texts(GENERAL_TEXT), question.load.prompt_tokens.most
     asked = Asked(
         url=question.url.rstrip("/"),
         key=key,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from deploy.plan_sections import Objectives
 from eval import verdict_words as words
@@ -117,6 +118,10 @@ def _judge_speed(
         return [], [_speed(f"no load figures at the compared {at.noun if at else 'load'}")]
     if variant.why_void:
         return [], [_speed(f"void, {variant.why_void}")]
+    if not level.point.decides:
+        return [], [
+            _speed(f"{level.point.label}: such a load changes while it lasts and decides nothing")
+        ]
     if not is_steady(level.settling):
         return [], [_speed(words.not_steady(level))]
     share, slo = level.goodput_share, objectives.slo
@@ -149,7 +154,10 @@ def preferred_figure(
         return None if size is None else Estimate(value=size, low=size, high=size)
     if level is None or variant.why_void:
         return None
-    return level.goodput_per_s if objectives.prefer == "goodput" else level.e2e_s.get("p50")
+    if objectives.prefer == "goodput":
+        return level.goodput_per_s
+    found = level.e2e_s.get("p50")
+    return found if found and isfinite(found.value) else None
 
 
 def failure(why: str) -> Reason:
@@ -180,7 +188,9 @@ def judge(
     if score is None and not emulated and objectives.prefer == "memory":
         undecided += [NO_MEMORY] if NO_MEMORY not in undecided else []
     elif not (score or emulated or level is None or variant.why_void):
-        undecided.append(Reason(objective="latency", words="too few requests to tell the median"))
+        failing = "p50" in level.e2e_s if level else False
+        why = "half of its requests failed" if failing else "too few requests to tell the median"
+        undecided.append(Reason(objective="latency", words=why))
     broken = comparison.failed.get(variant.variant)
     return Candidate(
         variant=variant,

@@ -115,9 +115,10 @@ def _distance(
     sequences, tpot, ttft = level.point.sequences, level.tpot_s.get("p50"), level.ttft_s.get("p50")
     if sequences is None or tpot is None or tpot.value <= 0:
         return None
-    context = load.prompt_tokens + load.output_tokens / 2
+    prompt_tokens = round(load.prompt_tokens.average)
+    context = prompt_tokens + load.output_tokens.average / 2
     step = decode_limit(work, card, sequences=sequences, context=context)
-    prefill = prefill_limit(work, card, prompt=load.prompt_tokens)
+    prefill = prefill_limit(work, card, prompt=prompt_tokens)
     alone = sequences == 1 and ttft is not None and ttft.value > 0 and card.flop_per_s is not None
     return Distance(
         decode_tok_per_s=sequences / tpot.value,
@@ -125,7 +126,7 @@ def _distance(
         decode_bound=step.bound,
         bytes_per_token=work.step_bytes(sequences, context) / sequences,
         multiplied_as=kind,
-        prefill_tok_per_s=load.prompt_tokens / ttft.value if alone and ttft else None,
-        prefill_limit_tok_per_s=load.prompt_tokens / prefill.seconds if alone else None,
+        prefill_tok_per_s=prompt_tokens / ttft.value if alone and ttft else None,
+        prefill_limit_tok_per_s=prompt_tokens / prefill.seconds if alone else None,
         prefill_bound=prefill.bound if alone else None,
     )

@@ -2,15 +2,14 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from eval.reasons import Reason
 from eval.roofline import Bound
 from eval.task_score import TaskScore
 from loadtest.certificate import Certificate
 from loadtest.intervals import Estimate
-from loadtest.load_file import GpuLoad, ServerLoad
-from loadtest.load_kinds import AtPoint
+from loadtest.load_file import LoadFigures
 from loadtest.load_point import LoadPoint
 from loadtest.pairing import Noise, RoundFigures
 from loadtest.validity import CLIENT
@@ -124,38 +123,28 @@ class Distance(_File):
         return self.prefill_tok_per_s / self.prefill_limit_tok_per_s
 
 
-class LoadComparison(AtPoint):
-    """One variant at one load point; times in seconds, rates per second.
+class LoadComparison(LoadFigures):
+    """One variant at one load point: its figures, and how they compare; rates per second.
 
     ``*_ratio`` is variant / baseline over ``rounds``, which are what speeds are told apart by
     (``loadtest/pairing.py``); ``paired`` where the two took turns in them, as must be for what
     befell the machine to cancel, ``anytime`` where their number was not fixed beforehand.
-    ``settling``: by how much requests change within a round. ``gpu`` is what its GPUs used
-    meanwhile, ``server`` what it told of itself, ``distance`` how far it is from what they could
-    do; None where none was watched.
-    ``service_e2e_s`` counts from the send where the other latencies count from when a request was
-    due. Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is absent.
+    ``settling``: by how much requests change within a round; None of a load that changes itself.
+    ``distance`` is how far it is from what its GPUs could do; None where none was watched. Costs
+    are in the plan's currency; that of a thousand answers is told of natural lengths.
     """
 
-    requests: int
-    errors: int
-    ttft_s: dict[str, Estimate]
-    tpot_s: dict[str, Estimate]
-    e2e_s: dict[str, Estimate]
-    output_tok_per_s: Estimate
     output_tok_per_s_ratio: Estimate
     goodput_per_s: Estimate
     goodput_share: Estimate
     cost_per_million_output_tokens: float | None
+    cost_per_thousand_answers: float | None = None
     rounds: tuple[RoundFigures, ...] = ()
     paired: bool = False
     anytime: bool = False
     noise: Noise | None = None
     settling: Estimate | None = None
-    gpu: GpuLoad | None = None
-    server: ServerLoad | None = None
     distance: Distance | None = None
-    service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
 
 
 class VariantComparison(_File):
@@ -164,7 +153,8 @@ class VariantComparison(_File):
     ``saturated_client`` and ``void`` say why its speeds are not to be used. ``remarks`` are what
     else is to be known of its artifact, ``kernels`` on what it was computed, ``certificate`` what
     the client adds to its latencies. ``gpu_memory_bytes`` is what its engine's processes held of
-    its ``gpus`` (names by UUID), ``idle_power_w`` what those drew before the load.
+    its ``gpus`` (names by UUID), ``idle_power_w`` what those drew before the load. ``stress`` are
+    loads whose figures decide nothing.
     """
 
     variant: str
@@ -177,6 +167,7 @@ class VariantComparison(_File):
     memory_bytes: int | None
     quality: dict[str, TaskComparison]
     load: list[LoadComparison]
+    stress: list[LoadComparison] = []
     saturated_client: bool
     void: list[str] = []
     refused_tasks: dict[str, str]

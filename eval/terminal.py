@@ -9,6 +9,7 @@ from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantCompariso
 from eval.verdict_words import is_emulated
 from loadtest.load_kinds import pick
 from loadtest.load_point import LoadPoint
+from loadtest.sweep import saturation
 
 MIB = 1 << 20
 UNKNOWN = "-"
@@ -107,6 +108,37 @@ def _noise(comparison: ComparisonFile, at: LoadPoint | None) -> list[str]:
     return [said]
 
 
+def _saturations(comparison: ComparisonFile) -> list[str]:
+    """Where a sweep found each variant saturated, in one line; none of other loads."""
+    told = []
+    for variant in comparison.variants:
+        steps = [it for it in variant.load if it.point.is_searched]
+        if steps:
+            found = saturation([(it.point.amount, it.output_tok_per_s.value) for it in steps])
+            beyond = "" if found.reached else " or more"
+            told.append(f"{variant.variant} at {found.streams}{beyond}")
+    return [f"saturated, in streams: {', '.join(told)}"] if told else []
+
+
+def _stress(comparison: ComparisonFile) -> list[str]:
+    """The loads that decide nothing, a row each."""
+    rows = [
+        [
+            f"  {variant.variant}",
+            level.point.label,
+            f"{level.output_tok_per_s.value:,.0f}{'*' if level.void else ''}",
+            _milliseconds(level, "ttft_s"),
+            _milliseconds(level, "tpot_s"),
+            _milliseconds(level, "e2e_s"),
+            str(level.errors),
+        ]
+        for variant in comparison.variants
+        for level in variant.stress
+    ]
+    header = ["  under stress", "load", "tok/s", "TTFT ms", "TPOT ms", "end ms", "errors"]
+    return ["", *_layout(header, rows)] if rows else []
+
+
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
@@ -146,6 +178,8 @@ def render_terminal(
     lines = _layout(header, _rows(comparison, verdict, at, tasks))
     lines += _notes(comparison, "\n".join(lines))
     lines += _noise(comparison, at)
+    lines += _saturations(comparison)
+    lines += _stress(comparison)
     if at is not None:
         lines.insert(0, f"{comparison.model} at {at.label}, medians; MiB are the weights")
     wide = width or max(60, shutil.get_terminal_size((100, 24)).columns)

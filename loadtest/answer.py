@@ -5,22 +5,27 @@ Pure: when the stream is read is up to the caller, as nothing that is timed depe
 
 from dataclasses import dataclass, field
 
+from loadtest.asks import Ask
 from loadtest.completion import KeptStream, Reading, fault, read_stream
 from loadtest.job import Job, Leg
 from loadtest.levels import Ticket
 from loadtest.records import RequestRecord
 from services.http.stream_chunk import StreamError
 
+# A gap is kept to the microsecond.
+GAP_DIGITS = 6
+
 
 @dataclass(kw_only=True)
 class Answer:
-    """What came of the request of ``ticket``; times in seconds of one clock.
+    """What came of the request of ``ticket``, which asked ``ask``; times in seconds of one clock.
 
     ``error`` says why it failed, as far as that is known; status 0: there was no answer.
     """
 
     leg: Leg
     ticket: Ticket
+    ask: Ask
     request_id: str
     scheduled_s: float
     send_s: float
@@ -35,6 +40,11 @@ class Answer:
     def is_urgent(self) -> bool:
         """Whether to read it at once: it has failed, or may have, and its user is to pause."""
         return self.status != 200 or self.error is not None or not self.stream.ended_well
+
+    @property
+    def text(self) -> str | None:
+        """The text of an answer that was read; None where it failed."""
+        return None if self.error else "".join(self.reading.written)
 
     def read(self, job: Job) -> None:
         """Read the stream, once; from now on ``error`` is final.
@@ -54,13 +64,18 @@ class Answer:
     def _fault(self, job: Job) -> str | None:
         if job.dialect is not None:
             job.dialect.completed(self.reading)
-            return job.dialect.fault(self.reading, job.output_tokens)
-        return fault(self.reading, prompt_tokens=job.prompt_tokens, output_tokens=job.output_tokens)
+            return job.dialect.fault(self.reading, self.ask.output_tokens)
+        return fault(
+            self.reading,
+            prompt_tokens=self.ask.prompt_tokens,
+            output_tokens=self.ask.output_tokens,
+            exact=self.ask.exact,
+        )
 
     def record(self, job: Job) -> RequestRecord:
         """The record, for which the stream is read if it was not."""
         self.read(job)
-        reading = self.reading
+        reading, ask = self.reading, self.ask
         return RequestRecord(
             variant=self.leg.variant,
             round=job.round,
@@ -78,4 +93,11 @@ class Answer:
             max_gap_s=reading.max_gap_s,
             status=self.status,
             error=self.error,
+            first_answer_s=reading.first_answer_s,
+            gaps_s=tuple(round(gap, GAP_DIGITS) for gap in reading.gaps_s),
+            finish=reading.finish,
+            prompt_hash=None if job.dialect else ask.prompt_hash(),
+            intruder=ask.intruder,
+            session=ask.session,
+            turn=ask.turn,
         )

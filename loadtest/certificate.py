@@ -16,6 +16,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from deploy.plan_lengths import lengths_of
+from deploy.plan_load import ClosedLoopLoad
 from loadtest.job import ClientHealth, Job, Leg, LegEnd
 from loadtest.load_kinds import AtPoint
 from loadtest.load_point import LoadPoint
@@ -205,16 +207,22 @@ def meet(
             rounds=1,
             points=tuple(points),
             legs=tuple(Leg(variant=names[point], point=point) for point in points),
-            warmup_s=WARMUP_S,
-            duration_s=duration_s,
-            prompt_tokens=prompt_tokens,
-            output_tokens=output_tokens,
+            loads=(_load(duration_s, prompt_tokens, output_tokens),),
             request_timeout_s=TIMEOUT_S,
             prompts=place / "prompts.npz",
             processes=processes,
         )
         run_locust(job, html=place / "locust.html", log=place / "locust.log", on_leg=keep)
     return found
+
+
+def _load(duration_s: float, prompt_tokens: int, output_tokens: int) -> ClosedLoopLoad:
+    return ClosedLoopLoad(
+        warmup_s=WARMUP_S,
+        duration_s=duration_s,
+        prompt_tokens=lengths_of(prompt_tokens),
+        output_tokens=lengths_of(output_tokens),
+    )
 
 
 def certify(

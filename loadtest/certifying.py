@@ -1,6 +1,7 @@
 """Has the client certified before and after a load test, and keeps what it was told."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 from deploy.plan import Plan
@@ -30,7 +31,8 @@ def certify_before(plan: Plan, prompts: PromptSource) -> tuple[Certified, ...]:
     Raises:
         LoadTestError: Locust or a request failed.
     """
-    return _certify(plan, dict.fromkeys(points_of(plan.load), USUAL_PACE), prompts)
+    points = [point.certified_as for point in points_of(plan.load)]
+    return _certify(plan, dict.fromkeys(points, USUAL_PACE), prompts)
 
 
 def keep_certificate(
@@ -66,8 +68,8 @@ def _stored_load(folder: Path) -> LoadFile | None:
 def fastest_paces(levels: Sequence[LevelSummary]) -> dict[LoadPoint, Pace]:
     """The fastest that any variant answered at each load point, by medians."""
     paces: dict[LoadPoint, Pace] = {}
-    for point in {level.point for level in levels}:
-        here = [it for it in levels if it.point == point and it.ttft_s and it.tpot_s]
+    for point in {level.point.certified_as for level in levels}:
+        here = [it for it in levels if it.point.certified_as == point and _is_timed(it)]
         if here:
             quickest = min(here, key=lambda it: it.tpot_s["p50"].value * _chunk(it))
             paces[point] = Pace(
@@ -76,6 +78,11 @@ def fastest_paces(levels: Sequence[LevelSummary]) -> dict[LoadPoint, Pace]:
                 tokens_per_event=_chunk(quickest),
             )
     return paces
+
+
+def _is_timed(level: LevelSummary) -> bool:
+    """Whether more than half of its requests succeeded, and it is known how fast."""
+    return all("p50" in it and isfinite(it["p50"].value) for it in (level.ttft_s, level.tpot_s))
 
 
 def _chunk(level: LevelSummary) -> int:
@@ -89,7 +96,7 @@ def _certify(
     return certify(
         paces,
         prompts,
-        prompt_tokens=load.prompt_tokens,
-        output_tokens=load.output_tokens,
-        processes=processes_of(load, usable_cpus()),
+        prompt_tokens=round(load.prompt_tokens.average),
+        output_tokens=round(load.output_tokens.average),
+        processes=processes_of(plan.loads, usable_cpus()),
     )

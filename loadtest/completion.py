@@ -7,7 +7,8 @@ an event takes longer than to keep it, and the streams whose events came with it
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from services.http.sse import SseParser
 from services.http.stream_chunk import (
@@ -31,32 +32,48 @@ _PIECE_BYTES = 120
 class Reading:
     """What was read of a stream so far; times in seconds of the caller's clock.
 
-    ``thoughts`` are chunks that held reasoning and no answer. ``stray`` is what came that is no
-    part of an event stream.
+    ``first_answer_s`` is the first token that is no reasoning, ``thoughts`` are chunks that held
+    reasoning alone; ``gaps_s`` lie between two chunks with tokens, ``written`` is the text of the
+    answer, piece by piece, ``finish`` why it ended. ``stray`` is what came that is no part of an
+    event stream.
     """
 
     first_token_s: float | None = None
+    first_answer_s: float | None = None
     last_token_s: float | None = None
     prompt_tokens: int = 0
     output_tokens: int = 0
     chunks: int = 0
     thoughts: int = 0
-    max_gap_s: float | None = None
+    gaps_s: list[float] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+    finish: str | None = None
     done: bool = False
     stray: str = ""
 
+    @property
+    def max_gap_s(self) -> float | None:
+        """The longest gap; None of less than two chunks."""
+        return max(self.gaps_s, default=None)
 
-def request_body(model: str, prompt: Sequence[int], output_tokens: int) -> bytes:
-    """The body of ``POST /v1/completions``: ids in, exactly ``output_tokens`` streamed out."""
-    body = {
+
+def request_body(
+    model: str, prompt: Sequence[int], output_tokens: int, *, exact: bool = True
+) -> bytes:
+    """The body of ``POST /v1/completions``: ids in, ``output_tokens`` streamed out.
+
+    Not ``exact``: as many at most, as the model ends its answer itself.
+    """
+    body: dict[str, Any] = {
         "model": model,
         "prompt": list(prompt),
         "max_tokens": output_tokens,
-        "ignore_eos": True,
         "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    if exact:
+        body["ignore_eos"] = True
     return json.dumps(body, separators=(",", ":")).encode()
 
 
@@ -144,41 +161,50 @@ def _take_event(reading: Reading, data: bytes, now: float) -> None:
 def _take_choice(reading: Reading, choice: StreamChoice, now: float) -> None:
     """Time one choice.
 
-    The first token is the first non-empty text (AIPerf's definition: a role-only or empty chunk
-    is none). After it an empty text that ends nothing still carries a token: a control token, or
-    a piece of an unfinished character; without it TPOT would stop at the last visible letter.
+    The first token is the first non-empty text, of reasoning too (AIPerf's definition: a role-only
+    or empty chunk is none). After it an empty text that ends nothing still carries a token: a
+    control token, or a piece of an unfinished character; without it TPOT would stop at the last
+    visible letter.
     """
-    if choice.thought and not choice.written:
-        reading.thoughts += 1
-        return
-    ends = choice.finish_reason is not None
-    if not choice.written and (ends or reading.first_token_s is None):
+    reading.finish = choice.finish_reason or reading.finish
+    said = choice.written or choice.thought
+    if not said and (choice.finish_reason is not None or reading.first_token_s is None):
         return
     if reading.last_token_s is None:
         reading.first_token_s = now
     else:
-        gap = now - reading.last_token_s
-        reading.max_gap_s = gap if reading.max_gap_s is None else max(reading.max_gap_s, gap)
+        reading.gaps_s.append(now - reading.last_token_s)
     reading.last_token_s = now
     reading.chunks += 1
+    if choice.written:
+        reading.written.append(choice.written)
+        reading.first_answer_s = reading.first_answer_s or now
+    elif choice.thought:
+        reading.thoughts += 1
 
 
-def fault(reading: Reading, *, prompt_tokens: int, output_tokens: int) -> str | None:
-    """Why a stream that was read without an exception still is an error; None: it is right."""
+def fault(
+    reading: Reading, *, prompt_tokens: int, output_tokens: int, exact: bool = True
+) -> str | None:
+    """Why a stream that was read without an exception still is an error; None: it is right.
+
+    The other arguments are what was asked for, as in ``request_body``.
+    """
     if not reading.done:
         said = f"; the server said: {reading.stray}" if reading.stray else ""
         return f"the stream ended before [DONE], after {reading.chunks} chunks{said}"
-    if reading.output_tokens == 0:
+    if reading.output_tokens == 0 and (exact or reading.finish != "stop"):
         return "the stream has no usage, or a usage without output tokens"
-    if reading.output_tokens != output_tokens:
+    if exact and reading.output_tokens != output_tokens:
         return (
             f"{reading.output_tokens} output tokens where {output_tokens} were forced: "
             "ignore_eos or max_tokens was taken and not obeyed"
         )
+    if reading.output_tokens > output_tokens:
+        return f"{reading.output_tokens} output tokens where {output_tokens} are the most"
     if reading.prompt_tokens != prompt_tokens:
         return f"the server counted {reading.prompt_tokens} prompt tokens of {prompt_tokens} sent"
-    thoughts = f"{reading.thoughts} held reasoning, which a completion of ids does not have"
-    if reading.first_token_s is None:
-        return f"no chunk had any text{f' ({thoughts})' if reading.thoughts else ''}"
-    # Its tokens are in the usage and not in the times, so no time per token would be true.
-    return f"of the chunks, {thoughts}" if reading.thoughts else None
+    if reading.first_answer_s is None and (exact or reading.thoughts):
+        thoughts = f" ({reading.thoughts} held reasoning)" if reading.thoughts else ""
+        return f"no chunk had any text{thoughts}"
+    return None

@@ -30,8 +30,6 @@ from loadtest.job import (
 from loadtest.levels import Level, Phase
 
 POLL_S = 0.02
-# Rounds have arrivals of their own, the same for every variant.
-ARRIVALS_APART = 10_000
 SPAWN_RATE = 100  # users per second and generator; Locust warns above it
 
 Tell = Callable[[LoadMessage], None]
@@ -60,13 +58,13 @@ class LostGeneratorError(RuntimeError):
 
 def level_of(job: Job, leg: Leg, began_s: float, **shared: Any) -> Level:
     """The level of a leg; ``shared`` says which part of it, see ``Level``."""
+    load = job.load_at(leg.point)
     return Level(
         point=leg.point,
         least=leg.point.least_requests(job.rounds),
-        warmup_s=job.warmup_s,
-        duration_s=job.duration_s,
+        warmup_s=load.warmup_s,
+        duration_s=load.duration_s,
         now=began_s,
-        skipped=job.round * ARRIVALS_APART,
         leads=False,
         **shared,
     )

@@ -10,8 +10,10 @@ from pydantic import ConfigDict
 class Estimate:
     """A value with its two-sided confidence interval; None bounds where none can be given."""
 
-    # Part of result files, which refuse unknown keys.
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    # Part of result files, which refuse unknown keys. A latency may be infinite: "Infinity".
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", ser_json_inf_nan="strings"
+    )
 
     value: float
     low: float | None = None

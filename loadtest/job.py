@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.client_key import CLIENT_VARIABLE
+from deploy.plan_load import AnyLoad, Load
 from loadtest.dialect import Dialect
 from loadtest.gpu_window import GpuWindow
 from loadtest.load_kinds import AtPoint, PointKey
+from loadtest.load_point import LoadPoint
 from loadtest.records import RequestRecord, as_row, from_row
 from loadtest.server_window import ServerWindow
 from quantize.jobs.job_module import JobModule
@@ -41,10 +43,11 @@ class Job(_Message):
     """One round, or what is to be repeated of it: its legs, one after the other. Times in seconds.
 
     ``url`` is the server's root, ``prompts`` the file of the prompt source, ``points`` all load
-    points of the plan. ``attempt`` counts the tries at this round from 0: each has prompts of its
-    own, because an engine would answer those that it has seen from its cache. So many
-    ``processes`` share the load. A ``dialect`` says how an endpoint is asked that is none of ours:
-    below ``url`` itself, with texts, which are what ``prompts`` then holds.
+    points of the plan, ``loads`` its sections that say what is sent at them. ``attempt`` counts the
+    tries at this round from 0: each has prompts of its own, because an engine would answer those
+    that it has seen from its cache. So many ``processes`` share the load. A ``dialect`` says how an
+    endpoint is asked that is none of ours: below ``url`` itself, with texts, which are what
+    ``prompts`` then holds.
     """
 
     url: str
@@ -53,14 +56,15 @@ class Job(_Message):
     attempt: int = 0
     points: tuple[PointKey, ...]
     legs: tuple[Leg, ...]
-    warmup_s: float
-    duration_s: float
-    prompt_tokens: int
-    output_tokens: int
+    loads: tuple[AnyLoad, ...]
     request_timeout_s: float
     prompts: Path
     processes: int = Field(default=1, ge=1)
     dialect: Dialect | None = None
+
+    def load_at(self, point: LoadPoint) -> Load:
+        """What is sent at a point: the section of its kind, else the first."""
+        return next((it for it in self.loads if it.kind == point.kind), self.loads[0])
 
 
 class ClientHealth(_Message):

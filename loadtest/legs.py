@@ -6,7 +6,7 @@ is measured once more at the round's end, if the machine becomes quiet again wit
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from deploy.plan import Plan
 from loadtest.job import Job, Leg, LegEnd, LevelEnd
-from loadtest.load_kinds import points_of
+from loadtest.load_kinds import all_points
 from loadtest.load_point import LoadPoint
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.neighbours import NeighbourWatch
@@ -23,7 +23,7 @@ from loadtest.prompts import ATTEMPTS
 from loadtest.records import RequestRecord
 from loadtest.server_meter import ServerMeter
 from loadtest.server_window import ServerWindow
-from loadtest.summary import counted, output_throughput, percentiles
+from loadtest.summary import counted, output_throughput, percentiles, token_rate
 from loadtest.validity import why_void
 from quantize.jobs.whole_file import writing
 from quantize.processors import usable_cpus
@@ -57,47 +57,75 @@ class Ground:
 
     def job(self, number: int, legs: Sequence[Leg] = (), attempt: int = 0) -> Job:
         """What Locust is asked in round ``number``."""
-        load = self.plan.load
         return Job(
             url=self.plan.serving.url,
             round=number,
-            rounds=load.rounds,
+            rounds=self.plan.load.rounds,
             attempt=attempt,
-            points=points_of(load),
+            points=all_points(self.plan.loads),
             legs=tuple(legs),
-            warmup_s=load.warmup_s,
-            duration_s=load.duration_s,
-            prompt_tokens=load.prompt_tokens,
-            output_tokens=load.output_tokens,
+            loads=self.plan.loads,
             request_timeout_s=self.plan.serving.request_timeout_s,
             prompts=self.prompts,
-            processes=processes_of(load, usable_cpus()),
+            processes=processes_of(self.plan.loads, usable_cpus()),
         )
 
 
 @dataclass(kw_only=True)
 class Round:
-    """One round of the variants that still need it; what was measured of each leg, and how."""
+    """One round of the variants that still need it; what was measured of each leg, and how.
+
+    ``points`` are those of the plan's load that are met; where it ``searches``, it may end before
+    the last of them.
+    """
 
     ground: Ground
     number: int
     variants: Sequence[str]
+    points: Sequence[LoadPoint]
     watch: NeighbourWatch | None
     meter: ServerMeter | None = None
+    searches: bool = False
     levels: dict[Leg, LevelEnd] = field(default_factory=dict)
     records: dict[Leg, list[RequestRecord]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
     def measure(self) -> None:
         """All legs, and once more those that were disturbed."""
-        load = self.ground.plan.load
-        order = round_order(self.variants, seed=load.seed, number=self.number)
-        points = points_of(load)
-        self._run([Leg(variant=name, point=p) for p in points for name in order], 0)
+        for points in self._stages():
+            self._run(self._legs(points), 0)
+        stress = [it for it in self.ground.plan.stress if self.number < it.rounds]
+        if stress:
+            self._run(self._legs(all_points(stress)), 0)
         for attempt in range(1, ATTEMPTS):
             disturbed = [leg for leg in self.levels if self._why_void(leg) is not None]
             if disturbed and self._is_quiet_again():
                 self._run([leg for leg in disturbed if leg.variant not in self.failed], attempt)
+
+    def _stages(self) -> Iterator[Sequence[LoadPoint]]:
+        """The points of the plan's load, at once or as long as a search goes on for any variant."""
+        if not self.searches:
+            yield self.points
+            return
+        for place, point in enumerate(self.points):
+            yield [point]
+            measured = [self._rates(name, self.points[: place + 1]) for name in self._going()]
+            if not any(point.goes_on(rates) for rates in measured):
+                return
+
+    def _going(self) -> list[str]:
+        return [name for name in self.variants if name not in self.failed]
+
+    def _rates(self, variant: str, points: Sequence[LoadPoint]) -> list[float]:
+        """What a variant brought at each of these points, in tokens per second."""
+        here = [self.records.get(Leg(variant=variant, point=point), []) for point in points]
+        return [token_rate(counted(found)) if _any_counted(found) else 0.0 for found in here]
+
+    def _legs(self, points: Sequence[LoadPoint]) -> list[Leg]:
+        """The variants that are left, in the round's order, at each point."""
+        order = round_order(self.variants, seed=self.ground.plan.load.seed, number=self.number)
+        kept = [name for name in order if name not in self.failed]
+        return [Leg(variant=name, point=point) for point in points for name in kept]
 
     def _run(self, legs: Sequence[Leg], attempt: int) -> None:
         """Run legs; where one breaks Locust, its variant fails and the others go on."""
@@ -141,14 +169,18 @@ class Round:
         self.ground.fail(variant, reason)
 
     def of(self, variant: str) -> tuple[list[LevelEnd], list[RequestRecord]]:
-        """A variant's levels and records, by ascending load.
+        """A variant's levels and records, in the order of the plan's points.
 
         Raises:
-            LoadTestError: a level has no successful request, so there is nothing to compare.
+            LoadTestError: a level of the plan's load has no successful request, so there is
+                nothing to compare.
         """
-        legs = sorted((leg for leg in self.levels if leg.variant == variant), key=_amount)
+        order = all_points(self.ground.plan.loads)
+        mine = (leg for leg in self.levels if leg.variant == variant)
+        legs = sorted(mine, key=lambda leg: order.index(leg.point))
         for leg in legs:
-            _check(leg, self.records[leg])
+            if leg.point.kind == self.ground.plan.load.kind:
+                _check(leg, self.records[leg])
         return [self.levels[leg] for leg in legs], [r for leg in legs for r in self.records[leg]]
 
     def _why_void(self, leg: Leg) -> str | None:
@@ -181,8 +213,8 @@ class Round:
         return "  ".join([place, *_figures(records), *([f"VOID: {void}"] if void else [])])
 
 
-def _amount(leg: Leg) -> LoadPoint:
-    return leg.point
+def _any_counted(records: Sequence[RequestRecord]) -> bool:
+    return any(record.counted for record in records)
 
 
 def _check(leg: Leg, records: Sequence[RequestRecord]) -> None:

@@ -42,12 +42,10 @@ class Ticket:
 class Level:
     """One level; ``now`` is always seconds of the same monotonic clock.
 
-    At ``least`` so many requests are sent in the window, however slow the variant is. Of a schedule
-    of arrivals, the first ``skipped`` are left out: other rounds had them.
+    At ``least`` so many requests are sent in the window, however slow the variant is.
 
-    Several generators may share a level, each with an object of its own: they have their counts on
-    one ``board``, and of the schedule every one takes the turns of its ``place``. One object
-    ``leads``, and alone goes on to other phases.
+    Several generators may share a level, each with an object of its own and a ``place``: they have
+    their counts on one ``board``. One object ``leads``, and alone goes on to other phases.
     """
 
     def __init__(
@@ -58,7 +56,6 @@ class Level:
         warmup_s: float,
         duration_s: float,
         now: float,
-        skipped: int = 0,
         board: Board | None = None,
         place: int = 0,
         places: int = 1,
@@ -71,9 +68,7 @@ class Level:
         self._duration_s = duration_s
         self._least = least
         self._began = self._since = now
-        self._skipped = skipped
         self._place, self._places = place, places
-        self._turns = skipped + place
         self._index = place
 
     @property
@@ -85,14 +80,6 @@ class Level:
     def began_s(self) -> float:
         """When its warm-up began."""
         return self._began
-
-    def next_due(self) -> float | None:
-        """When the user whose turn it is shall send; None: at once. Every call is a turn."""
-        due_s = self.point.due_s(self._turns)
-        self._turns += self._places
-        if due_s is None:
-            return None
-        return self._began + due_s - (self.point.due_s(self._skipped) or 0.0)
 
     def begin(self, now: float) -> Ticket:
         """A request is being sent."""

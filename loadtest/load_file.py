@@ -13,6 +13,7 @@ from loadtest.intervals import Estimate
 from loadtest.job import ClientHealth, LevelEnd
 from loadtest.load_kinds import AtPoint
 from loadtest.server_window import ServerWindow
+from loadtest.summary import Answers, Part, Stalls
 from loadtest.validity import CLIENT
 from services.engines.kernels import Kernels
 from services.gpus.engine_gpu import EngineGpu
@@ -76,30 +77,48 @@ class ServerLoad(_File):
     cores: float | None = None
 
 
-class LevelSummary(AtPoint):
-    """One load point over all rounds; times in seconds, rates per second.
+class LoadFigures(AtPoint):
+    """What requests took at one load point over all rounds; times in seconds, rates per second.
 
-    ``requests`` counts the measured requests, failed ones among them (``errors``, with how often
-    for which reason). Percentile keys: p50, p90, p95, p99; one that the sample cannot certify is
-    absent. ``tokens_per_chunk`` tells how coarse the stream is; ``service_e2e_s`` counts from the
-    send where the other latencies count from when a request was due. Formulas:
-    ``loadtest/summary.py``.
+    ``requests`` counts the measured requests, failed ones among them (``errors``). Percentile keys:
+    p50, p90, p95, p99, of ``gap_s`` p50, p99, p99.9; one that the sample cannot certify is absent,
+    one that lies among failed requests is infinite. ``ttfo_s`` is told where there was reasoning
+    before an answer, ``service_e2e_s`` counts from the send where the other latencies count from
+    when a request was due. ``answers`` are those of natural length, ``parts`` what is told apart.
+    ``gpu`` is what the GPUs used meanwhile, ``server`` what the server told of itself; ``void``
+    says why the figures may not be used. Formulas: ``loadtest/summary.py``.
     """
 
     requests: int
     errors: int
-    error_reasons: dict[str, int]
-    counted_s: float
     ttft_s: dict[str, Estimate]
     tpot_s: dict[str, Estimate]
     e2e_s: dict[str, Estimate]
     output_tok_per_s: Estimate
-    request_per_s: Estimate
-    tokens_per_chunk: float | None
-    client: ClientHealth
+    request_per_s: Estimate | None = None
+    ttfo_s: dict[str, Estimate] = Field(default_factory=dict)
+    service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
+    gap_s: dict[str, Estimate] = Field(default_factory=dict)
+    stalls: Stalls | None = None
+    answers: Answers | None = None
+    parts: tuple[Part, ...] = ()
     gpu: GpuLoad | None = None
     server: ServerLoad | None = None
-    service_e2e_s: dict[str, Estimate] = Field(default_factory=dict)
+    void: list[str] = Field(default_factory=list)
+
+
+class LevelSummary(LoadFigures):
+    """One load point of one variant, with what else is known of its client and its stream.
+
+    ``error_reasons`` say how often requests failed for which reason, ``tokens_per_chunk`` how
+    coarse the stream is.
+    """
+
+    request_per_s: Estimate
+    error_reasons: dict[str, int]
+    counted_s: float
+    tokens_per_chunk: float | None
+    client: ClientHealth
 
 
 class RoundFile(_File):
@@ -129,6 +148,7 @@ class LoadFile(_File):
     of before. ``started_at`` is that of the first, ``seconds`` the wall time that all rounds spent
     on this variant. ``inputs_sha256`` is the key of ``made_from``, which schema 1 had not.
     ``idle_power_w`` is what the endpoint's GPUs draw together before the load, the model loaded.
+    ``stress`` are the loads that decide nothing: what voids one of them stands there.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -138,6 +158,7 @@ class LoadFile(_File):
     endpoint: Endpoint
     load: AnyLoad
     levels: list[LevelSummary]
+    stress: list[LevelSummary] = []
     saturated: bool
     void: list[str] = []
     left_out: str = ""

@@ -7,11 +7,28 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, mod
 
 from deploy.plan_load import Load
 from loadtest.closed_loop import ClosedLoop
+from loadtest.contamination import Contaminated
 from loadtest.load_point import LoadPoint
 from loadtest.open_loop import BurstyRate, ConstantRate, PoissonRate
+from loadtest.ramp import Ramp
+from loadtest.sessions import Agent, Chat
+from loadtest.sweep import Sweep
+from loadtest.trace_replay import TraceReplay
 
 LOAD_KINDS: dict[str, type[LoadPoint]] = {
-    kind.kind: kind for kind in (ClosedLoop, ConstantRate, PoissonRate, BurstyRate)
+    kind.kind: kind
+    for kind in (
+        ClosedLoop,
+        ConstantRate,
+        PoissonRate,
+        BurstyRate,
+        Ramp,
+        Sweep,
+        Contaminated,
+        Chat,
+        Agent,
+        TraceReplay,
+    )
 }
 # What files of before there were kinds say in the place of the point.
 _OLD_KEY = "concurrency"
@@ -20,6 +37,11 @@ _OLD_KEY = "concurrency"
 def points_of(load: Load) -> tuple[LoadPoint, ...]:
     """The load points of a plan, ascending."""
     return tuple(sorted(LOAD_KINDS[load.kind](amount) for amount in load.amounts))
+
+
+def all_points(loads: Iterable[Load]) -> tuple[LoadPoint, ...]:
+    """The points of several sections, those of the first one first."""
+    return tuple(point for load in loads for point in points_of(load))
 
 
 def pick(points: Iterable[LoadPoint], amount: float | None) -> LoadPoint | None:

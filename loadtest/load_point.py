@@ -8,7 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from typing import ClassVar
+
+from deploy.plan_load import Load
+from loadtest.asks import Asks
+from loadtest.prompts import Arrays
 
 # What an H100 sends a stream of a small model, the fastest that we have met.
 STREAM_EVENTS_PER_S = 160.0
@@ -24,6 +29,9 @@ class LoadPoint(ABC):
     ("concurrency"), ``axis`` what it counts ("concurrent requests"). ``rate_words`` say what the
     tokens of a throughput are divided by, ``limit_words`` what such a load cannot show.
     ``counts_from_due``: a request's latency begins when it was due, and not when it was sent.
+    ``asks`` is what its requests ask. A load that ``decides`` may enter a verdict; one that
+    ``changes`` is not the same from begin to end of its window. Where points are ``searched``, they
+    are met one after the other until ``goes_on`` says no.
     """
 
     kind: ClassVar[str]
@@ -32,6 +40,10 @@ class LoadPoint(ABC):
     rate_words: ClassVar[str]
     limit_words: ClassVar[str]
     counts_from_due: ClassVar[bool] = False
+    asks: ClassVar[type[Asks]] = Asks
+    decides: ClassVar[bool] = True
+    changes: ClassVar[bool] = False
+    is_searched: ClassVar[bool] = False
 
     amount: float
 
@@ -77,6 +89,10 @@ class LoadPoint(ABC):
         A rate at this point is what the requests gained over this time.
         """
 
+    def seconds_of(self, dues_s: Sequence[float], cycles_s: Sequence[float]) -> float:
+        """The same by the times at which requests were due, too."""
+        return self.seconds(cycles_s)
+
     @property
     @abstractmethod
     def users(self) -> int:
@@ -90,6 +106,32 @@ class LoadPoint(ABC):
     def events_per_s(self, output_tokens: int) -> float:
         """How many events a second the client may have to take, of answers that long."""
         return self.users * STREAM_EVENTS_PER_S
+
+    @property
+    def certified_as(self) -> "LoadPoint":
+        """The load by which the client is certified for this one."""
+        return self
+
+    @classmethod
+    def goes_on(cls, rates: Sequence[float]) -> bool:
+        """Whether to measure the next point, too, after such throughputs (tokens per second)."""
+        return True
+
+    def part_of(self, passed: float, turn: int | None, *, intruder: bool) -> str:
+        """The part of the load in which a request is told of apart from others; "": in none.
+
+        It was due when this share of the window had passed.
+        """
+        return ""
+
+    @classmethod
+    def beside(cls, load: Load, tokenizer: Path, context_length: int) -> Arrays:
+        """What the asks need besides text, read from files; ``tokenizer`` is the model's folder.
+
+        Raises:
+            PromptError: a file is not as it must be.
+        """
+        return {}
 
     def due_s(self, index: int) -> float | None:
         """When request ``index`` (from 0) is to be sent, in seconds from the level's begin.

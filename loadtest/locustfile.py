@@ -32,6 +32,7 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from deploy.plan_load import MOST_PROCESSES
 from loadtest.answer import Answer
+from loadtest.asks import Ask, Asks, Terms
 from loadtest.board import Board, Count
 from loadtest.client_health import HealthMonitor, go_first
 from loadtest.completion import KeptStream, request_body
@@ -39,7 +40,7 @@ from loadtest.conductor import POLL_S, Asked, Conductor, Said, level_of
 from loadtest.connection import Connection, Server
 from loadtest.job import KEY_VARIABLE, LOAD, Job, Leg, LoadMessage
 from loadtest.levels import Level, Phase, Ticket
-from loadtest.prompts import PromptSource, load_prompts, prompt_number
+from loadtest.prompts import PromptSource, load_prompts, plain_prompts, prompt_number
 from loadtest.records import RequestRecord, as_row
 from loadtest.texts import load_texts, text_of
 from quantize.jobs.job_server import Channel
@@ -55,16 +56,13 @@ TOLD_AT_ONCE = 200
 BOARD = Board.shared(MOST_PROCESSES)
 
 
-# The route and the body of a leg's prompt, by its number.
-Ask = Callable[[Leg, int], tuple[str, bytes]]
-
-
 @dataclass(frozen=True)
 class Running:
-    """The leg at hand, and the level that says which of its requests count."""
+    """The leg at hand, the level that says which of its requests count, and what they ask."""
 
     leg: Leg
     level: Level
+    asks: Asks
     over: Event
 
 
@@ -76,7 +74,9 @@ class Round:
 
     def __init__(self, environment: Environment, asked: dict[str, Any]) -> None:
         self.job = Job.model_validate_json(asked["job"])
-        self._ask = _by_dialect(self.job) if self.job.dialect else _by_ids(self.job)
+        texts, path = self.job.dialect is not None, self.job.prompts
+        self.prompts: PromptSource = plain_prompts() if texts else load_prompts(path)
+        self.texts = load_texts(path) if texts else []
         self.headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := os.environ.get(KEY_VARIABLE):
             self.headers["Authorization"] = f"Bearer {key}"
@@ -89,18 +89,41 @@ class Round:
         self._place, self._places = asked["place"], asked["places"]
         self._board = BOARD
 
-    def request(self, running: Running, ticket: Ticket, request_id: str) -> bytes:
-        """The request that ``ticket`` of a leg sends, whole: the same for every variant."""
-        job, leg = self.job, running.leg
-        number = prompt_number(
-            index=ticket.index,
-            round_number=job.round,
-            rounds=job.rounds,
-            level=job.points.index(leg.point),
-            levels=len(job.points),
-            attempt=job.attempt,
+    def asks(self, leg: Leg) -> Asks:
+        """What the requests of a leg ask: the same for every variant."""
+        job, point = self.job, leg.point
+
+        def number(index: int) -> int:
+            return prompt_number(
+                index=index,
+                round_number=job.round,
+                rounds=job.rounds,
+                level=job.points.index(point),
+                levels=len(job.points),
+                attempt=job.attempt,
+            )
+
+        terms = Terms(
+            load=job.load_at(point),
+            prompts=self.prompts,
+            number=number,
+            due_s=point.due_s,
+            users=point.users,
+            amount=point.amount,
+            round=job.round,
+            place=self._place,
+            places=self._places,
         )
-        route, body = self._ask(leg, number)
+        return point.asks(terms)
+
+    def request(self, leg: Leg, ask: Ask, request_id: str) -> bytes:
+        """A request, whole: token ids for ours, a text for an endpoint with a dialect."""
+        if (dialect := self.job.dialect) is not None:
+            text = text_of(self.texts, ask.number)
+            route, body = dialect.route, dialect.body(text, ask.output_tokens)
+        else:
+            route = f"/{leg.variant}/v1/completions"
+            body = request_body(leg.variant, ask.prompt, ask.output_tokens, exact=ask.exact)
         return self.server.request(route, {**self.headers, "x-request-id": request_id}, body)
 
     def keep(self, answer: Answer) -> None:
@@ -115,7 +138,7 @@ class Round:
         level = level_of(
             self.job, leg, began_s, board=self._board, place=self._place, places=self._places
         )
-        self.running = Running(leg, level, Event())
+        self.running = Running(leg, level, self.asks(leg), Event())
         gevent.spawn(self._follow, self.running)
 
     def _follow(self, running: Running) -> None:
@@ -172,29 +195,6 @@ def _wait_while(still: Callable[[], bool]) -> None:
         gevent.sleep(POLL_S)
 
 
-def _by_ids(job: Job) -> Ask:
-    """Ask ours: token ids."""
-    prompts: PromptSource = load_prompts(job.prompts)
-
-    def ask(leg: Leg, number: int) -> tuple[str, bytes]:
-        prompt = prompts.prompt(number, job.prompt_tokens)
-        body = request_body(leg.variant, prompt, job.output_tokens)
-        return f"/{leg.variant}/v1/completions", body
-
-    return ask
-
-
-def _by_dialect(job: Job) -> Ask:
-    """Ask an endpoint that is none of ours: texts."""
-    dialect, texts = job.dialect, load_texts(job.prompts)
-    assert dialect is not None
-
-    def ask(_leg: Leg, number: int) -> tuple[str, bytes]:
-        return dialect.route, dialect.body(text_of(texts, number), job.output_tokens)
-
-    return ask
-
-
 class CompletionUser(User):  # type: ignore[misc]
     """One of the load point's users: waits for its turn, sends, and reads the answer."""
 
@@ -213,26 +213,29 @@ class CompletionUser(User):  # type: ignore[misc]
         if running is None:
             gevent.sleep(POLL_S)
             return
-        level = running.level
-        due = level.next_due()
-        if due is not None and running.over.wait(max(0.0, due - time.monotonic())):
+        level, asks = running.level, running.asks
+        turn = asks.take(level.began_s, self.free_since)
+        ask = asks.ask(turn)
+        if turn.due_s is not None and running.over.wait(max(0.0, turn.due_s - time.monotonic())):
             return  # the leg ended meanwhile
         ticket = level.begin(time.monotonic())
-        free_since = max(self.free_since, level.began_s)
-        answer = self._send(running, ticket, free_since if due is None else due)
+        answer = self._send(running.leg, ticket, ask, turn.since_s)
+        if asks.wants_answers:
+            answer.read(self.round.job)
+        asks.answered(turn, answer.text, answer.end_s)
         self.free_since = answer.end_s
         level.finish(ticket, answer.end_s)
         if answer.error:
             gevent.sleep(ERROR_PAUSE_S)
 
-    def _send(self, running: Running, ticket: Ticket, scheduled_s: float) -> Answer:
+    def _send(self, leg: Leg, ticket: Ticket, ask: Ask, scheduled_s: float) -> Answer:
         """Send the request of ``ticket``, take its answer, and say what happened when."""
-        job, leg = self.round.job, running.leg
-        request_id = f"{leg.variant}-r{job.round}-{leg.point.key}-{ticket.index}"
-        request = self.round.request(running, ticket, request_id)
+        request_id = f"{leg.variant}-r{self.round.job.round}-{leg.point.key}-{ticket.index}"
+        request = self.round.request(leg, ask, request_id)
         answer = Answer(
             leg=leg,
             ticket=ticket,
+            ask=ask.packed(),
             request_id=request_id,
             scheduled_s=scheduled_s,
             send_s=time.monotonic(),

@@ -7,7 +7,11 @@ Variants take turns within a round (``legs.py``). A finished round is kept
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deploy.artifacts import source_folder
 from deploy.plan import Plan
@@ -20,13 +24,16 @@ from loadtest.failures import record_failure
 from loadtest.inputs import measured_from, summed_from
 from loadtest.legs import Ground, Say
 from loadtest.load_file import LOAD_NAME, Endpoint, LoadFile, RoundFile
+from loadtest.load_kinds import LOAD_KINDS, points_of
+from loadtest.load_point import LoadPoint
 from loadtest.merging import finish
+from loadtest.prompt_texts import read_prompt_texts
 from loadtest.prompts import PromptSource, make_prompts
 from loadtest.readiness import ready_healths
 from loadtest.rounds import run_round
 from loadtest.run_directory import RESULTS_DIR, open_run
 from loadtest.stopping import all_decided, budget_words, differences, noise_of
-from loadtest.target import Target
+from loadtest.target import Target, stored_result
 from loadtest.validity import why_void
 from quantize.calibration.calibration_set import calibration_plan, read_texts
 
@@ -34,7 +41,7 @@ PROMPTS_NAME = "prompts.npz"
 
 
 def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
-    """The stage: prompts from the plan's calibration text, then ``load_test``.
+    """The stage: the plan's prompts, then ``load_test``.
 
     Raises:
         EndpointError: the baseline is not ready.
@@ -44,14 +51,24 @@ def run_load_test(plan: Plan, *, say: Say) -> dict[str, str]:
 
 
 def plan_prompts(plan: Plan) -> PromptSource:
-    """Prompts of the plan's calibration text, for the plan's model.
+    """Prompts for the plan's model, of the load's own text or of the calibration text.
 
     Raises:
         PromptError, SourceModelError, CalibrationError: none can be made.
     """
+    load, folder = plan.load, source_folder(plan)
+    found = make_prompts(folder, _texts(plan), seed=load.seed, whole=load.whole_texts)
+    beside: dict[str, NDArray[np.generic]] = {}
+    for part in plan.loads:
+        beside |= LOAD_KINDS[part.kind].beside(part, folder, plan.serving.context_length)
+    return replace(found, beside=beside)
+
+
+def _texts(plan: Plan) -> list[str]:
+    if plan.load.text is not None:
+        return read_prompt_texts(Path(plan.load.text))
     text = plan.calibration
-    texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
-    return make_prompts(source_folder(plan), texts, seed=plan.load.seed)
+    return read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
 
 
 def load_test(
@@ -112,7 +129,7 @@ def _measure(
             and not target.read(RoundFile, target.round_file(number, "json"))
         }
         if missing:
-            run_round(ground, missing, number)
+            run_round(ground, missing, number, _points(ground, targets))
             measured += 1
         going = {name: target for name, target in targets.items() if name not in failures}
         left = plan.load.rounds - number - 1
@@ -127,6 +144,18 @@ def _measure(
             _finish(plan, targets[name], ground.say, rounds=number + 1)
         if not left:
             return
+
+
+def _points(ground: Ground, targets: Mapping[str, Target]) -> Sequence[LoadPoint] | None:
+    """To which points of the plan's load the first round of any variant came; None before it."""
+    for name in ground.plan.variants:
+        path = ground.run / name / "rounds" / "0.json"
+        target = targets.get(name)  # what is no target has been measured before
+        stored = target.read(RoundFile, path) if target else stored_result(RoundFile, path)
+        met = {level.point for level in stored.levels} if stored else set()
+        if known := [point for point in points_of(ground.plan.load) if point in met]:
+            return known
+    return None
 
 
 def _missing(
@@ -170,14 +199,16 @@ def _discard_void(plan: Plan, target: Target) -> None:
         path = target.round_file(number, "json")
         found = target.read(RoundFile, path)
         if found is not None and any(
-            why_void(level, plan.load.neighbour_limit) for level in found.levels
+            why_void(level, plan.load.neighbour_limit)
+            for level in found.levels
+            if level.point.kind == plan.load.kind
         ):
             path.unlink()
 
 
 def _finish(plan: Plan, target: Target, say: Say, *, rounds: int | None = None) -> bool:
     """Merge the rounds of a variant if they are complete."""
-    result = finish(plan.load, target, rounds=rounds)
+    result = finish(plan.load, target, stress=plan.stress, rounds=rounds)
     if result is not None and result.why_void:
         say(
             f"{result.variant}: its figures are void: {result.why_void}; the next load test "

@@ -109,6 +109,13 @@ class BurstyRate(OpenLoop):
     )
 
 
+def between_dues(dues_s: Sequence[float]) -> float:
+    """The time for which arrivals stand: as many gaps as arrivals, of the mean that is seen."""
+    if len(dues_s) < 2:
+        return 0.0
+    return (max(dues_s) - min(dues_s)) * len(dues_s) / (len(dues_s) - 1)
+
+
 @cache
 def _piece(spread: float, number: int) -> npt.NDArray[np.float64]:
     """Arrival times of a piece at rate 1, from the piece's begin."""

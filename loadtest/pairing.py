@@ -35,7 +35,7 @@ class RoundFigures:
     """What one round of a variant at one load point brought; rates per second.
 
     ``started_at`` is the time at which the round began, the same for all variants that took turns
-    in it; "" where it is not known. ``e2e_p50_s`` is None where no request succeeded.
+    in it; "" where it is not known. ``e2e_p50_s`` is None where it is infinite, as half failed.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -76,13 +76,14 @@ def round_figures(
 
 
 def _figures_of(records: list[RequestRecord], slo: Slo, started_at: str) -> RoundFigures:
-    ended = [r.e2e_s for r in records if r.error is None and r.e2e_s is not None]
+    latencies = [math.inf if r.error else r.e2e_s for r in records if not r.intruder]
+    middle = float(np.median([it for it in latencies if it is not None] or [math.inf]))
     return RoundFigures(
         round=records[0].round,
         started_at=started_at,
         output_tok_per_s=token_rate(records),
         goodput_per_s=goodput_rate(records, slo),
-        e2e_p50_s=float(np.median(ended)) if ended else None,
+        e2e_p50_s=middle if math.isfinite(middle) else None,
     )
 
 

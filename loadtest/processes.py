@@ -5,6 +5,8 @@ those before it. The kernel's time stamps keep that out of the figures, but not 
 nor can a process do more than its core. So the events that a plan may bring decide.
 """
 
+from collections.abc import Sequence
+
 from deploy.plan_load import Load
 from loadtest.load_kinds import points_of
 
@@ -13,9 +15,13 @@ EVENTS_PER_S = 2500.0
 MOST = 16
 
 
-def processes_of(load: Load, available: int) -> int:
-    """The plan's number; else as many as the events ask for, on half of the processors at most."""
-    if load.processes != "auto":
-        return load.processes
-    expected = max(point.events_per_s(load.output_tokens) for point in points_of(load))
+def processes_of(loads: Sequence[Load], available: int) -> int:
+    """The first load's number; else as many as the events ask for, on half of the processors."""
+    if loads[0].processes != "auto":
+        return loads[0].processes
+    expected = max(
+        point.events_per_s(round(load.output_tokens.average))
+        for load in loads
+        for point in points_of(load)
+    )
     return max(1, min(round(expected / EVENTS_PER_S), available // 2, MOST))

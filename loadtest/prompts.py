@@ -9,8 +9,10 @@ same prompts in the same order.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,9 @@ from tokenizers import Tokenizer
 from quantize.jobs.whole_file import writing
 
 Ids = npt.NDArray[np.int32]
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+# Before the names of the arrays of ``PromptSource.beside`` in a file.
+_BESIDE = "beside-"
 
 # vLLM shares prefixes in blocks of 16 tokens, the smallest unit of the engines we know: prompts
 # that differ within their first 16 ids share nothing. BOS and a mark take up to four of them.
@@ -39,22 +44,49 @@ class PromptSource:
     """Where prompts are cut from.
 
     ``ids`` is the text as one row of token ids, ``starts`` the offsets in it at which a prompt may
-    begin, shuffled, no two with the same next ``LEAD`` ids.
+    begin, shuffled, no two with the same next ``LEAD`` ids. ``lengths`` are those of the texts that
+    begin there, empty where prompts begin anywhere. ``beside`` is what a kind of load needs besides
+    text, by name.
     """
 
     bos: int
     ids: Ids
     starts: Ids
+    lengths: Ids = field(default_factory=lambda: np.empty(0, np.int32))
+    beside: Arrays = field(default_factory=dict)
 
     def sha256(self) -> str:
         """Hash of everything that decides the prompts."""
         digest = hashlib.sha256(str(self.bos).encode())
-        digest.update(self.ids.tobytes())
-        digest.update(self.starts.tobytes())
+        beside = [values for _, values in sorted(self.beside.items())]
+        for part in (self.ids, self.starts, self.lengths, *beside):
+            digest.update(part.tobytes())
         return digest.hexdigest()
 
-    def prompt(self, number: int, length: int) -> list[int]:
-        """Prompt ``number`` (from 0) as ``length`` token ids, BOS first.
+    def text_length(self, number: int) -> int:
+        """How many tokens prompt ``number`` has where it is a whole text, BOS among them."""
+        return 1 + int(self.lengths[number % len(self.starts)])
+
+    def prompt(
+        self, number: int, length: int, *, prefix_tokens: int = 0, prefixes: int = 1
+    ) -> list[int]:
+        """Prompt ``number`` (from 0) as token ids, BOS first.
+
+        ``length`` ids are its own; ``prefix_tokens`` before them are shared with every
+        ``prefixes``-th prompt.
+        """
+        if not prefix_tokens:
+            return self._own(number, length)
+        prefix = self.prefix(number % prefixes, prefix_tokens)
+        return [*prefix, *self._own(number, length + 1)[1:]]
+
+    def prefix(self, number: int, length: int) -> list[int]:
+        """Prefix ``number`` (from 0) as ``length`` ids, BOS first: cut from the end of the row."""
+        end = -number * length
+        return [self.bos, *self.ids.take(range(end - length, end - 1), mode="wrap").tolist()]
+
+    def _own(self, number: int, length: int) -> list[int]:
+        """``length`` token ids, BOS first.
 
         When the starts are used up they are used again behind a mark: a second BOS, which no text
         holds, and two ids that are others each time around. So prompts stay unique.
@@ -73,7 +105,9 @@ class PromptSource:
     def save(self, path: Path) -> None:
         """Write to a ``.npz`` file, whole or not at all."""
         with writing(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, bos=np.int32(self.bos), ids=self.ids, starts=self.starts)
+            arrays: dict[str, Any] = {_BESIDE + name: it for name, it in self.beside.items()}
+            arrays |= {"ids": self.ids, "starts": self.starts, "lengths": self.lengths}
+            np.savez(stream, bos=np.int32(self.bos), **arrays)
 
 
 def plain_prompts(vocabulary: int = 5000) -> PromptSource:
@@ -85,7 +119,13 @@ def plain_prompts(vocabulary: int = 5000) -> PromptSource:
 def load_prompts(path: Path) -> PromptSource:
     """Read what ``PromptSource.save`` wrote."""
     with np.load(path) as arrays:
-        return PromptSource(bos=int(arrays["bos"]), ids=arrays["ids"], starts=arrays["starts"])
+        parts = {name: arrays[name] for name in ("ids", "starts", "lengths")}
+        beside = {
+            name.removeprefix(_BESIDE): arrays[name]
+            for name in arrays.files
+            if name.startswith(_BESIDE)
+        }
+        return PromptSource(bos=int(arrays["bos"]), **parts, beside=beside)
 
 
 def prompt_number(
@@ -100,8 +140,12 @@ def prompt_number(
     return ((index * rounds + round_number) * levels + level) * ATTEMPTS + attempt
 
 
-def make_prompts(tokenizer_directory: Path, texts: list[str], *, seed: int) -> PromptSource:
+def make_prompts(
+    tokenizer_directory: Path, texts: list[str], *, seed: int, whole: bool = False
+) -> PromptSource:
     """Tokenize texts, in a random order of the seed, with a model's own tokenizer.
+
+    ``whole``: every prompt is one of the texts, from its begin on.
 
     Raises:
         PromptError: no tokenizer there, no BOS in it, or too little text.
@@ -110,10 +154,17 @@ def make_prompts(tokenizer_directory: Path, texts: list[str], *, seed: int) -> P
     rng = np.random.default_rng(seed)
     shuffled = [texts[place] for place in rng.permutation(len(texts))]
     encoded = tokenizer.encode_batch([f"{text}\n" for text in shuffled], add_special_tokens=False)
-    ids = np.array([token for text in encoded for token in text.ids], dtype=np.int32)
+    rows = [text.ids for text in encoded]
+    if whole:
+        rows = [list(row) for row in dict.fromkeys(map(tuple, rows)) if row]
+    ids = np.array([token for row in rows for token in row], dtype=np.int32)
     if len(ids) < 2 * LEAD:
-        raise PromptError(f"the calibration text has {len(ids)} tokens: too few for prompts")
-    return PromptSource(bos=bos, ids=ids, starts=_distinct_starts(ids, rng))
+        raise PromptError(f"the text for prompts has {len(ids)} tokens: too few")
+    if not whole:
+        return PromptSource(bos=bos, ids=ids, starts=_distinct_starts(ids, rng))
+    lengths = np.array([len(row) for row in rows], dtype=np.int32)
+    starts = (np.cumsum(lengths) - lengths).astype(np.int32)
+    return PromptSource(bos=bos, ids=ids, starts=starts, lengths=lengths)
 
 
 def _read_tokenizer(directory: Path) -> tuple[Tokenizer, int]:

@@ -155,16 +155,14 @@ def _write(
 def _job(plan: Plan, variant: str, rate: float, number: int, prompts_file: Path) -> Job:
     """A trial: its number takes the place of a round's, so arrivals and prompts are its own."""
     point = PoissonRate(rate)
+    load = plan.load.model_copy(update={"duration_s": min(LONGEST_S, REQUESTS / rate)})
     return Job(
         url=plan.serving.url,
         round=number,
         rounds=MOST_TRIALS * 2,
         points=(point,),
         legs=(Leg(variant=variant, point=point),),
-        warmup_s=plan.load.warmup_s,
-        duration_s=min(LONGEST_S, REQUESTS / rate),
-        prompt_tokens=plan.load.prompt_tokens,
-        output_tokens=plan.load.output_tokens,
+        loads=(load,),
         request_timeout_s=plan.serving.request_timeout_s,
         prompts=prompts_file,
     )

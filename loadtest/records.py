@@ -26,6 +26,11 @@ class RequestRecord:
     that carries a token, ``end_s`` the end of the response (or when it was known to have failed).
     ``prompt_tokens`` and ``output_tokens`` come from ``usage``; ``chunks`` counts token chunks;
     ``counted`` is True for requests sent in the measuring window of their level.
+
+    ``first_answer_s`` is the first token that is no reasoning, ``gaps_s`` lie between two chunks
+    with tokens, ``finish`` is why the answer ended, in the server's word. ``prompt_hash`` begins
+    the SHA-256 of the prompt's ids. An ``intruder`` is there to disturb the others. ``session``
+    and ``turn`` say which request of which conversation it is. Older records have none of these.
     """
 
     variant: str
@@ -44,6 +49,13 @@ class RequestRecord:
     max_gap_s: float | None
     status: int
     error: str | None
+    first_answer_s: float | None = None
+    gaps_s: tuple[float, ...] = ()
+    finish: str | None = None
+    prompt_hash: str | None = None
+    intruder: bool = False
+    session: int | None = None
+    turn: int | None = None
 
     @property
     def begin_s(self) -> float:
@@ -54,6 +66,11 @@ class RequestRecord:
     def ttft_s(self) -> float | None:
         """Time to first token: from its begin to the first chunk with content."""
         return None if self.first_token_s is None else self.first_token_s - self.begin_s
+
+    @property
+    def ttfo_s(self) -> float | None:
+        """Time to first output: from its begin to the first token that is no reasoning."""
+        return None if self.first_answer_s is None else self.first_answer_s - self.begin_s
 
     @property
     def e2e_s(self) -> float | None:
@@ -93,6 +110,8 @@ _TYPES = {
     "float": pa.float64(),
     "float | None": pa.float64(),
     "str | None": pa.string(),
+    "int | None": pa.int64(),
+    "tuple": pa.list_(pa.float64()),
     "LoadPoint": pa.string(),
 }
 SCHEMA = pa.schema(
@@ -105,13 +124,15 @@ SCHEMA = pa.schema(
 
 def as_row(record: RequestRecord) -> dict[str, Any]:
     """A record as a row of a file: the load point as its key."""
-    return vars(record) | {"point": record.point.key}
+    return vars(record) | {"point": record.point.key, "gaps_s": list(record.gaps_s)}
 
 
 def from_row(row: Mapping[str, Any]) -> RequestRecord:
     """The record of a row, of one that was written before there were kinds of load too."""
     content = with_point(row)
-    return RequestRecord(**content | {"point": read_point(content.get("point"))})
+    gaps_s = tuple(content.get("gaps_s") or ())
+    point = read_point(content.get("point"))
+    return RequestRecord(**content | {"point": point, "gaps_s": gaps_s})
 
 
 def write_records(path: Path, records: Iterable[RequestRecord]) -> None:

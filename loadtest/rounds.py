@@ -1,7 +1,7 @@
 """One round of the variants that need it: measured, stamped and kept, each on its own."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -11,6 +11,8 @@ from loadtest.gpu_window import LEAST_S, GpuWindow
 from loadtest.job import LevelEnd
 from loadtest.legs import Ground, Round
 from loadtest.load_file import Endpoint, RoundFile
+from loadtest.load_kinds import points_of
+from loadtest.load_point import LoadPoint
 from loadtest.locust_process import LoadTestError
 from loadtest.merging import most_memory
 from loadtest.neighbours import watch_service
@@ -20,8 +22,17 @@ from loadtest.target import Target, write_result
 from quantize.validity.made_from import key_of
 
 
-def run_round(ground: Ground, targets: Mapping[str, Target], number: int) -> None:
-    """Measure one round of these variants and keep it; one that fails keeps only its reason."""
+def run_round(
+    ground: Ground,
+    targets: Mapping[str, Target],
+    number: int,
+    points: Sequence[LoadPoint] | None = None,
+) -> None:
+    """Measure one round of these variants and keep it; one that fails keeps only its reason.
+
+    ``points`` are those of the plan's load; None: all, or as many as a search goes through.
+    """
+    all_of_them = points_of(ground.plan.load)
     started_at, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
     before = _restarts(ground, targets)
     url = ground.plan.serving.url
@@ -30,6 +41,8 @@ def run_round(ground: Ground, targets: Mapping[str, Target], number: int) -> Non
         ground=ground,
         number=number,
         variants=sorted(targets),
+        points=points or all_of_them,
+        searches=points is None and all_of_them[0].is_searched,
         watch=watch_service(ground.plan.serving),
         meter=server,
     )

@@ -172,7 +172,7 @@ def draw_blocks(rounds: Counts, drawn: Counts, rng: np.random.Generator) -> Coun
 
 def estimate(value: float, resampled: Floats, blocks: int) -> Estimate:
     """The value with the percentile interval of its resamples, or without where blocks are few."""
-    kept = resampled[np.isfinite(resampled)]
+    kept = resampled[~np.isnan(resampled)]
     if blocks < LEAST_BLOCKS or not len(kept):
         return Estimate(value=value)
     low, high = _percentile_interval(kept)
@@ -181,7 +181,11 @@ def estimate(value: float, resampled: Floats, blocks: int) -> Estimate:
 
 def _percentile_interval(resampled: Floats) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
+    shares = [tail, 1 - tail]
+    if np.isfinite(resampled).all():
+        low, high = np.quantile(resampled, shares)
+    else:  # beside an infinite value there is nothing to be interpolated
+        low, high = np.quantile(resampled, shares, method="inverted_cdf")
     return float(low), float(high)
 
 

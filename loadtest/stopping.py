@@ -24,6 +24,8 @@ from loadtest.target import Target
 
 # Of fewer rounds the noise is a guess.
 LEAST_FOR_NOISE = 3
+# So many points a search needs, before it may end.
+LEAST_SEARCHED = 3
 
 Differences = Mapping[str, Sequence[float]]
 """By variant: the logarithms of its throughput over the baseline's, a round each."""
@@ -36,7 +38,8 @@ def budget_words(plan: Plan, noise: float | None, seconds_left: float | None = N
     """
     load = plan.load
     if seconds_left is None:
-        turns = load.rounds * len(plan.variants) * len(load.amounts)
+        points = LEAST_SEARCHED if points_of(load)[0].is_searched else len(load.amounts)
+        turns = load.rounds * len(plan.variants) * points
         time = f"at least {turns * (load.warmup_s + load.duration_s) / 60:.1f} min"
     else:
         time = f"about {seconds_left / 60:.1f} min left"
@@ -53,12 +56,21 @@ def budget_words(plan: Plan, noise: float | None, seconds_left: float | None = N
 
 def differences(plan: Plan, targets: Mapping[str, Target], rounds: int) -> Differences:
     """What the first so many rounds say of every variant but the baseline."""
-    point = pick(points_of(plan.load), plan.objectives.load)
-    if point is None or plan.baseline not in targets:
+    if plan.baseline not in targets:
+        return {}
+    point = pick(_measured(targets[plan.baseline], plan), plan.objectives.load)
+    if point is None:
         return {}
     found = {name: _figures(target, point, rounds) for name, target in targets.items()}
     baseline = found.pop(plan.baseline)
     return {name: log_ratios(mine, baseline) for name, mine in found.items()}
+
+
+def _measured(target: Target, plan: Plan) -> list[LoadPoint]:
+    """At which points of the plan's load a target has been measured."""
+    stored = target.read(RoundFile, target.round_file(0, "json"))
+    met = {level.point for level in stored.levels} if stored is not None else set()
+    return [point for point in points_of(plan.load) if point in met]
 
 
 def _figures(target: Target, point: LoadPoint, rounds: int) -> list[RoundFigures]:

@@ -14,17 +14,22 @@ sent in the measuring window, each followed to its end while the load went on (`
   request it would call slow variants slower than they are.
 - Request rate and goodput: the same with 1 per request, or per request that meets the SLO.
   A failed request gives no tokens and meets no SLO, yet its cycle counts.
+- TTFO: as TTFT, to the first token that is no reasoning. A gap lies between two chunks with tokens
+  (ITL of a chunk). A stall is a gap of at least ``STALL_S``, and ten times the median gap where
+  that is more.
 - A percentile is the smallest value that at least that share of the sample does not exceed
-  (nearest rank), over the requests that succeeded.
+  (nearest rank), over all requests: the latency of one that failed is infinite (as AIPerf's
+  ``adj_`` percentiles). Only intruders, sent to disturb the others, are left out.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import comb
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import ConfigDict
 
 from deploy.plan_sections import Slo
 from loadtest.intervals import Estimate
@@ -42,8 +47,11 @@ from loadtest.stats import (
 
 Block = list[RequestRecord]
 
-Metric = Literal["ttft_s", "tpot_s", "e2e_s", "service_e2e_s"]
+Metric = Literal["ttft_s", "ttfo_s", "tpot_s", "e2e_s", "service_e2e_s"]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+GAP_PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+# A gap of so long, and of so many times the median one, is a stall.
+STALL_S, STALL_TIMES = 0.5, 10
 _RISK = 0.01
 
 
@@ -67,7 +75,7 @@ def samples_required(share: float) -> int:
     if share <= 0.5:
         return LEAST_FOR_MEDIAN
     beyond, n = 1 - share, 2
-    while sum(comb(n, k) * beyond**k * share ** (n - k) for k in (0, 1)) > _RISK:
+    while sum(math.comb(n, k) * beyond**k * share ** (n - k) for k in (0, 1)) > _RISK:
         n += 1
     return n
 
@@ -112,17 +120,43 @@ def percentiles(
     records: Sequence[RequestRecord], metric: Metric, *, seed: int = 0
 ) -> dict[str, Estimate]:
     """The percentiles of a latency that the sample certifies, in seconds, with intervals."""
-    good = [r for r in counted(records) if r.error is None and getattr(r, metric) is not None]
-    shares = {k: q for k, q in PERCENTILES.items() if len(good) >= samples_required(q)}
+
+    def values(record: RequestRecord) -> tuple[float, ...]:
+        if record.intruder:
+            return ()
+        latency: float | None = getattr(record, metric)
+        return (math.inf,) if record.error else () if latency is None else (latency,)
+
+    return _percentiles(counted(records), values, PERCENTILES, seed)
+
+
+def gap_percentiles(records: Sequence[RequestRecord], *, seed: int = 0) -> dict[str, Estimate]:
+    """The percentiles of the gaps between chunks, in seconds, of requests that succeeded."""
+    return _percentiles(counted(records), _gaps, GAP_PERCENTILES, seed)
+
+
+def _gaps(record: RequestRecord) -> tuple[float, ...]:
+    return () if record.error or record.intruder else record.gaps_s
+
+
+def _percentiles(
+    kept: Sequence[RequestRecord],
+    values_of: Callable[[RequestRecord], tuple[float, ...]],
+    all_shares: Mapping[str, float],
+    seed: int,
+) -> dict[str, Estimate]:
+    """Percentiles of what each request brings, any number of values; requests are resampled."""
+    blocks = [block for block in blocks_of(kept) if any(values_of(r) for r in block)]
+    found = [[it for r in block for it in values_of(r)] for block in blocks]
+    values = np.array([it for block in found for it in block])
+    shares = {k: q for k, q in all_shares.items() if len(values) >= samples_required(q)}
     if not shares:
         return {}
-    blocks = blocks_of(good)
-    values = np.array([getattr(r, metric) for block in blocks for r in block])
     order = np.argsort(values)
-    member = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[order]
+    member = np.repeat(np.arange(len(blocks)), [len(block) for block in found])[order]
     sorted_values, wanted = values[order], np.array(list(shares.values()))
     counts = _draw(blocks, seed)
-    once = np.ones(len(good), dtype=np.int64)
+    once = np.ones(len(values), dtype=np.int64)
     resampled = np.array([_nearest_rank(sorted_values, row[member], wanted) for row in counts])
     measured = _nearest_rank(sorted_values, once, wanted)
     return {
@@ -137,6 +171,112 @@ def _nearest_rank(values: Floats, weights: Counts, shares: Floats) -> Floats:
     # The tolerance keeps 0.9 * 10 from asking for the tenth of ten.
     found: Floats = values[np.searchsorted(rank, shares * rank[-1] - 1e-9)]
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a load, told of apart: some seconds of a ramp, or the second turns of all sessions.
+
+    ``prompt_tokens`` is their mean; the medians (s) are of all its requests, None where they are
+    too few, or most have failed.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: str
+    requests: int
+    errors: int
+    prompt_tokens: float
+    ttft_p50_s: float | None
+    e2e_p50_s: float | None
+
+
+def parts(records: Sequence[RequestRecord]) -> tuple[Part, ...]:
+    """The parts of a load in their order; empty where it is the same all over."""
+    kept = counted(records)
+    ends = {n: _window(r for r in kept if r.round == n) for n in {r.round for r in kept}}
+    named: dict[str, list[RequestRecord]] = {}
+    for record in sorted(kept, key=lambda r: (r.turn or 0, r.scheduled_s - ends[r.round][0])):
+        first_s, length_s = ends[record.round]
+        passed = (record.scheduled_s - first_s) / length_s if length_s > 0 else 0.0
+        name = record.point.part_of(passed, record.turn, intruder=record.intruder)
+        named.setdefault(name, []).append(record)
+    return tuple(_part(name, mine) for name, mine in named.items() if name)
+
+
+def _window(records: Iterable[RequestRecord]) -> tuple[float, float]:
+    """When the first request was due, and how long after it the last (s)."""
+    dues_s = [record.scheduled_s for record in records]
+    return min(dues_s), max(dues_s) - min(dues_s)
+
+
+def _part(name: str, records: Sequence[RequestRecord]) -> Part:
+    return Part(
+        name=name,
+        requests=len(records),
+        errors=sum(r.error is not None for r in records),
+        prompt_tokens=float(np.mean([r.prompt_tokens for r in records if not r.error] or [0])),
+        ttft_p50_s=_plain_median(records, "ttft_s"),
+        e2e_p50_s=_plain_median(records, "e2e_s"),
+    )
+
+
+def _plain_median(records: Sequence[RequestRecord], metric: Metric) -> float | None:
+    known = [math.inf if r.error else getattr(r, metric) for r in records]
+    values = [value for value in known if value is not None]
+    if len(values) < LEAST_FOR_MEDIAN:
+        return None
+    middle = float(np.median(values))
+    return middle if math.isfinite(middle) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Answers of natural length: their tokens, and how many the model ended itself (0 to 1)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    tokens: Estimate
+    ended_share: float
+
+
+def answers(records: Sequence[RequestRecord], *, seed: int = 0) -> Answers | None:
+    """How long the answers of the requests that succeeded are; None where none did."""
+    good = [r for r in counted(records) if r.error is None]
+    if not good:
+        return None
+    blocks = blocks_of(good)
+    tokens = np.array([sum(r.output_tokens for r in block) for block in blocks])
+    counts = _draw(blocks, seed)
+    resampled = (counts @ tokens) / (counts @ np.array([len(block) for block in blocks]))
+    mean = float(tokens.sum() / len(good))
+    return Answers(
+        tokens=estimate(mean, resampled, len(blocks)),
+        ended_share=sum(r.finish == "stop" for r in good) / len(good),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stalls:
+    """Gaps of at least ``limit_s``: in how many requests, and the longest of all gaps (s)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    limit_s: float
+    requests: int
+    longest_s: float
+
+
+def stalls(records: Sequence[RequestRecord]) -> Stalls | None:
+    """Where answers stood still after they had begun; None where no answer has a gap."""
+    longest = [max(gaps) for r in counted(records) if (gaps := _gaps(r))]
+    if not longest:
+        return None
+    middle = float(np.median([gap for r in counted(records) for gap in _gaps(r)]))
+    limit_s = max(STALL_S, STALL_TIMES * middle)
+    return Stalls(
+        limit_s=limit_s, requests=sum(it >= limit_s for it in longest), longest_s=max(longest)
+    )
 
 
 def output_throughput(records: Sequence[RequestRecord], *, seed: int = 0) -> Estimate:
@@ -194,8 +334,13 @@ def goodput_rate(records: Sequence[RequestRecord], slo: Slo) -> float:
 
 
 def _plain_rate(records: Sequence[RequestRecord], worth: Callable[[RequestRecord], float]) -> float:
-    seconds = records[0].point.seconds([record.cycle_s for record in records])
+    seconds = _seconds(records)
     return sum(worth(record) for record in records) / seconds if seconds > 0 else 0.0
+
+
+def _seconds(records: Sequence[RequestRecord]) -> float:
+    point = records[0].point
+    return point.seconds_of([r.scheduled_s for r in records], [r.cycle_s for r in records])
 
 
 def _tokens(record: RequestRecord) -> float:
@@ -209,6 +354,8 @@ def _rate(
     rng = np.random.default_rng(seed)
     drawn = draw_rounds(len({r.round for r in kept}), rng)
     value, resampled = _resampled_rate(kept, worth, drawn, rng)
+    # A resample that stands for no time tells no rate.
+    resampled = np.where(np.isfinite(resampled), resampled, np.nan)
     return estimate(value, resampled, len(blocks_of(kept)))
 
 
@@ -221,7 +368,6 @@ def _resampled_rate(
     """Sum of ``worth`` / the wall time of the requests: measured, and in every resample."""
     blocks = blocks_of(kept)
     gained = np.array([sum(worth(r) for r in block) for block in blocks])
-    point = kept[0].point
-    seconds = np.array([point.seconds([r.cycle_s for r in block]) for block in blocks])
+    seconds = np.array([_seconds(block) for block in blocks])
     counts = draw_blocks(_rounds_of(blocks), drawn, rng)
     return float(gained.sum() / seconds.sum()), (counts @ gained) / (counts @ seconds)

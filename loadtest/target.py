@@ -32,20 +32,21 @@ class Target:
 
     def read(self, model: type[Result], path: Path) -> Result | None:
         """A finished result, or None where it is missing, unreadable or of other inputs."""
-        result = _stored(model, path)
+        result = stored_result(model, path)
         key = key_of(self._made_from(model))
         return result if result is not None and result.inputs_sha256 == key else None
 
     def outdated_by(self, model: type[Result], path: Path) -> str | None:
         """What has changed since a finished result was made; None where there is none."""
-        result = _stored(model, path)
+        result = stored_result(model, path)
         return what_changed(result.made_from, self._made_from(model)) if result else None
 
     def _made_from(self, model: type[Result]) -> Mapping[str, str]:
         return self.measured_from if model is RoundFile else self.summed_from
 
 
-def _stored(model: type[Result], path: Path) -> Result | None:
+def stored_result(model: type[Result], path: Path) -> Result | None:
+    """A result as it lies on the disk, of whatever inputs; None where none can be read."""
     try:
         return model.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):

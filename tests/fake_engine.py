@@ -9,6 +9,7 @@ an exact schedule, log-probabilities by a formula so that scores can be checked,
 import argparse
 import asyncio
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ class Behaviour:
 
     ``full`` questions are first refused; ``faults`` name what befalls each third one in turn;
     ``echoes`` False: it claims log-probabilities of the prompt and sends none; ``restarts``: its
-    engine is replaced at the first question. ``gpus`` and ``kernels`` are what it says that it
+    engine is replaced at the first question. ``stall``: when (s after the first question) it stands
+    still, and for how long. ``gpus`` and ``kernels`` are what it says that it
     computes on.
     """
 
@@ -61,8 +63,19 @@ class Behaviour:
     echoes: bool = True
     faults: tuple[str, ...] = ()
     restarts: bool = False
+    stall: tuple[float, float] = (0.0, 0.0)
+    first_asked_s: float | None = None
     gpus: tuple[dict[str, Any], ...] = ()
     kernels: dict[str, Any] | None = None
+
+    async def stand_still(self) -> None:
+        """Wait for the end of the stall, where it is its time."""
+        now = time.monotonic()
+        if self.first_asked_s is None:
+            self.first_asked_s = now
+        begin, length = self.stall
+        if 0 <= now - self.first_asked_s - begin < length:
+            await asyncio.sleep(self.first_asked_s + begin + length - now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +190,7 @@ class FakeEngine(NullServer):
             choices = [choice(i, p, body, how) for i, p in enumerate(body["prompt"])]
             # The order of a batch is not promised: the index says which prompt is meant.
             return await answer(writer, 200, {"choices": choices[::-1]})
+        await how.stand_still()
         turn, rest = divmod(len(asked), 3)
         fault = how.faults[turn % len(how.faults)] if how.faults and rest == 0 else None
         return await self._timed_stream(body, writer, fault)

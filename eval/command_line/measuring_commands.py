@@ -124,11 +124,11 @@ def loadtest_ui(
     texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
     folder = RESULTS_DIR / "live"
     folder.mkdir(parents=True, exist_ok=True)
-    save_texts(folder / "texts.json", plain_texts(texts, shown.load.prompt_tokens))
+    save_texts(folder / "texts.json", plain_texts(texts, round(shown.load.prompt_tokens.average)))
     job = LiveJob(
         targets=our_targets(shown.serving.url, shown.variants),
         texts=folder / "texts.json",
-        output_tokens=shown.load.output_tokens,
+        output_tokens=round(shown.load.output_tokens.average),
         request_timeout_s=shown.serving.request_timeout_s,
     )
     if code := show_page(job, folder, port, say):

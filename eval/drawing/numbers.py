@@ -5,13 +5,15 @@ import math
 
 def minus(text: str) -> str:
     """Replace the hyphen of a negative number by a minus sign, and drop the sign of zero."""
-    if not any(digit in text for digit in "123456789"):
+    if not any(digit in text for digit in "123456789∞"):
         return text.lstrip("+-")
     return text.replace("-", "−")
 
 
 def significant(value: float, digits: int = 3) -> str:
     """``value`` with ``digits`` significant digits, never in exponent form (412, 38.1, 4.21)."""
+    if math.isinf(value):
+        return minus("∞" if value > 0 else "-∞")
     if value == 0:
         return "0"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))

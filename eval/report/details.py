@@ -187,7 +187,7 @@ def waiting_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """End-to-end latency from when requests were due and from their send; None of a closed loop."""
     rows = []
     for variant in run.variants:
-        for load in run.loads(variant):
+        for load in (*run.loads(variant), *run.stress(variant)):
             for key, service in load.service_e2e_s.items():
                 cells = (
                     name_cell(variant.variant, marks),

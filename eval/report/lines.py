@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from markupsafe import Markup
 
@@ -68,7 +69,11 @@ def lines(series: Sequence[Series], axis: Axis, title: str) -> Markup:
 
 def _vertical(series: Sequence[Series], axis: Axis, bottom: float) -> Scale:
     values = [
-        v for s in series for _, e in s.points for v in e.known if v > 0 or not axis.logarithmic
+        v
+        for s in series
+        for _, e in s.points
+        for v in e.known
+        if isfinite(v) and (v > 0 or not axis.logarithmic)
     ]
     # A limit far above everything measured is told in words; drawn, it would flatten the lines.
     if axis.limit is not None and axis.limit < 4 * max(values, default=0.0):

@@ -12,7 +12,8 @@ _TIMES: tuple[tuple[str, str], ...] = (
     (
         "TTFT, time to first token",
         "From sending the request to the first chunk with non-empty content; a chunk that only "
-        "announces the role does not count (vLLM's own benchmark counts it).",
+        "announces the role does not count (vLLM's own benchmark counts it). A token of reasoning "
+        "counts; TTFO is the same to the first token of the answer itself.",
     ),
     (
         "TPOT, time per output token",
@@ -21,8 +22,8 @@ _TIMES: tuple[tuple[str, str], ...] = (
     ),
     (
         "ITL, inter-token latency",
-        "The raw gap between two content chunks. A chunk is not a token, so ITL is not TPOT; no "
-        "figure on this page is an ITL.",
+        "The raw gap between two content chunks. A chunk is not a token, so ITL is not TPOT; it "
+        "stands under “Gaps and stalls”. Other tools give one mean per request that name.",
     ),
     (
         "End-to-end",
@@ -69,7 +70,8 @@ _COMPARISONS: tuple[tuple[str, str], ...] = (
         "Ranges",
         "Brackets and whiskers are confidence intervals: of load figures by resampling rounds and "
         "requests, of accuracy from the paired items. A percentile that the sample cannot certify "
-        "is left out (a p90 needs 64 requests, a p99 needs 662).",
+        "is left out (a p90 needs 64 requests, a p99 needs 662). Percentiles are of all requests: "
+        "one that failed counts as infinitely late, “∞”.",
     ),
     (
         "Throughput ratio",
@@ -122,7 +124,7 @@ def limits(run: Run) -> list[str]:
         f"Intervals hold at {confidence} each, not for all comparisons together: with many "
         "variants, one interval in a while misses the truth.",
         run.point.limit_words,
-        f"Prompts of {load.prompt_tokens} and outputs of {load.output_tokens} tokens, "
+        f"Prompts of {load.prompt_tokens.words} and outputs of {load.output_tokens.words} tokens, "
         f"{load.rounds} round(s) of {load.duration_s:g} s per level. Other "
         "lengths may change the order of the variants.",
         _rounds_words(load.rounds),

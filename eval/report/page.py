@@ -12,7 +12,7 @@ from markupsafe import Markup
 from eval.drawing.glyphs import icon
 from eval.drawing.shell import look, script, script_digest
 from eval.explore.sections import number_formats
-from eval.report import details, formats
+from eval.report import details, formats, load_tables
 from eval.report import method_notes as method
 from eval.report import report_panels as panels
 from eval.report.decision import decision_table
@@ -85,6 +85,11 @@ def render(run: Run) -> str:
         noise=details.noise_table(run, marks),
         client=details.client_table(run),
         waiting=details.waiting_table(run, marks),
+        stress=load_tables.stress_table(run, marks),
+        parts=load_tables.parts_table(run, marks),
+        gaps=load_tables.gaps_table(run, marks),
+        answers=load_tables.answers_table(run, marks),
+        saturation=load_tables.saturation_table(run, marks),
         slo_rates=details.slo_table(run, marks),
         formats_kept=number_formats(run.formats) if run.formats else [],
         definitions=method.definitions(run),

@@ -142,6 +142,10 @@ class Run:
         """The load figures that count: none of an engine that only emulates."""
         return [] if is_emulated(variant) else variant.load
 
+    def stress(self, variant: VariantComparison) -> list[LoadComparison]:
+        """The loads that decide nothing; none of an engine that only emulates."""
+        return [] if is_emulated(variant) else variant.stress
+
     def is_baseline(self, variant: VariantComparison) -> bool:
         """Whether all others are compared with this one."""
         return variant.variant == self.comparison.baseline

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from markupsafe import Markup
 
@@ -132,11 +133,11 @@ def _line_panel(
     focused = len(run.variants) > _MOST_LINES
     for rank, variant in enumerate(run.variants, 1):
         found = [(load.point, pick(load)) for load in run.loads(variant)]
-        points = sorted((point, value) for point, value in found if value is not None)
+        points = sorted((point, value) for point, value in found if value and isfinite(value.value))
         if not points:
             absent.append(variant.variant)
             continue
-        top = max(top, *(value.high or value.value for _, value in points))
+        top = max(top, *(end for _, value in points for end in value.known if isfinite(end)))
         series.append(
             Series(
                 name=variant.variant,

@@ -1,5 +1,6 @@
 """What a table is made of. A cell is text for the eye and keeps its exact value beside it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -69,7 +70,8 @@ def estimate_cell(
     between = formats.interval(found, lambda bound: write(bound).partition(" ")[0])
     return Cell(
         text=write(found.value),
-        value=found.value,
+        # What reads it for sorting knows no infinity.
+        value=min(found.value, sys.float_info.max),
         detail=detail or between,
         tone=tone,
         title=f"interval {between}" if between else "",

@@ -95,9 +95,9 @@ def _certify(asked: Asked, paces: Mapping[LoadPoint, Pace]) -> tuple[Certified, 
     return certify(
         paces,
         plain_prompts(),
-        prompt_tokens=load.prompt_tokens,
-        output_tokens=load.output_tokens,
-        processes=processes_of(load, usable_cpus()),
+        prompt_tokens=round(load.prompt_tokens.average),
+        output_tokens=round(load.output_tokens.average),
+        processes=processes_of([load], usable_cpus()),
     )
 
 
@@ -128,13 +128,10 @@ def _job(asked: Asked, number: int, legs: tuple[Leg, ...]) -> Job:
         rounds=load.rounds,
         points=points_of(load),
         legs=legs,
-        warmup_s=load.warmup_s,
-        duration_s=load.duration_s,
-        prompt_tokens=load.prompt_tokens,
-        output_tokens=load.output_tokens,
+        loads=(load,),
         request_timeout_s=TIMEOUT_S,
         prompts=asked.folder / "prompts.json",
-        processes=processes_of(load, usable_cpus()),
+        processes=processes_of([load], usable_cpus()),
         dialect=asked.found.dialect,
     )
 
@@ -147,7 +144,7 @@ def _summed(asked: Asked, kept: _Kept, started: str, seconds: float) -> LoadFile
             reason = next((r.error for r in mine if r.error), "none was sent in the window")
             raise LoadTestError(f"{asked.url}: no request at {point.place} was answered: {reason}")
         ends = [end for end in kept.ends if end.point == point]
-        levels.append(summarize_level(mine, ends, seed=asked.load.seed))
+        levels.append(summarize_level(mine, ends, load=asked.load))
     return LoadFile(
         variant=asked.variant,
         inputs_sha256="",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from deploy.plan_lengths import FixedLengths, Lengths
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile
 from loadtest.other_tools.foreign_run import SHARES
 from loadtest.records import RequestRecord, read_records
@@ -23,6 +24,7 @@ from quantize.jobs.whole_file import write_whole
 SCHEMA_VERSION = "0.2.1"
 TOOL = "assay"
 _PLACE = "at"
+_DISTRIBUTIONS = {"fixed": "fixed", "uniform": "random", "normal": "gaussian"}
 
 
 def write_llmd(run: Path, variants: Sequence[str], folder: Path, *, model: str) -> list[Path]:
@@ -106,8 +108,8 @@ def _load(load: LoadFile, level: LevelSummary, stage: int) -> dict[str, Any]:
             "tool_version": version(TOOL),
             "source": "sampled",
             "stage": stage,
-            "input_seq_len": {"distribution": "fixed", "value": asked.prompt_tokens},
-            "output_seq_len": {"distribution": "fixed", "value": asked.output_tokens},
+            "input_seq_len": _lengths(asked.prompt_tokens),
+            **({} if asked.natural_length else {"output_seq_len": _lengths(asked.output_tokens)}),
             **amount,
         },
         "native": {"config": asked.model_dump(mode="json")},
@@ -196,3 +198,11 @@ def _told(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _lengths(lengths: Lengths) -> dict[str, Any]:
+    """Lengths in the schema's words; those of a distribution that it does not know are "other"."""
+    told = {"distribution": _DISTRIBUTIONS.get(lengths.distribution, "other")}
+    if isinstance(lengths, FixedLengths):
+        return {**told, "value": lengths.most}
+    return {**told, "value": lengths.average, "min": lengths.least, "max": lengths.most}

@@ -47,6 +47,28 @@ def test_a_wrong_value_is_shown_with_its_key_path(tmp_path: Path) -> None:
         ({"variants": ["bf16-vllm", "bf16-vllm"]}, "a name stands twice"),
         ({"load": {"prompt_tokens": 4000}}, "exceeds serving.context_length"),
         ({"load": {"concurrencies": [1, 4, 1]}}, "load.concurrencies: a number stands twice"),
+        ({"load": {"prompt_tokens": 0}}, "load.prompt_tokens: 0 is no number of tokens from 1 on"),
+        ({"load": {"output_tokens": 1}}, "load.output_tokens: at least 2 tokens"),
+        (
+            {"load": {"prompt_tokens": {"distribution": "uniform", "least": 1, "mots": 2}}},
+            r"load\.prompt_tokens\.mots: unknown key; did you mean 'most'",
+        ),
+        ({"stress": [{"kind": "closed_loop"}]}, "closed_loop stands twice among load and stress"),
+        (
+            {"stress": [{"kind": "chat", "sessions": [2], "turns": 50}]},
+            r"stress\.0: turns x \(prompt_tokens \+ output_tokens\) = 9600 exceeds serving",
+        ),
+        (
+            {"stress": [{"kind": "ramp", "to_rate_per_s": [1]}]},
+            r"stress\.0\.to_rate_per_s: unknown key; did you mean 'to_rates_per_s'",
+        ),
+        (
+            {"stress": [{"kind": "sweep", "text": "a.txt"}]},
+            "stress: texts stand in load alone",
+        ),
+        ({"load": {"text": "gone.json"}}, r"load\.text: no file 'gone\.json'"),
+        ({"stress": [{"kind": "trace", "trace": "gone.csv"}]}, r"stress: no trace 'gone\.csv'"),
+        ({"stress": [{"kind": "swep"}]}, r"stress\.0: 'swep' is no kind of load \(valid: closed_"),
         ({"serving": {"api_keys_file": "keys"}}, "must be an absolute path, or begin with ~"),
         ({"serving": {"api_keys": "x"}}, "unknown key; did you mean 'api_keys_"),
         ({"objectives": {"concurrency": 3}}, "3 is not among load.concurrencies"),
@@ -58,6 +80,26 @@ def test_contradictions_between_keys_are_refused(
 ) -> None:
     with pytest.raises(PlanError, match=message):
         load_plan(write(tmp_path, {**MINIMAL, **change}))
+
+
+def test_a_plan_may_have_further_loads_which_belong_to_what_is_measured(tmp_path: Path) -> None:
+    stress = [{"kind": "ramp", "to_rates_per_s": [5]}, {"kind": "agent", "sessions": [2]}]
+    plan = load_plan(write(tmp_path, {**MINIMAL, "stress": stress}))
+    assert [load.kind for load in plan.loads] == ["closed_loop", "ramp", "agent"]
+    assert Plan.model_validate(plan.model_dump(mode="json")) == plan
+    without = load_plan(write(tmp_path, MINIMAL))
+    assert plan.measuring_sha256() != without.measuring_sha256()
+    assert "stress" not in without.model_dump()
+
+
+def test_files_of_a_load_are_looked_for_beside_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("")
+    trace = {"kind": "trace", "trace": "t.csv"}
+    assert load_plan(write(tmp_path, {**MINIMAL, "load": trace})).load.model_dump()["trace"] == str(
+        tmp_path / "t.csv"
+    )
+    stressed = load_plan(write(tmp_path, {**MINIMAL, "stress": [trace]}))
+    assert stressed.stress[0].model_dump()["trace"] == str(tmp_path / "t.csv")
 
 
 def test_a_variant_with_options_gets_a_name_that_says_them(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from eval.schema import ComparisonFile, VerdictFile
 from eval.terminal import render_terminal
 from eval.verdict import decide
 from loadtest.job import ClientHealth, LevelEnd
-from loadtest.levels import Level
 from loadtest.load_file import RoundFile
 from loadtest.load_kinds import LOAD_KINDS
 from loadtest.load_point import LoadPoint
@@ -31,7 +30,7 @@ from loadtest.run_directory import open_run
 from loadtest.target import Target, write_result
 from quantize.validity.made_from import key_of
 from tests.eval.run_on_disk import load_file, records
-from tests.loadtest.examples import write_plan
+from tests.loadtest.examples import some_asks, write_plan
 
 VARIANTS = ("bf16-vllm", "gguf-q8_0")
 
@@ -192,5 +191,5 @@ def test_its_section_of_the_plan_is_checked_like_every_other(plan: Plan, tmp_pat
 
 
 def test_the_client_sends_on_its_beats(plan: Plan) -> None:
-    level = Level(point=Metronome(2.5), least=3, warmup_s=0, duration_s=1, now=100.0)
-    assert [level.next_due() for _ in range(3)] == pytest.approx([100.0, 100.4, 100.8])
+    asks = some_asks(Metronome(2.5))
+    assert [asks.take(100.0, 0.0).due_s for _ in range(3)] == pytest.approx([100.0, 100.4, 100.8])

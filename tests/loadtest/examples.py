@@ -7,7 +7,10 @@ import numpy as np
 import yaml
 
 from deploy.plan import Plan
+from deploy.plan_load import ClosedLoopLoad, Load
+from loadtest.asks import Asks, Terms
 from loadtest.closed_loop import ClosedLoop
+from loadtest.load_point import LoadPoint
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
 
@@ -83,6 +86,19 @@ def write_plan(plan: Plan, path: Path) -> Path:
     """The plan as a YAML file."""
     path.write_text(yaml.safe_dump(plan.model_dump(mode="json")))
     return path
+
+
+def some_asks(point: LoadPoint, load: Load | None = None, **terms: Any) -> Asks:
+    """What the requests of a leg at that point ask; the prompt of each has its own number."""
+    known: dict[str, Any] = {
+        "load": load or ClosedLoopLoad(),
+        "prompts": some_prompts(),
+        "number": lambda index: index,
+        "due_s": point.due_s,
+        "users": point.users,
+        "amount": point.amount,
+    }
+    return point.asks(Terms(**(known | terms)))
 
 
 def some_prompts() -> PromptSource:

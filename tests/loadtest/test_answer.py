@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from deploy.plan_load import ClosedLoopLoad
 from loadtest.answer import Answer
+from loadtest.asks import Ask
 from loadtest.closed_loop import ClosedLoop
 from loadtest.completion import KeptStream
 from loadtest.job import Job, Leg
@@ -19,13 +21,11 @@ JOB = Job(
     rounds=4,
     points=(LEG.point,),
     legs=(LEG,),
-    warmup_s=0,
-    duration_s=1,
-    prompt_tokens=5,
-    output_tokens=2,
+    loads=(ClosedLoopLoad(),),
     request_timeout_s=1,
     prompts=Path("prompts.npz"),
 )
+ASK = Ask(prompt=[5, 6, 7, 8, 9], output_tokens=2, session=3, turn=1)
 TOKEN = {"choices": [{"text": "a"}]}
 USAGE = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
 
@@ -42,7 +42,8 @@ def an_answer(*events: dict[str, Any] | str, **known: Any) -> Answer:
         assert not stream.take(float(second), piece)
     fields: dict[str, Any] = {"status": 200, "end_s": 9.0, "stream": stream} | known
     ticket = Ticket(index=7, counted=True)
-    return Answer(leg=LEG, ticket=ticket, request_id="it", scheduled_s=0.25, send_s=0.5, **fields)
+    fields |= {"scheduled_s": 0.25, "send_s": 0.5}
+    return Answer(leg=LEG, ticket=ticket, ask=ASK, request_id="it", **fields)
 
 
 def test_a_good_answer_waits_and_its_record_has_the_times_of_its_events() -> None:
@@ -54,6 +55,8 @@ def test_a_good_answer_waits_and_its_record_has_the_times_of_its_events() -> Non
     assert (record.prompt_tokens, record.output_tokens, record.chunks) == (5, 2, 2)
     assert (record.variant, record.round, record.point) == ("bf16-vllm", 3, ClosedLoop(2))
     assert (record.request_id, record.counted, record.status) == ("it", True, 200)
+    assert (record.ttfo_s, record.gaps_s) == (record.ttft_s, (1.0,))
+    assert (record.prompt_hash, record.session, record.turn) == (ASK.prompt_hash(), 3, 1)
     assert record.error is None
     assert answer.record(JOB) == record
     assert answer.stream.size_bytes == 0
@@ -66,7 +69,12 @@ def test_a_good_answer_waits_and_its_record_has_the_times_of_its_events() -> Non
         an_answer(status=503, error="HTTP 503: busy"),
         an_answer(TOKEN, USAGE, "[DONE]", error="the connection broke"),
         Answer(
-            leg=LEG, ticket=Ticket(index=0, counted=True), request_id="", scheduled_s=0, send_s=0
+            leg=LEG,
+            ticket=Ticket(index=0, counted=True),
+            ask=ASK,
+            request_id="",
+            scheduled_s=0,
+            send_s=0,
         ),
     ],
 )

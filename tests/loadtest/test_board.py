@@ -6,7 +6,6 @@ from loadtest.board import Board, Count
 from loadtest.closed_loop import ClosedLoop
 from loadtest.levels import Level, Phase
 from loadtest.load_point import LoadPoint
-from loadtest.open_loop import ConstantRate
 
 
 def part(board: Board, place: int, point: LoadPoint, **changes: bool) -> Level:
@@ -44,14 +43,6 @@ def test_a_forked_process_counts_on_the_same_board() -> None:
         os._exit(0)
     os.waitpid(child, 0)
     assert (board.total(Count.FINISHED), board.phase) == (5, 1)
-
-
-def test_generators_share_a_schedule_and_the_numbers_of_its_requests() -> None:
-    board, point = Board.shared(3), ConstantRate(10.0)
-    levels = [part(board, place, point, leads=False) for place in range(3)]
-    due = [level.next_due() for _ in range(2) for level in levels]
-    alone = Level(point=point, least=2, warmup_s=1, duration_s=10, now=100)
-    assert due == [alone.next_due() for _ in range(6)]
 
 
 def test_only_the_leader_goes_on_and_it_goes_by_what_all_have_done() -> None:

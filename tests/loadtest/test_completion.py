@@ -64,15 +64,42 @@ def test_tokens_are_counted_by_usage_where_an_event_holds_several() -> None:
     assert fault(reading, prompt_tokens=5, output_tokens=4) is None
 
 
-def test_reasoning_is_no_text_of_a_completion_and_told_as_what_it_is() -> None:
-    thought = {"choices": [{"delta": {"reasoning_content": "hm"}}]}
-    silent = read(thought, thought, usage(5, 2), "[DONE]")
-    assert fault(silent, prompt_tokens=5, output_tokens=2) == (
-        "no chunk had any text (2 held reasoning, which a completion of ids does not have)"
+def thought(key: str) -> dict[str, Any]:
+    return {"choices": [{"delta": {key: "hm"}}]}
+
+
+@pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
+def test_reasoning_is_the_first_token_and_the_answer_after_it_the_first_output(key: str) -> None:
+    reading = read(thought(key), thought(key), chunk("a"), chunk("b"), usage(5, 4), "[DONE]")
+    assert (reading.first_token_s, reading.first_answer_s, reading.thoughts) == (2.0, 6.0, 2)
+    assert (reading.chunks, reading.gaps_s, reading.written) == (4, [2.0, 2.0, 2.0], ["a", "b"])
+    assert fault(reading, prompt_tokens=5, output_tokens=4) is None
+    assert read(chunk("a")).first_answer_s == 2.0
+
+
+def test_reasoning_alone_is_no_answer() -> None:
+    silent = read(thought("reasoning"), thought("reasoning"), usage(5, 2), "[DONE]")
+    assert (
+        fault(silent, prompt_tokens=5, output_tokens=2)
+        == "no chunk had any text (2 held reasoning)"
     )
-    reading = read(thought, chunk("a"), usage(5, 2), "[DONE]")
-    assert reading.first_token_s == 4.0
-    assert "1 held reasoning" in str(fault(reading, prompt_tokens=5, output_tokens=2))
+
+
+def test_an_answer_of_natural_length_may_end_before_its_limit_and_not_beyond() -> None:
+    short = read(chunk("a", "stop"), usage(5, 2), "[DONE]")
+    assert short.finish == "stop"
+    assert fault(short, prompt_tokens=5, output_tokens=3, exact=False) is None
+    assert fault(short, prompt_tokens=5, output_tokens=3) is not None
+    said = fault(short, prompt_tokens=5, output_tokens=1, exact=False)
+    assert said == "2 output tokens where 1 are the most"
+    empty = read(chunk("", "stop"), usage(5, 0), "[DONE]")
+    assert fault(empty, prompt_tokens=5, output_tokens=3, exact=False) is None
+    assert fault(
+        read(chunk("", "length"), usage(5, 0), "[DONE]"),
+        prompt_tokens=5,
+        output_tokens=3,
+        exact=False,
+    )
 
 
 def test_an_answer_that_is_no_stream_is_told_in_its_own_words() -> None:
@@ -188,3 +215,5 @@ def test_the_request_forces_its_length_and_asks_for_usage() -> None:
     assert (body["model"], body["prompt"], body["ignore_eos"]) == ("gguf-q8_0", [1, 2], True)
     assert (body["max_tokens"], body["ignore_eos"], body["temperature"]) == (7, True, 0)
     assert body["stream_options"] == {"include_usage": True}
+    natural = json.loads(request_body("gguf-q8_0", [1, 2], 7, exact=False))
+    assert (natural["max_tokens"], "ignore_eos" in natural) == (7, False)

@@ -3,12 +3,11 @@ import pytest
 
 from deploy.plan import Plan
 from loadtest.legs import send_lag_p99_s
-from loadtest.levels import Level
 from loadtest.load_kinds import points_of, read_point
 from loadtest.open_loop import PIECE, BurstyRate, ConstantRate, OpenLoop, PoissonRate
 from loadtest.stats import Floats
 from loadtest.summary import output_throughput, percentiles
-from tests.loadtest.examples import a_plan, a_record, in_a_row
+from tests.loadtest.examples import a_plan, a_record, in_a_row, some_asks
 
 KINDS = (ConstantRate, PoissonRate, BurstyRate)
 
@@ -43,11 +42,9 @@ def test_the_schedule_is_the_same_for_everyone_and_scales_with_the_rate(
 
 
 def test_a_round_begins_its_own_arrivals_with_its_own_time() -> None:
-    level = Level(
-        point=PoissonRate(5.0), least=1, warmup_s=0, duration_s=1, now=100.0, skipped=10_000
-    )
-    due = [level.next_due() for _ in range(4)]
     point = PoissonRate(5.0)
+    asks = some_asks(point, round=1)
+    due = [asks.take(100.0, 0.0).due_s for _ in range(4)]
     expected = [100.0 + point.due_s(10_000 + n) - point.due_s(10_000) for n in range(4)]
     assert due == pytest.approx(expected)
 

@@ -26,7 +26,12 @@ def streams(*counts: int, **changes: Any) -> Load:
 def test_the_events_to_expect_and_the_processors_decide(
     load: Load, available: int, expected: int
 ) -> None:
-    assert processes_of(load, available) == expected
+    assert processes_of([load], available) == expected
+
+
+def test_the_load_that_brings_most_events_decides() -> None:
+    assert processes_of([streams(1), streams(64)], 16) == 4
+    assert processes_of([streams(1, processes=3), streams(64)], 16) == 3
 
 
 def test_the_number_of_processes_is_written_only_where_it_was_chosen() -> None:

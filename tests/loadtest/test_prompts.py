@@ -98,3 +98,19 @@ def test_a_tokenizer_is_read_as_utf_8_whatever_the_locale_says(tokenizer_directo
 def test_too_little_text_is_refused(tokenizer_directory: Path) -> None:
     with pytest.raises(PromptError, match="too few"):
         make_prompts(tokenizer_directory, ["w1 w2"], seed=0)
+
+
+def test_prompts_may_be_whole_texts_of_their_own_length(
+    tokenizer_directory: Path, tmp_path: Path
+) -> None:
+    ragged = [" ".join(WORDS[:length]) for length in (5, 12, 31, 31)]
+    source = make_prompts(tokenizer_directory, ragged, seed=0, whole=True)
+    lengths = [source.text_length(number) for number in range(3)]
+    assert sorted(lengths) == [6, 13, 32]
+    for number, length in enumerate(lengths):
+        prompt = source.prompt(number, length)
+        assert prompt == [0, *range(2, 1 + length)]
+    source.save(tmp_path / "prompts.npz")
+    kept = load_prompts(tmp_path / "prompts.npz")
+    assert [kept.text_length(number) for number in range(6)] == lengths * 2
+    assert kept.sha256() == source.sha256()

@@ -1,17 +1,23 @@
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from deploy.plan_sections import Slo
 from loadtest.closed_loop import ClosedLoop
+from loadtest.intervals import Estimate
 from loadtest.summary import (
+    Stalls,
+    gap_percentiles,
     goodput,
     meets,
     output_throughput,
     percentiles,
     request_rate,
     samples_required,
+    stalls,
 )
 from tests.loadtest.examples import a_record, failed, in_a_row
 
@@ -42,9 +48,9 @@ def test_a_percentile_that_the_sample_cannot_certify_is_absent(count: int, keys:
     assert list(percentiles(in_a_row(count), "ttft_s")) == keys
 
 
-def test_a_percentile_is_the_nearest_rank_of_the_requests_that_succeeded() -> None:
+def test_a_percentile_is_the_nearest_rank() -> None:
     records = [a_record(send_s=-float(n), last_token_s=0.0) for n in range(1, 101)]
-    found = percentiles([*records, *[failed() for _ in range(50)]], "e2e_s")
+    found = percentiles(records, "e2e_s")
     assert (found["p50"].value, found["p90"].value) == (50.0, 90.0)
 
 
@@ -142,3 +148,41 @@ def test_requests_that_fail_together_make_the_share_less_sure() -> None:
     assert spread[0].low is not None
     assert spread[1].low is not None
     assert spread[1].low < spread[0].low - 0.05
+
+
+def test_a_failed_request_took_for_ever_in_the_percentiles_of_all() -> None:
+    records = [a_record(send_s=-float(n), last_token_s=0.0) for n in range(1, 101)]
+    ninety = [*records[:90], *[failed() for _ in range(10)]]
+    assert percentiles(ninety, "e2e_s")["p90"].value == 90.0
+    more = percentiles([*records[:80], *[failed() for _ in range(20)]], "e2e_s")
+    assert (more["p50"].value, more["p90"].value) == (50.0, math.inf)
+    assert more["p90"].high == math.inf
+    row = {"a": more["p90"]}
+    kept = TypeAdapter(dict[str, Estimate])
+    assert kept.validate_json(kept.dump_json(row)) == row
+
+
+def test_an_intruder_is_no_part_of_the_latencies_that_it_disturbs() -> None:
+    long = [a_record(last_token_s=90.0, end_s=90.0, intruder=True) for _ in range(20)]
+    assert percentiles([*in_a_row(6), *long], "e2e_s")["p50"].value == pytest.approx(1.0)
+
+
+def test_gaps_are_told_of_all_chunks_and_their_tail_needs_6636_of_them() -> None:
+    assert samples_required(0.999) == 6636
+    few = [a_record(send_s=float(n), gaps_s=(0.01,) * 99 + (0.3,)) for n in range(66)]
+    assert list(gap_percentiles(few)) == ["p50", "p99"]
+    found = gap_percentiles([*few, a_record(gaps_s=(0.01,) * 99 + (0.3,))])
+    assert (found["p50"].value, found["p99"].value) == (0.01, 0.01)
+    assert found["p99.9"].value == 0.3
+
+
+def test_a_stall_is_a_gap_far_beyond_the_usual_one() -> None:
+    records = [
+        a_record(gaps_s=(0.02, 0.02, 2.0)),
+        a_record(gaps_s=(0.02, 0.1)),
+        failed(gaps_s=(9.0,)),
+    ]
+    assert stalls(records) == Stalls(limit_s=0.5, requests=1, longest_s=2.0)
+    slow = stalls([a_record(gaps_s=(0.3, 0.3, 2.0))])
+    assert slow == Stalls(limit_s=3.0, requests=0, longest_s=2.0)
+    assert stalls([a_record()]) is None

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deploy.plan_lengths import lengths_of
+from deploy.plan_load import ClosedLoopLoad
 from deploy.plan_sections import Slo
 from loadtest.anytime import confidence_sequence
 from loadtest.closed_loop import ClosedLoop
@@ -101,10 +103,14 @@ def compare(port: int, *, rounds: int, duration_s: float) -> Compared:
             rounds=1,
             points=(legs[0].point,),
             legs=tuple(legs),
-            warmup_s=WARMUP_S,
-            duration_s=duration_s,
-            prompt_tokens=PROMPT_TOKENS,
-            output_tokens=OUTPUT_TOKENS,
+            loads=(
+                ClosedLoopLoad(
+                    warmup_s=WARMUP_S,
+                    duration_s=duration_s,
+                    prompt_tokens=lengths_of(PROMPT_TOKENS),
+                    output_tokens=lengths_of(OUTPUT_TOKENS),
+                ),
+            ),
             request_timeout_s=60,
             prompts=place / "prompts.npz",
         )

@@ -263,7 +263,7 @@ def test_a_cpu_calibrates_with_less_than_a_gpu() -> None:
 def test_a_short_model_gets_prompts_and_answers_that_it_can_hold() -> None:
     short = {**SMOL, "max_position_embeddings": 256}
     plan = make_plan({"model": "m", **choose_plan(on_gpu("h100", short)).content}, Path("chosen"))
-    assert plan.load.prompt_tokens + plan.load.output_tokens <= 256
+    assert plan.load.longest_request <= 256
 
 
 def test_what_was_chosen_is_told_with_size_and_time() -> None:

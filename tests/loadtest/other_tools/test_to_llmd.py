@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.plan_load import ClosedLoopLoad
 from loadtest.load_file import LoadFile
 from loadtest.other_tools.to_llmd import llmd_report, write_llmd
 from loadtest.records import RequestRecord, write_records
@@ -75,3 +76,19 @@ def test_what_is_void_is_not_exported(
     void = measured[0].model_copy(update={"void": ["a neighbour"]})
     (place / "load.json").write_text(void.model_dump_json())
     assert write_llmd(tmp_path / "run", [VARIANT], tmp_path / "out", model="m") == []
+
+
+def test_lengths_of_a_distribution_are_told_as_such_and_natural_ones_as_not_enforced(
+    measured: tuple[LoadFile, list[RequestRecord]],
+) -> None:
+    load, rows = measured
+    uniform = {"distribution": "uniform", "least": 10, "most": 20}
+    drawn = ClosedLoopLoad.model_validate({"prompt_tokens": uniform, "natural_length": True})
+    told = report((load.model_copy(update={"load": drawn}), rows))["scenario"]["load"]
+    assert told["standardized"]["input_seq_len"] == {
+        "distribution": "random",
+        "value": pytest.approx(15),
+        "min": 10,
+        "max": 20,
+    }
+    assert "output_seq_len" not in told["standardized"]
