@@ -29,6 +29,8 @@ from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import serve
 
 _DIGITS = 5
+# What is raised of weights that are not those of an architecture, or of one that is not known.
+_UNDECODED = (AttributeError, KeyError, RuntimeError, ValueError)
 # Rows of logits that are normalised at once, in float64.
 _ROWS = 128
 
@@ -39,7 +41,7 @@ def carry_out(request: ProbeRequest, tell: Callable[[Progress], None]) -> Probed
     probe = make_probe(request.model, request.text, request.tokens)
     try:
         model = _source_model(request)
-    except (KeyError, RuntimeError, ValueError, OSError) as error:
+    except (*_UNDECODED, OSError) as error:
         if not request.is_published:
             raise
         fault = ProbedArtifact(fault=f"{type(error).__name__}: {error}", is_unknown=True)
@@ -91,7 +93,7 @@ def _score_artifact(
 ) -> ProbedArtifact:
     try:
         model = load_any(item.artifact, request.model, device=request.device)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except _UNDECODED as error:
         # The others are scored all the same, and this one is not measured.
         return ProbedArtifact(fault=str(error), is_unknown=request.is_published)
     farthest = farthest_weight(item, model.state_dict(), source)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from tokenizers import Regex, Tokenizer
 from tokenizers.decoders import ByteLevel as BytesToText
 from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
+from tokenizers.processors import TemplateProcessing
 
 # How llama.cpp splits text under these names (src/llama-vocab.cpp); all others are GPT-2's, or
 # transformers' own reading of the file.
@@ -38,3 +39,17 @@ def _splitter(name: str) -> PreTokenizer | None:
         split = Split(Regex(_SPLITS[name]), behavior="isolated")
         return Sequence([split, ByteLevel(add_prefix_space=False, use_regex=False)])
     return None
+
+
+def begin_texts(tokenizer: Tokenizer, bos: str | None, metadata: Mapping[str, object]) -> None:
+    """Put what begins a text before it, as a GGUF file says (of SentencePiece's kind: by default).
+
+    Source: llama.cpp's ``src/llama-vocab.cpp`` (``add_bos`` by type of vocabulary).
+    """
+    by_default = metadata.get("tokenizer.ggml.model") == "llama"
+    begins = metadata.get("tokenizer.ggml.add_bos_token", by_default)
+    number = tokenizer.token_to_id(bos) if bos is not None else None
+    if begins and number is not None:
+        tokenizer.post_processor = TemplateProcessing(
+            single=[bos, "$A"], pair=[bos, "$A", bos, "$B"], special_tokens=[(bos, number)]
+        )

@@ -1,7 +1,8 @@
 """Make a model's folder of a GGUF file with transformers; in the ``quantize`` environment.
 
-transformers takes the vocabulary from the file, but neither which tokens begin and end a text nor,
-for byte-level tokenizers, how it is split before merging: both stand in the file's metadata.
+transformers takes the vocabulary from the file, but neither which tokens begin and end a text, and
+whether one is put before it, nor, for byte-level tokenizers, how it is split before merging: all
+stand in the file's metadata.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from quantize.artifact.gguf_header import read_gguf
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import BadRequest, serve
 from quantize.source.gguf_source import GGUF_FOLDER, GgufFolderRequest
-from quantize.source.in_quantize.byte_level import spell_in_bytes
+from quantize.source.in_quantize.byte_level import begin_texts, spell_in_bytes
 
 # The first release that transformers takes; the one beside the converter does not say its own.
 _LEAST_VERSION = "0.10.0"
@@ -45,6 +46,7 @@ def carry_out(request: GgufFolderRequest, _: Callable[[Progress], None]) -> None
         if isinstance(number, int) and number < len(tokens):
             setattr(tokenizer, f"{key}_token", str(tokens[number]))
     spell_in_bytes(tokenizer.backend_tokenizer, str(metadata.get("tokenizer.ggml.pre", "")))
+    begin_texts(tokenizer.backend_tokenizer, tokenizer.bos_token, metadata)
     _name_ends(model, metadata)
     model.save_pretrained(request.folder)
     tokenizer.save_pretrained(request.folder)
