@@ -8,6 +8,7 @@ from quantize.published_model import recognise
 from quantize.recipes.recipe import NATIVE
 from quantize.source.source_model import REFERENCE
 from services.engines.table import ENGINES
+from services.variants import find_variant
 
 # The weights of the folder that a plan names as its baseline, served as most people would.
 SOURCE_BASELINE = "bf16-vllm"
@@ -77,7 +78,9 @@ def _short_engine(name: object) -> str | None:
 
 def _spelt_out(item: object, form: str) -> object:
     name = _name_of(item)
-    if not isinstance(name, str) or _short_engine(name) is None:
+    engine = _short_engine(name)
+    if not isinstance(name, str) or engine is None:
         return item
-    full = f"{NATIVE}{form}-{name.removeprefix(NATIVE)}"
+    options = name.removeprefix(f"{NATIVE}{engine}")
+    full = f"{find_variant(f'{NATIVE}{form}-{engine}').name}{options}"
     return {**item, "variant": full} if isinstance(item, dict) else full

@@ -6,6 +6,7 @@ import pytest
 
 from deploy.plan import PlanError, load_plan, make_plan
 from deploy.plan_published import name_published, with_baseline
+from tests.quantize.artifact.small_gguf import write_gguf
 from tests.quantize.published import as_int8
 from tests.quantize.tiny_model import make_tiny_model
 
@@ -35,6 +36,18 @@ def test_options_and_limits_belong_to_the_full_name(int8: str) -> None:
     plan = make_plan({**ALONE, "model": int8, "variants": ["native-vllm", own]}, WHERE)
     assert plan.variants[1] == "native-compressed-int8-vllm-kv-fp8"
     assert plan.limits_of(plan.variants[1]).max_sequences == 3
+
+
+def test_an_engine_that_everyone_means_is_left_out_of_the_name(tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+    write_gguf(file, {"blk.0.attn_q.weight": ("Q4_K", (256, 256))})
+    content = {"name": "own", "variants": ["native-llamacpp"], "baseline": "native-llamacpp"}
+    plan = make_plan({**content, "model": str(file)}, WHERE)
+    assert plan.variants == (plan.baseline,) == ("native-gguf-mostly-q4_k",)
+    again = make_plan({**content, "model": str(file)}, WHERE, variants=plan.baseline)
+    assert again == plan
+    with pytest.raises(PlanError, match=r"unknown variant 'native-gguf-mostly-q4_k-vllm'"):
+        make_plan({**content, "model": str(file), "variants": ["native-vllm"]}, WHERE)
 
 
 def test_a_baseline_that_is_a_folder_is_served_in_sixteen_bits(int8: str, model: Path) -> None:
