@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from services.server.in_llamacpp.llamacpp_cache import (
 )
 from services.server.in_llamacpp.llamacpp_grammar import Grammar
 from services.server.sampling import Logits
+from services.server.whole_characters import WholeCharacters
 
 _ERROR_LEVEL = 4
 
@@ -114,7 +116,15 @@ class LlamaCppBackend:
 
     def constrain(self, schema: str) -> Grammar:
         """A grammar of a JSON schema."""
-        return Grammar(self._vocab, schema)
+        return Grammar(self._vocab, schema, self._characters, self._plain_piece)
+
+    @cached_property
+    def _characters(self) -> WholeCharacters:
+        """Of every token's bytes, so made when the first grammar is asked for."""
+        return WholeCharacters([self._plain_piece(n) for n in range(self.capacity.vocab_size)])
+
+    def _plain_piece(self, token: int) -> bytes:
+        return self._piece(token, special=False)
 
     def decode(self, batch: Batch) -> Logits:
         """One ``llama_decode``; the interpreter lock is free while it runs."""
