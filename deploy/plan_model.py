@@ -11,7 +11,15 @@ from quantize.source.source_model import REFERENCE
 WORLD_TASKS = ("assay_text", "assay_choice", "assay_words")
 # The keys of a plan that name a file or a folder.
 FILES = (("calibration", "text"), ("quality", "include_path"), ("load", "text"), ("load", "trace"))
-GENERAL_TASKS = ("assay_general_text", "assay_general_choice")
+GENERAL_TASKS = (
+    "assay_general_text",
+    "assay_general_choice",
+    "assay_general_long",
+    "assay_general_arithmetic",
+    "assay_general_instructions",
+    "assay_general_tools",
+    "assay_general_retrieval",
+)
 
 
 def fit_to_model(content: Mapping[str, Any], *, replaced: bool) -> dict[str, Any]:

@@ -66,7 +66,10 @@ class Quality(Section):
     ``include_path`` is a folder of one's own tasks (``lm_eval --include_path``; data files by
     absolute paths). ``num_fewshot`` puts as many examples before every question, whatever a task
     says itself; ``apply_chat_template`` puts each question into the model's own chat template,
-    examples as earlier turns. Neither touches tasks that score whole texts.
+    examples as earlier turns. Neither touches tasks that score whole texts; those of
+    ``assay_general_*`` that are chats go through the template as they are, without examples.
+    ``seed`` draws a fresh instance of every ``assay_general_*`` task: other sums, other texts,
+    other sides of the same facts. Of these a ``limit`` beyond their size makes more.
     """
 
     tasks: tuple[str, ...] = Field(
@@ -75,6 +78,7 @@ class Quality(Section):
     include_path: str | None = later(None)
     num_fewshot: int | None = later(None, ge=0)
     apply_chat_template: bool = later(False)
+    seed: int = later(0, ge=0)
     limit: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=8, ge=1)
 

@@ -15,8 +15,9 @@ class _Message(BaseModel):
 class Job(_Message):
     """Everything that one pass needs; ``limit`` caps the items per task.
 
-    ``num_fewshot`` and ``apply_chat_template`` are the plan's. The answers to other tasks that lie
-    at ``samples`` are kept with ``keep``. Without ``ask`` tasks are only loaded and checked.
+    ``num_fewshot``, ``apply_chat_template`` and ``seed`` are the plan's. The answers to other tasks
+    that lie at ``samples`` are kept with ``keep``. Without ``ask`` tasks are only loaded and
+    checked.
 
     A request is sent up to ``tries`` times. lm-eval waits 1, 1, 2, 4 and 8 s between six: enough
     for a full queue (429) to drain.
@@ -31,6 +32,7 @@ class Job(_Message):
     limit: int | None
     num_fewshot: int | None = None
     apply_chat_template: bool = False
+    seed: int = 0
     concurrency: int
     batch_size: int
     context_length: int

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientError
 
@@ -16,8 +17,9 @@ from eval.lm_eval_answers import EndpointAnswerError
 from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.lm_eval_model import ContextTooShortError, EndpointModel
 from eval.lm_eval_samples import UnsupportedTaskError
-from eval.lm_eval_tasks import Loaded, ask, load_tasks, traits_of
+from eval.lm_eval_tasks import Loaded, ask, end_plainly, load_tasks, traits_of
 from eval.samples import Sample, read_samples, write_samples
+from eval.suite.offered import CHATS, SUITE, instance
 from eval.task_refusals import incapable, unscorable
 from eval.task_score import TaskScore
 from quantize.jobs.job_server import BadRequest, serve
@@ -79,6 +81,13 @@ def make_model(job: Job, reporter: Reporter) -> EndpointModel:
     return model
 
 
+def instance_of(job: Job, task: str) -> Any:
+    """Which instance of a task is asked: the suite's are drawn by the plan's seed."""
+    if task not in SUITE:
+        return task
+    return instance(task, job.seed, job.limit, job.context_length)
+
+
 def askable(job: Job, loaded: Loaded, default_answer: int, emit: Emit) -> list[str]:
     """The tasks that can be asked and scored; the others are refused by name, before any is."""
     found = []
@@ -88,7 +97,7 @@ def askable(job: Job, loaded: Loaded, default_answer: int, emit: Emit) -> list[s
             traits,
             context_length=job.context_length,
             default_answer=default_answer,
-            num_fewshot=job.num_fewshot,
+            num_fewshot=examples(job, name),
         )
         reason = reason or incapable(traits.output_type, frozenset(job.capabilities))
         if reason is None:
@@ -110,7 +119,12 @@ def run(job: Job, emit: Emit) -> None:
         BadRequest: the model has no chat template.
     """
     reporter = Reporter(emit)
-    loaded = load_tasks(job.tasks, job.tasks_dirs, bundled_only=job.bundled_only)
+    loaded = load_tasks(
+        job.tasks,
+        job.tasks_dirs,
+        bundled_only=job.bundled_only,
+        instance=lambda task: instance_of(job, task),
+    )
     model = make_model(job, reporter)
     names = askable(job, loaded, model.default_answer, emit)
     if not job.ask:
@@ -137,15 +151,19 @@ def try_task(
     job: Job, loaded: Loaded, name: str, model: EndpointModel, emit: Emit
 ) -> tuple[list[Sample], TaskScore] | None:
     """Ask one task; one that cannot be scored, or fails, is told and brings nothing."""
+    task, chat = loaded.tasks[name], name in CHATS
+    templated = job.apply_chat_template or (chat and bool(model.tokenizer.chat_template))
+    if chat and not templated:
+        end_plainly(task)
     try:
         return ask(
             model,
             name,
-            loaded.tasks[name],
+            task,
             loaded.manager,
             limit=job.limit,
-            num_fewshot=job.num_fewshot,
-            apply_chat_template=job.apply_chat_template,
+            num_fewshot=examples(job, name),
+            apply_chat_template=templated,
         )
     except (UnsupportedTaskError, ContextTooShortError) as error:
         emit(Event(kind="refused", task=name, message=str(error)))
@@ -155,6 +173,11 @@ def try_task(
         told = str(error) if isinstance(error, EndpointAnswerError) else _named(error)
         emit(Event(kind="failed", task=name, message=told))
     return None
+
+
+def examples(job: Job, task: str) -> int | None:
+    """How many are put before a question; the suite's chats are of one turn."""
+    return None if task in CHATS else job.num_fewshot
 
 
 def _named(error: Exception) -> str:

@@ -44,6 +44,12 @@ def accuracy_metric(task: str, row: Row) -> str:
     )
 
 
+def stratum_of(row: Row) -> str | None:
+    """The part of its task that an item belongs to, which our own tasks call its ``kind``."""
+    kind = row.get("doc", {}).get("kind")
+    return kind if isinstance(kind, str) else None
+
+
 def rolling_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
     """A document of a perplexity task: its whole negative log-likelihood."""
     text = str(row["arguments"][0][0])
@@ -58,6 +64,7 @@ def rolling_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
         bytes=len(text.encode()),
         answer=None,
         target=None,
+        stratum=stratum_of(row),
     )
 
 
@@ -106,6 +113,7 @@ def answered_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
         answer=answer,
         target=target,
         choices=choices,
+        stratum=stratum_of(row),
     )
 
 

@@ -1,6 +1,6 @@
 """Tasks by name, and one task asked of one model; imported only where lm-eval is to run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from lm_eval.tasks import TaskManager
 
 from eval.lm_eval_samples import ROLLING, UnsupportedTaskError, to_samples, to_score
 from eval.samples import Sample
+from eval.suite.offered import PLAIN_ENDING
 from eval.task_refusals import TaskTraits
 from eval.task_score import TaskScore
 
@@ -35,6 +36,15 @@ class CountingModel(Protocol):
         ...
 
 
+Instance = Callable[[str], Any]
+"""A task's name, or how lm-eval is told which instance of it is asked."""
+
+
+def unchanged(task: str) -> str:
+    """A task as its file has it."""
+    return task
+
+
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
     """lm-eval's index, its task objects by name, and why the data of others cannot be had."""
@@ -44,8 +54,14 @@ class Loaded:
     missing: Mapping[str, str]
 
 
-def load_tasks(names: Sequence[str], tasks_dirs: Sequence[str], *, bundled_only: bool) -> Loaded:
-    """The tasks with their data, groups flattened.
+def load_tasks(
+    names: Sequence[str],
+    tasks_dirs: Sequence[str],
+    *,
+    bundled_only: bool,
+    instance: Instance = unchanged,
+) -> Loaded:
+    """The tasks with their data, groups flattened; ``instance`` says of which instance each is.
 
     Raises:
         UnsupportedTaskError: no such task.
@@ -59,11 +75,16 @@ def load_tasks(names: Sequence[str], tasks_dirs: Sequence[str], *, bundled_only:
     missing: dict[str, str] = {}
     for name in names:
         try:
-            tasks |= manager.load([name])["tasks"]
+            tasks |= manager.load([instance(name)])["tasks"]
         except OSError as error:
             # The hub's errors are OSErrors too.
             missing[name] = f"its data cannot be had: {error}"
     return Loaded(manager=manager, tasks=tasks, missing=missing)
+
+
+def end_plainly(task: Any) -> None:
+    """End a chat's question as a text does, for a model that goes on writing."""
+    task.config.doc_to_text += PLAIN_ENDING
 
 
 def traits_of(task: Any) -> TaskTraits:

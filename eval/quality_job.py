@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deploy.plan import Plan
 from eval.lm_eval_job import Job
+from eval.suite.offered import SUITE
 from loadtest.endpoint import ReadyHealth
 from quantize.source.reading import TOKENIZER_FILES
 from quantize.validity.code_hash import code_sha256
@@ -17,7 +18,9 @@ TASKS_DIR = Path(__file__).parent / "tasks"
 # What asks and scores; it is told a ``Job``.
 RUNNER = "eval.lm_eval_runner"
 _PLACES = {"url", "tokenizer", "tasks_dirs", "samples", "keep"}
-_TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".py"}
+_TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".py", ".tsv"}
+# What draws the items of the suite; its task files name it.
+SUITE_DIR = Path(__file__).parent / "suite"
 
 
 def bundled_tasks(tasks_dir: Path) -> frozenset[str]:
@@ -37,7 +40,7 @@ def _hash_files(folder: Path, names: list[str]) -> str:
 def tasks_sha256(tasks: tuple[str, ...], folders: Sequence[Path]) -> str:
     """Hash of what decides the questions: task files and data here, or lm-eval's version."""
     found = []
-    for folder in folders:
+    for folder in [*folders, *([SUITE_DIR] if SUITE.intersection(tasks) else [])]:
         paths = [path for path in folder.rglob("*") if path.suffix in _TASK_FILES]
         found.append(_hash_files(folder, [str(path.relative_to(folder)) for path in paths]))
     return hashlib.sha256(json.dumps([tasks, *found, version("lm-eval")]).encode()).hexdigest()
@@ -89,6 +92,7 @@ def make_job(
         limit=plan.quality.limit,
         num_fewshot=plan.quality.num_fewshot,
         apply_chat_template=plan.quality.apply_chat_template,
+        seed=plan.quality.seed,
         concurrency=plan.quality.concurrency,
         batch_size=batch_size(plan),
         context_length=plan.serving.context_length,

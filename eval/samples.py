@@ -23,7 +23,8 @@ class Sample:
     as a yes or no, None where the score is a fraction. ``nll`` is the negative log-likelihood in
     nats, summed over ``tokens`` scored tokens that spell ``bytes`` bytes of UTF-8: of the whole
     document in a perplexity task, of the right answer in a choice, None for generated answers.
-    ``choices`` is among how many answers one was to be chosen, None where none were offered.
+    ``choices`` is among how many answers one was to be chosen, None where none were offered;
+    ``stratum`` the part of the task it belongs to, where the task has parts.
     """
 
     task: str
@@ -37,6 +38,7 @@ class Sample:
     answer: str | None
     target: str | None
     choices: int | None = None
+    stratum: str | None = None
 
 
 SCHEMA = pa.schema(
@@ -52,6 +54,7 @@ SCHEMA = pa.schema(
         pa.field("answer", pa.string()),
         pa.field("target", pa.string()),
         pa.field("choices", pa.int64()),
+        pa.field("stratum", pa.string()),
     ]
 )
 

@@ -1,8 +1,7 @@
 """The general texts: what the generator makes, of many kinds, nothing asked that was calibrated on.
 
 covers: quantize/calibration/templated.py, quantize/calibration/general.jsonl,
-quantize/calibration/authored/*.txt, eval/tasks/assay_general_*.yaml,
-eval/tasks/data/assay_general_*.jsonl
+quantize/calibration/authored/*.txt, eval/tasks/data/assay_general_*.jsonl
 """
 
 import json
@@ -10,7 +9,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-import yaml
 
 from quantize.calibration.calibration_set import GENERAL_TEXT, plain_chat, read_documents
 from quantize.calibration.general_text import HELD_OUT_TEXT, as_jsonl, data_files, read_chat
@@ -54,14 +52,6 @@ def test_no_long_passage_of_the_held_out_text_stands_in_the_calibration_text() -
     for row in rows(HELD_OUT_TEXT):
         for start in range(0, len(row["text"]) - 120, 120):
             assert row["text"][start : start + 120] not in known, row["id"]
-
-
-@pytest.mark.parametrize("name", ["assay_general_text", "assay_general_choice"])
-def test_a_task_file_names_its_task_and_finds_its_data_from_the_repository(name: str) -> None:
-    task = yaml.safe_load((TASKS / f"{name}.yaml").read_text())
-    assert task["task"] == name
-    (path,) = task["dataset_kwargs"]["data_files"].values()
-    assert (ROOT / path).is_file()
 
 
 def test_every_question_has_four_different_choices_and_the_positions_are_balanced() -> None:
