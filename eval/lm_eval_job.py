@@ -48,11 +48,11 @@ class Event(_Message):
     """Something that came of a pass. ``kind`` says which of the other fields are set.
 
     A task is ``refused`` that cannot be asked or scored, whoever tries again; it has ``failed``
-    where another try may do better. ``total`` and ``done`` count prompts; ``seconds`` is the time
-    the task has taken so far.
+    where another try may do better; it is ``asked`` of ``total`` items where it is only checked.
+    Else ``total`` and ``done`` count prompts; ``seconds`` is the time the task has taken so far.
     """
 
-    kind: Literal["progress", "task", "refused", "failed"]
+    kind: Literal["progress", "task", "asked", "refused", "failed"]
     task: str = ""
     done: int = 0
     total: int = 0

@@ -22,9 +22,13 @@ class QualityError(ValueError):
 
 @dataclass(kw_only=True)
 class Answer:
-    """What a pass brought: scores by task, why a task was refused, and why one failed."""
+    """What a pass brought: scores by task, why a task was refused, and why one failed.
+
+    ``items`` are the sizes of tasks that were only checked.
+    """
 
     scores: dict[str, TaskScore] = field(default_factory=dict)
+    items: dict[str, int] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -87,6 +91,8 @@ def follow(
                 answer.scores[event.task] = event.score
                 last = clock()
                 tell(finished_line(label, event))
+            case "asked":
+                answer.items[event.task] = event.total
             case "refused":
                 answer.refused[event.task] = event.message
                 tell(f"{label}: {event.task}: refused, {event.message}")

@@ -7,7 +7,7 @@ ours.
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from aiohttp import ClientError
 from eval.lm_eval_answers import EndpointAnswerError
 from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.lm_eval_model import ContextTooShortError, EndpointModel
-from eval.lm_eval_samples import UnsupportedTaskError
-from eval.lm_eval_tasks import Loaded, ask, end_plainly, load_tasks, traits_of
+from eval.lm_eval_samples import ROLLING, UnsupportedTaskError
+from eval.lm_eval_tasks import Loaded, ask, count_items, end_plainly, load_tasks, traits_of
 from eval.samples import Sample, read_samples, write_samples
 from eval.suite.offered import CHATS, SUITE, instance
 from eval.task_refusals import incapable, unscorable
@@ -81,6 +81,13 @@ def make_model(job: Job, reporter: Reporter) -> EndpointModel:
     return model
 
 
+def tell_sizes(job: Job, tasks: Mapping[str, Any], emit: Emit) -> None:
+    """How many answers each task asks for that are right or wrong."""
+    for name, task in tasks.items():
+        if task.OUTPUT_TYPE != ROLLING:
+            emit(Event(kind="asked", task=name, total=count_items(task, job.limit)))
+
+
 def instance_of(job: Job, task: str) -> Any:
     """Which instance of a task is asked: the suite's are drawn by the plan's seed."""
     if task not in SUITE:
@@ -130,6 +137,7 @@ def run(job: Job, emit: Emit) -> None:
     if not job.ask:
         if not names:
             raise UnsupportedTaskError("quality.tasks: none can be asked")
+        tell_sizes(job, {name: loaded.tasks[name] for name in names}, emit)
         return
     samples = read_samples(Path(job.samples)) if job.keep else []
     samples = [sample for sample in samples if sample.task not in loaded.tasks]
@@ -190,7 +198,7 @@ def _finished(name: str, model: EndpointModel, score: TaskScore, reporter: Repor
         task=name,
         done=model.done,
         total=model.total,
-        score=score,
+        score=score.with_details(seconds=reporter.seconds()),
         seconds=reporter.seconds(),
     )
 

@@ -87,6 +87,12 @@ def end_plainly(task: Any) -> None:
     task.config.doc_to_text += PLAIN_ENDING
 
 
+def count_items(task: Any, limit: int | None) -> int:
+    """How many questions a task is asked by."""
+    items = len(task.eval_docs)
+    return items if limit is None else min(items, limit)
+
+
 def traits_of(task: Any) -> TaskTraits:
     """What decides whether a task of lm-eval can be asked and scored."""
     own = task.config

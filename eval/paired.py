@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploy.plan_sections import Objectives
-from eval.margins import Decision, decide_non_inferiority
+from eval.margins import Decision, decide_non_inferiority, held_margin
 from eval.samples import Sample, pair
 from eval.schema import Flips, NoSignal, TaskComparison
 from eval.task_score import TaskScore
@@ -117,15 +117,18 @@ def compare_task(
     objectives: Objectives,
     noise: float | None,
     silent: NoSignal | None = None,
+    room: float | None = None,
 ) -> TaskComparison:
     """Compare one task; ``baseline`` is None for the baseline itself.
 
-    ``silent`` is why the task has no signal, None where it has one.
+    ``silent`` is why the task has no signal, None where it has one, ``room`` by how much the
+    baseline is better than guessing.
 
     Raises:
         ValueError: the two were asked different questions.
     """
-    margin = objectives.accuracy_margin if score.metric == "accuracy" else objectives.nll_margin
+    asked = objectives.accuracy_margin if score.metric == "accuracy" else objectives.nll_margin
+    margin = held_margin(asked, room)
     pairs = pair(samples, baseline) if baseline is not None else []
     if baseline is not None and not pairs:
         raise ValueError(f"{samples[0].task}: the variant and the baseline share no item")
@@ -138,22 +141,27 @@ def compare_task(
         noise_floor=noise,
         flips=None if found is None else found.flips,
         margin=margin,
-        verdict=_verdict(found, score.metric, margin, noise or 0.0, silent),
+        verdict=verdict_of(
+            None if found is None else found.change, score.metric, margin, noise or 0.0, silent
+        ),
         significant=(
             found is not None and _is_significant(found, noise or 0.0, objectives.confidence)
         ),
         truncated_prompts=int(score.details.get("truncated_prompts", 0)),
         no_signal=silent,
+        asked_margin=asked,
+        room=room,
+        seconds=score.details.get("seconds"),
     )
 
 
-def _verdict(
-    found: Difference | None, metric: str, margin: float, noise: float, silent: NoSignal | None
+def verdict_of(
+    change: Estimate | None, metric: str, margin: float, noise: float, silent: NoSignal | None
 ) -> Decision | Literal["no_signal"]:
     """The decision, where the task can prove it; a loss shows even where all was right."""
     decision: Decision = "equal_or_better"
-    if found is not None:
-        decision = decide_non_inferiority(as_loss(found.change, metric), margin, noise_floor=noise)
+    if change is not None:
+        decision = decide_non_inferiority(as_loss(change, metric), margin, noise_floor=noise)
     if silent is None or (silent.kind == "at_ceiling" and decision == "worse"):
         return decision
     return "no_signal"

@@ -16,8 +16,8 @@ from deploy.service import RUN_DIR, read_record, stop
 from deploy.setup.environments import LAST_SETUP
 from deploy.up import up
 from eval.comparison import build_comparison
+from eval.decision.judging import compared_point
 from eval.environment_record import write_environment, write_json
-from eval.judging import compared_point
 from eval.limits import RATES_NAME
 from eval.number_formats import explore_formats, figures_path, keep_figures
 from eval.quality import check_tasks, run_quality

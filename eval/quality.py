@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from deploy.artifacts import source_folder
 from deploy.plan import Plan
+from eval.decision.needed_items import told_before
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
 from eval.quality_job import TASKS_DIR, made_from, make_job
@@ -92,7 +93,7 @@ def _make_pass(
 
 
 def check_tasks(plan: Plan, run_dir: Path, *, tasks_dir: Path = TASKS_DIR, tell: Tell) -> None:
-    """Load the plan's tasks and say which cannot be asked of any variant; asks nothing.
+    """Load the plan's tasks, say which cannot be asked of any variant and what the others can tell.
 
     Raises:
         QualityError: a task is unknown, or none can be asked.
@@ -108,13 +109,15 @@ def check_tasks(plan: Plan, run_dir: Path, *, tasks_dir: Path = TASKS_DIR, tell:
         run_dir / "no-samples",
         tasks_dir,
     )
-    run_job(
+    answer = run_job(
         job.model_copy(update={"ask": False}),
         log=run_dir / "tasks.log",
         cache=run_dir / ".datasets",
         label="quality.tasks",
         tell=tell,
     )
+    for line in told_before(answer.items, plan.objectives, len(plan.variants) - 1):
+        tell(line)
 
 
 def run_quality(

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Objective = Literal["quality", "memory", "speed", "latency", "failure", "emulated"]
+Objective = Literal["quality", "memory", "speed", "latency", "failure", "emulated", "together"]
 
 # What a reason is about where no task says it.
 _SUBJECTS: dict[Objective, str] = {
@@ -15,6 +15,7 @@ _SUBJECTS: dict[Objective, str] = {
     "latency": "latency",
     "failure": "failed",
     "emulated": "speed and memory",
+    "together": "among all that are compared",
 }
 
 

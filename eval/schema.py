@@ -73,7 +73,9 @@ class TaskComparison(_File):
     ``difference`` is variant minus baseline (accuracy: negative is a loss; nats per token:
     positive is a loss), ``noise_floor`` what asking the same weights again can change of it
     (absolute, ``eval.paired.noise_floor``). ``truncated_prompts`` did not fit the context and were
-    cut. ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
+    cut. ``margin`` is what the variant is held to: the plan's ``asked_margin``, or less where the
+    baseline's ``room`` above guessing is small (``eval.margins.held_margin``). ``seconds`` is how
+    long asking it took. ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
     ``worse`` (inferior beyond it), ``undecided`` (the interval spans the margin), or ``no_signal``
     (the baseline's answers prove nothing: ``no_signal`` says why). From right answers alone only
     a loss can be seen: there ``worse`` stands.
@@ -90,6 +92,9 @@ class TaskComparison(_File):
     significant: bool
     truncated_prompts: int = 0
     no_signal: NoSignal | None = None
+    asked_margin: float | None = None
+    room: float | None = None
+    seconds: float | None = None
 
 
 class Distance(_File):
@@ -223,7 +228,11 @@ class Ranked(_File):
 
 
 class VerdictFile(_File):
-    """``verdict.json``. ``sentence`` is the answer in one sentence; ``reasons`` its evidence."""
+    """``verdict.json``. ``sentence`` is the answer in one sentence; ``reasons`` its evidence.
+
+    ``next_run`` is what would settle what is open, ``sensitivity`` which other margins would give
+    another answer.
+    """
 
     schema_version: Literal[2] = 2
     outcome: Literal["recommended", "none_qualifies", "not_enough_evidence"]
@@ -234,3 +243,5 @@ class VerdictFile(_File):
     ranking: list[Ranked]
     smallest_passing: str | None
     fastest_passing: str | None
+    next_run: list[str] = []
+    sensitivity: list[str] = []

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 class TaskScore(BaseModel):
     """One task's score. ``metric``: ``accuracy`` (0 to 1) or ``nll_per_token`` (nats).
 
-    ``details`` keeps lm-eval's own figures by its own names (``acc_norm``, ``word_perplexity``).
+    ``details`` keeps lm-eval's own figures by its own names (``acc_norm``, ``word_perplexity``),
+    and the ``seconds`` that asking took.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -17,3 +18,7 @@ class TaskScore(BaseModel):
     value: float
     items: int
     details: dict[str, float]
+
+    def with_details(self, **more: float) -> "TaskScore":
+        """The same score with further figures beside it."""
+        return self.model_copy(update={"details": {**self.details, **more}})

@@ -72,6 +72,15 @@ def no_signal(
     return _because(_within(found.value - chance, margin), chance, found.value, p_value)
 
 
+def room(samples: Sequence[Sample], score: TaskScore, confidence: float) -> float | None:
+    """By how much the baseline is surely better than guessing; None where that is not known."""
+    found = score_estimate(samples, confidence)
+    if is_accuracy(samples):
+        return None if found.low is None else found.low - guessing(samples)
+    chance = ignorance(samples, score.details.get("vocabulary"))
+    return None if found.high is None else chance - found.high
+
+
 def without_signal(
     samples: Mapping[str, Sequence[Sample]],
     scores: Mapping[str, TaskScore],

@@ -39,7 +39,7 @@ def _task_cell(variant: VariantComparison, task: str) -> str:
 
 def _title(variants: Sequence[VariantComparison], task: str) -> str:
     metric = next(v.quality[task].metric for v in variants if task in v.quality)
-    return f"{task} {'%' if metric == 'accuracy' else 'nats/tok'}"
+    return f"{task.removeprefix('assay_general_')} {'%' if metric == 'accuracy' else 'nats/tok'}"
 
 
 def _state(ranked: Ranked, comparison: ComparisonFile) -> str:
@@ -184,6 +184,11 @@ def render_terminal(
         lines.insert(0, f"{comparison.model} at {at.label}, medians; MiB are the weights")
     wide = width or max(60, shutil.get_terminal_size((100, 24)).columns)
     lines += ["", *textwrap.wrap(verdict.sentence, wide)]
-    for text in [*verdict.reasons, *(f"But: {caveat}" for caveat in verdict.caveats)]:
+    for text in [
+        *verdict.reasons,
+        *verdict.next_run,
+        *verdict.sensitivity,
+        *(f"But: {caveat}" for caveat in verdict.caveats),
+    ]:
         lines += textwrap.wrap(text, wide, initial_indent="  - ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"

@@ -40,7 +40,16 @@ def amount(metric: str, value: float) -> str:
 def margin_words(result: TaskComparison) -> str:
     """A task's margin: ``3-point margin``, ``0.05-nat margin``."""
     scaled = 100 * result.margin if result.metric == "accuracy" else result.margin
-    return f"{scaled:g}{'-point' if result.metric == 'accuracy' else '-nat'} margin"
+    return f"{scaled:.3g}{'-point' if result.metric == 'accuracy' else '-nat'} margin"
+
+
+def held_words(result: TaskComparison) -> str:
+    """Why a task is held to less than the plan's margin."""
+    assert result.room is not None
+    return (
+        f"the baseline is surely only {amount(result.metric, result.room)} better than guessing, "
+        f"so variants are held to half of that, a {margin_words(result)}"
+    )
 
 
 def loss_of(result: TaskComparison) -> Estimate | None:

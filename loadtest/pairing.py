@@ -116,6 +116,7 @@ def ratio(
     figure: Figure = tokens,
     *,
     anytime: bool = False,
+    confidence: float = CONFIDENCE,
 ) -> Estimate | None:
     """``figure`` of one variant over the other's: geometric mean over rounds, with its interval.
 
@@ -128,9 +129,9 @@ def ratio(
     differences = np.array(log_ratios(one, other, figure))
     if len(differences) >= LEAST_ROUNDS:
         interval = confidence_sequence if anytime else student_interval
-        return _exponential(interval(differences))
+        return _exponential(interval(differences, confidence))
     sides = [np.array(list(side.values())) for side in (mine, theirs)]
-    return _exponential(_welch_interval(*sides))
+    return _exponential(_welch_interval(*sides, confidence))
 
 
 def _logarithms(rounds: Sequence[RoundFigures], figure: Figure) -> dict[int, float] | None:
@@ -150,7 +151,7 @@ def student_interval(values: Floats, confidence: float = CONFIDENCE) -> Estimate
     return _t_interval(float(values.mean()), _error(values), len(values) - 1.0, confidence)
 
 
-def _welch_interval(one: Floats, other: Floats) -> Estimate:
+def _welch_interval(one: Floats, other: Floats, confidence: float) -> Estimate:
     """The difference of two means with unequal variances, by Welch and Satterthwaite."""
     value = float(one.mean() - other.mean())
     if min(len(one), len(other)) < LEAST_ROUNDS:
@@ -158,7 +159,7 @@ def _welch_interval(one: Floats, other: Floats) -> Estimate:
     errors = np.array([_error(side) ** 2 for side in (one, other)])
     spare = np.array([len(side) - 1.0 for side in (one, other)])
     freedom = errors.sum() ** 2 / (errors**2 / spare).sum() if errors.any() else spare.sum()
-    return _t_interval(value, math.sqrt(errors.sum()), float(freedom), CONFIDENCE)
+    return _t_interval(value, math.sqrt(errors.sum()), float(freedom), confidence)
 
 
 def _error(values: Floats) -> float:

@@ -81,12 +81,7 @@ def paired_proportion_interval(
     z = z_value(confidence)
 
     def score(d: float) -> float:
-        a = 2.0 * items
-        b = -to_right - to_wrong + (2 * items - to_right + to_wrong) * d
-        c = -to_wrong * d * (1 - d)
-        lost = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
-        variance = items * (2 * lost + d * (1 - d))
-        return (to_right - to_wrong - items * d) / math.sqrt(max(variance, 1e-300))
+        return tango_score(to_wrong, to_right, items, d)
 
     value, edge = (to_right - to_wrong) / items, 1 - 1e-12
     low, high = -1.0, 1.0
@@ -95,6 +90,25 @@ def paired_proportion_interval(
     if score(edge) < -z:
         high = optimize.brentq(lambda d: score(d) + z, max(value, -edge), edge, xtol=1e-10)
     return Estimate(value=value, low=float(low), high=float(high))
+
+
+def tango_score(to_wrong: int, to_right: int, items: int, d: float) -> float:
+    """Tango's score statistic of "the difference is ``d``": standard normal where it is.
+
+    With d = -margin, 1 - Phi of it is the one-sided p-value of non-inferiority, and the interval
+    above lies over -margin exactly where that is below half of what the interval leaves out.
+    """
+    a = 2.0 * items
+    b = -to_right - to_wrong + (2 * items - to_right + to_wrong) * d
+    c = -to_wrong * d * (1 - d)
+    lost = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+    variance = items * (2 * lost + d * (1 - d))
+    return (to_right - to_wrong - items * d) / math.sqrt(max(variance, 1e-300))
+
+
+def upper_tail(score: float) -> float:
+    """The probability that a standard normal variable exceeds a value."""
+    return float(stats.norm.sf(score))
 
 
 def bootstrap_ratio(

@@ -39,6 +39,7 @@ ROOMS: Mapping[str, str] = {
     "loadtest/live": "Locust's own page on the endpoints",
     "loadtest/other_tools": "result files of other load generators, read and written",
     "eval": "questions the endpoints, compares, judges",
+    "eval/decision": "one decision over all that the plan asks, with one error rate",
     "eval/suite": "questions for any instruct model, drawn by a seed, checked by program",
     "eval/command_line": "the command line, on top of all",
     "eval/explore": "what every number format keeps of a model",

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan, load_plan
+from eval.decision.judging import compared_point
 from eval.explore.explorer_figures import ExploreError, Figures, read_figures
-from eval.judging import compared_point
 from eval.schema import (
     ComparisonFile,
     LoadComparison,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from eval.decision.misses import SLO_SHARE
 from eval.drawing.svg import Scale, drawing, line, tag
-from eval.judging import SLO_SHARE
 from eval.report import formats
 from eval.report.report_inputs import Run
 from eval.schema import LoadComparison, TaskComparison, VariantComparison

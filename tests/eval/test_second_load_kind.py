@@ -1,6 +1,6 @@
 """A kind of load that nothing but this file knows, from records to the report.
 
-covers: eval/judging.py, loadtest/load_point.py, loadtest/target.py
+covers: eval/decision/judging.py, loadtest/load_point.py, loadtest/target.py
 """
 
 import re
@@ -14,8 +14,8 @@ from pydantic import Field
 from deploy.plan import Plan, PlanError, load_plan
 from deploy.plan_load import LOAD_SECTIONS, Load
 from eval.comparison import build_comparison
+from eval.decision.judging import compared_point
 from eval.environment_record import write_json
-from eval.judging import compared_point
 from eval.report.page import write_report
 from eval.schema import ComparisonFile, VerdictFile
 from eval.terminal import render_terminal

@@ -1,6 +1,6 @@
 """A task on which the baseline guesses, fails or is perfect proves nothing, and is not counted.
 
-covers: eval/task_signal.py, eval/judging.py, eval/verdict_evidence.py
+covers: eval/task_signal.py, eval/decision/judging.py, eval/verdict_evidence.py
 """
 
 import math

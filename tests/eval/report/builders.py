@@ -89,8 +89,10 @@ def task_comparison(
     """One task's comparison; the baseline has no difference to itself."""
     accuracy = metric == "accuracy"
     change = sketch.loss / 100 if accuracy else sketch.nll
-    width = 1.3 / math.sqrt(items) * (0.25 + math.sqrt(abs(change))) if accuracy else 0.004
-    flips = Flips(to_wrong=31 + max(0, round(-change * items)), to_right=31, p_value=0.0213)
+    width = 0.9 / math.sqrt(items) * (0.25 + math.sqrt(abs(change))) if accuracy else 0.004
+    changed = (width * items / 1.96) ** 2
+    lost, gained = (max(0, round((changed - sign * change * items) / 2)) for sign in (1, -1))
+    flips = Flips(to_wrong=lost, to_right=gained, p_value=0.0213)
     return TaskComparison(
         metric="accuracy" if accuracy else "nll_per_token",
         items=items,

@@ -1,21 +1,22 @@
 """One variant against every objective: what it meets, misses, or leaves open. Pure functions."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 from deploy.plan_sections import Objectives
 from eval import verdict_words as words
+from eval.decision.misses import GIB, SLO_SHARE, worst_miss
+from eval.decision.proofs import share_p_value, task_p_value, together
 from eval.reasons import Reason
 from eval.schema import ComparisonFile, LoadComparison, VariantComparison
 from loadtest.intervals import Estimate
 from loadtest.load_kinds import pick
 from loadtest.load_point import LoadPoint
 from loadtest.pairing import is_steady
+from loadtest.stats import CONFIDENCE
 
-# The share of requests that must meet every latency objective.
-SLO_SHARE = 0.95
-GIB = 1 << 30
 EMULATED = Reason(
     objective="emulated", words="emulated; its quality counts, its speed and memory do not"
 )
@@ -28,13 +29,24 @@ Judged = tuple[list[Reason], list[Reason]]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A variant as the objectives see it; ``score`` is the preferred figure, None if unknown."""
+    """A variant as the objectives see it; ``score`` is the preferred figure, None if unknown.
+
+    ``p_value`` is of "it misses at least one objective that it seems to meet", ``miss`` by how much
+    it misses the worst (``misses.py``).
+    """
 
     variant: VariantComparison
     level: LoadComparison | None
     failed: list[Reason]
     undecided: list[Reason]
     score: Estimate | None
+    p_value: float
+    miss: float
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether it computes as no deployment would, so that its speed says nothing."""
+        return words.is_emulated(self.variant)
 
     @property
     def name(self) -> str:
@@ -129,10 +141,30 @@ def _judge_speed(
         return [], [_speed(words.unproven_slo(level, slo, SLO_SHARE))]
     if share.value < SLO_SHARE:
         return [_speed(words.missed_slo(level, slo, SLO_SHARE))], []
-    asked = any(limit is not None for limit in (slo.ttft_s, slo.tpot_s, slo.e2e_s))
-    if asked and (share.low is None or share.low < SLO_SHARE):
+    if asks_latency(objectives) and (share.low is None or share.low < SLO_SHARE):
         return [], [_speed(words.unproven_slo(level, slo, SLO_SHARE))]
     return [], []
+
+
+def _p_value(
+    variant: VariantComparison, level: LoadComparison | None, objectives: Objectives
+) -> float:
+    """Of all that is measured with an error: the tasks, and the share that meets the SLO."""
+    confidence = objectives.confidence
+    found = [
+        task_p_value(result, confidence)
+        for result in variant.quality.values()
+        if result.verdict == "equal_or_better"
+    ]
+    if level is not None and asks_latency(objectives):
+        found.append(share_p_value(level.goodput_share, SLO_SHARE, CONFIDENCE))
+    return together(found)
+
+
+def asks_latency(objectives: Objectives) -> bool:
+    """Whether any latency is to be met."""
+    slo = objectives.slo
+    return any(limit is not None for limit in (slo.ttft_s, slo.tpot_s, slo.e2e_s))
 
 
 def _speed(what: str) -> Reason:
@@ -201,4 +233,6 @@ def judge(
         ],
         undecided=undecided,
         score=score,
+        p_value=_p_value(variant, level, objectives),
+        miss=math.inf if broken is not None else worst_miss(variant, level, objectives),
     )

@@ -1,0 +1,90 @@
+"""How many items settle a task, and what so many can settle: before a run, and after it.
+
+All from the normal distribution of a paired difference over m items of which a share d changes its
+answer: its standard error is sqrt(d / m), so a loss is told from a margin that lies
+(z + z_power) sqrt(d / m) away (Miller, Adding Error Bars to Evals, arXiv 2411.00640, section 5).
+Pure functions.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from deploy.plan_sections import Objectives
+from eval.decision.families import best_confidence
+from eval.margins import POWER
+from loadtest.intervals import Estimate
+from loadtest.stats import normal_quantile, upper_tail, z_value
+
+# What share of its answers a 4-bit variant changes where no earlier run tells.
+USUAL_FLIPS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """The error that one variant may be wrong with, where several are compared at once."""
+
+    confidence: float
+    variants: int
+
+    @property
+    def z(self) -> float:
+        """How many standard errors off the margin the first of Holm's steps wants."""
+        return z_value(best_confidence(self.confidence, self.variants))
+
+
+def provable_margin(items: int, shared: Shared, flips: float = USUAL_FLIPS) -> float:
+    """The least margin that is proven, with the usual power, of a variant that loses nothing."""
+    return (shared.z + normal_quantile(POWER)) * math.sqrt(flips / items)
+
+
+def standard_error(loss: Estimate, confidence: float) -> float:
+    """What an interval of that confidence says of its value's standard error."""
+    assert loss.low is not None
+    assert loss.high is not None
+    return (loss.high - loss.low) / (2 * z_value(confidence))
+
+
+def items_to_settle(items: int, loss: Estimate, margin: float, shared: Shared) -> int | None:
+    """How many items prove a loss to be on its side of the margin; None where it is on it."""
+    room = abs(margin - loss.value)
+    if room == 0:
+        return None
+    error = standard_error(loss, shared.confidence)
+    return math.ceil(items * ((shared.z + normal_quantile(POWER)) * error / room) ** 2)
+
+
+def chance_to_settle(items: int, more: int, loss: Estimate, margin: float, shared: Shared) -> float:
+    """The probability that ``more`` fresh items prove the loss within the margin, or beyond it.
+
+    The true loss is not known either: it lies around the measured one by that one's standard
+    error, and the next measurement around the true one by its own (the predictive power of
+    Spiegelhalter, Freedman and Blackburn, Controlled Clinical Trials 7, 1986).
+    """
+    error = standard_error(loss, shared.confidence)
+    next_error = error * math.sqrt(items / more)
+    spread = math.hypot(error, next_error)
+    if spread == 0:
+        return 1.0
+    reach = shared.z * next_error
+    within = upper_tail((loss.value - (margin - reach)) / spread)
+    beyond = upper_tail((margin + reach - loss.value) / spread)
+    return within + beyond
+
+
+def told_before(items: Mapping[str, int], objectives: Objectives, variants: int) -> Iterator[str]:
+    """What each task's items can prove of answers that are right or wrong, before any is asked."""
+    shared = Shared(confidence=objectives.confidence, variants=variants)
+    for task, count in items.items():
+        least, asked = provable_margin(count, shared), objectives.accuracy_margin
+        wants = math.ceil(count * (least / asked) ** 2) if asked else None
+        enough = (
+            f"enough for the plan's {100 * asked:g}"
+            if least <= asked
+            else f"the plan's {100 * asked:g} take about {wants:,} items"
+        )
+        yield (
+            f"{task}: {count:,} items prove an accuracy margin of {100 * least:.1f} points of a "
+            f"variant that changes {100 * USUAL_FLIPS:.0f} % of the answers and loses none "
+            f"(80 % power, {variants} compared): {enough}"
+        )

@@ -1,0 +1,61 @@
+import re
+
+import pytest
+
+from deploy.plan_sections import Objectives, Slo
+from eval.decision.choice import choose
+from eval.decision.other_margins import at_margins, other_margins
+from tests.eval.report.builders import CPU_DEMO, comparison
+
+OBJECTIVES = Objectives(slo=Slo(ttft_s=1.0, tpot_s=0.05), accuracy_margin=0.03)
+
+
+def winner(accuracy_margin: float) -> str | None:
+    objectives = OBJECTIVES.model_copy(update={"accuracy_margin": accuracy_margin})
+    found = choose(at_margins(comparison(), accuracy_margin, 0.05), objectives).chosen
+    return found.name if found else None
+
+
+def test_the_margin_that_is_named_is_where_the_answer_changes() -> None:
+    (line,) = (
+        line
+        for line in other_margins(comparison(), OBJECTIVES)
+        if "or less" in line and "points" in line
+    )
+    named = re.fullmatch(r"With a margin of ([\d.]+) points or less (\S+) wins\.", line)
+    assert named is not None
+    assert winner(0.03) == "gguf-q4_k_m"
+    margin = float(named[1]) / 100
+    assert winner(0.97 * margin) == named[2] != "gguf-q4_k_m"
+    assert winner(1.05 * margin) == "gguf-q4_k_m"
+
+
+def test_the_same_margins_change_nothing() -> None:
+    assert at_margins(comparison(), 0.03, 0.05).variants[0].quality["assay_choice"].verdict == (
+        "equal_or_better"
+    )
+    one, other = (
+        choose(it, OBJECTIVES).order for it in (comparison(), at_margins(comparison(), 0.03, 0.05))
+    )
+    assert [c.name for c in one] == [c.name for c in other]
+
+
+def test_a_weak_baseline_holds_to_half_of_what_it_knows_whatever_is_asked() -> None:
+    found = comparison()
+    weak = [
+        v.model_copy(
+            update={
+                "quality": {
+                    task: result.model_copy(update={"room": 0.01})
+                    for task, result in v.quality.items()
+                }
+            }
+        )
+        for v in found.variants
+    ]
+    moved = at_margins(found.model_copy(update={"variants": weak}), 0.2, 0.05)
+    assert moved.variants[1].quality["assay_choice"].margin == pytest.approx(0.005)
+
+
+def test_a_baseline_without_rivals_wins_at_every_margin() -> None:
+    assert other_margins(comparison(CPU_DEMO[:1]), OBJECTIVES) == []
