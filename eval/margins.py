@@ -47,20 +47,26 @@ def held_margin(asked: float, room: float | None) -> float:
 
 
 def items_needed(
-    items: int, loss: Estimate, margin: float, confidence: float, power: float = POWER
+    items: int,
+    loss: Estimate,
+    margin: float,
+    confidence: float,
+    power: float = POWER,
+    proof: float | None = None,
 ) -> int | None:
     """How many items would prove the loss to lie within the margin, with the given power.
 
-    The standard error is read from the interval and shrinks with the root of the items:
-    n = items * ((z + z_power) * standard error / (margin - loss))^2. None where the measured loss
-    is at or beyond the margin: more items would rather prove the opposite.
+    ``confidence`` is that of the interval, ``proof`` the one that is to be reached (the same
+    unless several variants share one error rate). The standard error is read from the interval and
+    shrinks with the root of the items:
+    n = items * ((z_proof + z_power) * standard error / (margin - loss))^2. None where the measured
+    loss is at or beyond the margin: more items would rather prove the opposite.
     """
     room = margin - loss.value
     if room <= 0:
         return None
     assert loss.low is not None
     assert loss.high is not None
-    z = z_value(confidence)
-    error = (loss.high - loss.low) / (2 * z)
-    needed = items * ((z + normal_quantile(power)) * error / room) ** 2
+    error = (loss.high - loss.low) / (2 * z_value(confidence))
+    needed = items * ((z_value(proof or confidence) + normal_quantile(power)) * error / room) ** 2
     return max(1, math.ceil(needed))

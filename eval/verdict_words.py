@@ -76,12 +76,12 @@ def worse_task(result: TaskComparison, baseline: str) -> str:
     )
 
 
-def undecided_task(result: TaskComparison, confidence: float) -> str:
-    """Why a task is not proven, and how many items would settle it."""
+def undecided_task(result: TaskComparison, confidence: float, proof: float) -> str:
+    """Why a task is not proven, and how many items would settle it at the confidence ``proof``."""
     loss = loss_of(result)
     if loss is None:
         return f"{result.items} items are too few for an interval"
-    needed = items_needed(result.items, loss, result.margin, confidence)
+    needed = items_needed(result.items, loss, result.margin, confidence, proof=proof)
     known = (
         f"the loss is {amount(result.metric, loss.value)} "
         f"({interval_words(result.metric, loss)}), not proven within the {margin_words(result)}"

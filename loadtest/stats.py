@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from loadtest.intervals import Estimate
 
@@ -47,7 +47,7 @@ def z_value(confidence: float) -> float:
 
 def normal_quantile(share: float) -> float:
     """The value that a standard normal variable stays below with that probability."""
-    return float(stats.norm.ppf(share))
+    return float(special.ndtri(share))
 
 
 def wilson_interval(successes: int, trials: int, confidence: float) -> Estimate:
@@ -108,7 +108,7 @@ def tango_score(to_wrong: int, to_right: int, items: int, d: float) -> float:
 
 def upper_tail(score: float) -> float:
     """The probability that a standard normal variable exceeds a value."""
-    return float(stats.norm.sf(score))
+    return float(special.ndtr(-score))
 
 
 def bootstrap_ratio(

@@ -183,6 +183,11 @@ BENCHES: Mapping[str, Bench] = {
         summary="What the load generator itself adds to latency.",
         environments=("control",),
     ),
+    "evidence": Bench(
+        module="tests.benches.evidence",
+        summary="Where the truth is known: do intervals hold it, how often is a verdict false?",
+        environments=("control",),
+    ),
     "detect": Bench(
         module="tests.benches.detect",
         summary="Is a difference in speed seen beside a noisy neighbour, and none where none is?",

@@ -33,6 +33,9 @@ def holm(p_values: Mapping[str, float], error: float) -> frozenset[str]:
     return frozenset(proven)
 
 
-def best_confidence(confidence: float, others: int) -> float:
-    """The two-sided confidence at which a leader is told apart from each of ``others``."""
-    return 1 - 2 * half_error(confidence) / max(1, others)
+def shared_confidence(confidence: float, comparisons: int) -> float:
+    """The two-sided confidence of each of so many that share one half of the error (Bonferroni).
+
+    That of the first of Holm's steps, and of telling a leader apart from each of the others.
+    """
+    return 1 - 2 * half_error(confidence) / max(1, comparisons)

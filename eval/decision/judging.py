@@ -7,6 +7,7 @@ from math import isfinite
 
 from deploy.plan_sections import Objectives
 from eval import verdict_words as words
+from eval.decision.families import shared_confidence
 from eval.decision.misses import GIB, SLO_SHARE, worst_miss
 from eval.decision.proofs import share_p_value, task_p_value, together
 from eval.reasons import Reason
@@ -99,7 +100,8 @@ def _judge_quality(
         elif result.verdict == "worse":
             failed.append(_on(task, words.worse_task(result, comparison.baseline)))
         elif result.verdict == "undecided":
-            undecided.append(_on(task, words.undecided_task(result, confidence)))
+            proof = shared_confidence(confidence, len(comparison.variants) - 1)
+            undecided.append(_on(task, words.undecided_task(result, confidence, proof)))
     if tasks and silent.issuperset(tasks):
         undecided.append(Reason(objective="quality", words=words.NOTHING_PROVES))
     return failed, undecided

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deploy.plan_sections import Objectives
-from eval.decision.families import best_confidence
-from eval.margins import POWER
+from eval.decision.families import shared_confidence
+from eval.margins import POWER, items_needed
 from loadtest.intervals import Estimate
 from loadtest.stats import normal_quantile, upper_tail, z_value
 
@@ -30,7 +30,7 @@ class Shared:
     @property
     def z(self) -> float:
         """How many standard errors off the margin the first of Holm's steps wants."""
-        return z_value(best_confidence(self.confidence, self.variants))
+        return z_value(shared_confidence(self.confidence, self.variants))
 
 
 def provable_margin(items: int, shared: Shared, flips: float = USUAL_FLIPS) -> float:
@@ -47,11 +47,9 @@ def standard_error(loss: Estimate, confidence: float) -> float:
 
 def items_to_settle(items: int, loss: Estimate, margin: float, shared: Shared) -> int | None:
     """How many items prove a loss to be on its side of the margin; None where it is on it."""
-    room = abs(margin - loss.value)
-    if room == 0:
-        return None
-    error = standard_error(loss, shared.confidence)
-    return math.ceil(items * ((shared.z + normal_quantile(POWER)) * error / room) ** 2)
+    proof = shared_confidence(shared.confidence, shared.variants)
+    inside, limit = (loss, margin) if loss.value <= margin else (-loss, -margin)
+    return items_needed(items, inside, limit, shared.confidence, proof=proof)
 
 
 def chance_to_settle(items: int, more: int, loss: Estimate, margin: float, shared: Shared) -> float:

@@ -11,10 +11,10 @@ from eval.margins import held_margin
 from eval.paired import verdict_of
 from eval.schema import ComparisonFile, NoSignal, TaskComparison, VariantComparison
 
-# Margins are tried from a twentieth of the plan's to twenty times it, in steps of a twentieth.
-SPAN, STEP = 20.0, 1.05
+# Margins are tried from a tenth of the plan's to ten times it, in steps of 15 %.
+SPAN, STEP = 10.0, 1.15
 # How far a change of the answer is narrowed down, as a ratio of margins.
-EXACT = 1.01
+EXACT = 1.02
 
 Winner = str | None
 

@@ -8,7 +8,7 @@ ruined variant is last however fast it is. Emulated ones follow all that could b
 import math
 from collections.abc import Sequence
 
-from eval.decision.families import best_confidence
+from eval.decision.families import shared_confidence
 from eval.decision.judging import Candidate, size_key
 from eval.decision.told_apart import cannot_be_told_apart
 
@@ -45,7 +45,7 @@ def equal_to_first(pool: Sequence[Candidate], prefer: str, confidence: float) ->
 
     Told apart at an error rate that all comparisons with the first share.
     """
-    shared = best_confidence(confidence, len(pool) - 1)
+    shared = shared_confidence(confidence, len(pool) - 1)
     alike = [c for c in pool[1:] if _missed(c) == _missed(pool[0])]
     return [pool[0], *(c for c in alike if cannot_be_told_apart(pool[0], c, prefer, shared))]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eval.decision.families import best_confidence, half_error, holm, holm_limits
+from eval.decision.families import half_error, holm, holm_limits, shared_confidence
 
 
 def test_holm_proves_in_order_and_stops_at_the_first_that_is_not() -> None:
@@ -16,8 +16,8 @@ def test_holm_proves_in_order_and_stops_at_the_first_that_is_not() -> None:
 def test_one_variant_alone_is_tested_at_the_whole_half_of_the_error() -> None:
     assert half_error(0.95) == pytest.approx(0.025)
     assert holm({"a": 0.0249}, half_error(0.95)) == {"a"}
-    assert best_confidence(0.95, 1) == pytest.approx(0.95)
-    assert best_confidence(0.95, 0) == pytest.approx(0.95)
+    assert shared_confidence(0.95, 1) == pytest.approx(0.95)
+    assert shared_confidence(0.95, 0) == pytest.approx(0.95)
 
 
 def test_of_ten_that_all_miss_none_passes_but_in_one_run_of_forty() -> None:
@@ -31,7 +31,7 @@ def test_of_ten_that_all_miss_none_passes_but_in_one_run_of_forty() -> None:
 
 def test_the_one_that_is_best_is_seldom_said_to_be_beaten_whoever_leads() -> None:
     rng = np.random.default_rng(2)
-    z = stats.norm.ppf(0.5 + best_confidence(0.95, 9) / 2)
+    z = stats.norm.ppf(0.5 + shared_confidence(0.95, 9) / 2)
     beaten = 0
     for scores in rng.standard_normal((4000, 10)):
         leads = int(scores.argmax())

@@ -74,7 +74,7 @@ def test_more_variants_take_more_items() -> None:
 def test_before_a_run_it_is_told_what_its_items_can_prove() -> None:
     (line,) = told_before({"assay_general_choice": 500}, OBJECTIVES, 6)
     assert line.startswith("assay_general_choice: 500 items prove an accuracy margin of 4.9 points")
-    assert line.endswith("6 compared): the plan's 3 take about 1,349 items")
+    assert line.endswith("6 compared): the plan's 3 take about 1,346 items")
     (line,) = told_before({"assay_general_choice": 5000}, OBJECTIVES, 6)
     assert line.endswith("enough for the plan's 3")
 

@@ -89,7 +89,7 @@ def task_comparison(
     """One task's comparison; the baseline has no difference to itself."""
     accuracy = metric == "accuracy"
     change = sketch.loss / 100 if accuracy else sketch.nll
-    width = 0.9 / math.sqrt(items) * (0.25 + math.sqrt(abs(change))) if accuracy else 0.004
+    width = 0.7 / math.sqrt(items) * (0.25 + math.sqrt(abs(change))) if accuracy else 0.004
     changed = (width * items / 1.96) ** 2
     lost, gained = (max(0, round((changed - sign * change * items) / 2)) for sign in (1, -1))
     flips = Flips(to_wrong=lost, to_right=gained, p_value=0.0213)
