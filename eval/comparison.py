@@ -23,7 +23,7 @@ from eval.schema import (
     TaskComparison,
     VariantComparison,
 )
-from eval.task_signal import room, without_signal
+from eval.task_signal import without_signal
 from loadtest.failures import Stage, read_failures
 from loadtest.load_file import LevelSummary, LoadFigures
 from loadtest.load_kinds import pick
@@ -57,26 +57,19 @@ def noise_floors(
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What the baseline's own answers say of each task: noise, signal, room above guessing."""
+    """What the baseline's own answers say of each task: its noise, and whether it has signal."""
 
     floors: Mapping[str, float]
     silent: Mapping[str, NoSignal]
-    rooms: Mapping[str, float | None]
 
 
 def find_ground(run_dir: Path, baseline: str, first: Measured, objectives: Objectives) -> Ground:
     """Read the baseline's two passes."""
     assert first.quality is not None
     margins = {"accuracy": objectives.accuracy_margin, "nll_per_token": objectives.nll_margin}
-    scores, confidence = first.quality.tasks, objectives.confidence
     return Ground(
-        floors=noise_floors(run_dir, baseline, first, confidence),
-        silent=without_signal(first.samples, scores, margins, confidence),
-        rooms={
-            task: room(first.samples[task], score, confidence)
-            for task, score in scores.items()
-            if first.samples.get(task)
-        },
+        floors=noise_floors(run_dir, baseline, first, objectives.confidence),
+        silent=without_signal(first.samples, first.quality.tasks, margins, objectives.confidence),
     )
 
 
@@ -101,7 +94,6 @@ def compare_quality(
             objectives,
             ground.floors.get(task),
             ground.silent.get(task),
-            ground.rooms.get(task),
         )
     return compared, refused
 

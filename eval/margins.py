@@ -10,9 +10,6 @@ from typing import Literal
 from loadtest.intervals import Estimate
 from loadtest.stats import normal_quantile, z_value
 
-# What a variant that passes must keep, surely, of what the baseline knows more than guessing does.
-KEPT_SHARE = 0.5
-
 Decision = Literal["equal_or_better", "worse", "undecided"]
 
 POWER = 0.8
@@ -31,19 +28,6 @@ def decide_non_inferiority(loss: Estimate, margin: float, *, noise_floor: float 
     if loss.high <= margin:
         return "equal_or_better"
     return "worse" if loss.low - noise_floor > margin else "undecided"
-
-
-def held_margin(asked: float, room: float | None) -> float:
-    """The margin that a variant is held to: the plan's, or less where the baseline knows little.
-
-    ``room`` is by how much the baseline is surely better than guessing. A margin beyond half of it
-    would let two models that are both mostly wrong pass for equal, so no more than half of it may
-    be lost (the "preserved effect" of non-inferiority trials: ICH E10, section 1.5.1.1; FDA,
-    Non-Inferiority Clinical Trials, 2016, margin M2).
-    """
-    if room is None or room <= 0:
-        return asked
-    return min(asked, KEPT_SHARE * room)
 
 
 def items_needed(

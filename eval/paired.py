@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploy.plan_sections import Objectives
-from eval.margins import Decision, decide_non_inferiority, held_margin
+from eval.margins import Decision, decide_non_inferiority
 from eval.samples import Sample, pair
-from eval.schema import Flips, NoSignal, TaskComparison
+from eval.schema import Flips, NoSignal, Stratum, TaskComparison
 from eval.task_score import TaskScore
 from loadtest.intervals import Estimate
 from loadtest.stats import (
@@ -77,6 +77,27 @@ def difference(pairs: Pairs, confidence: float) -> Difference:
     return Difference(change=bootstrap_ratio(*_changes(pairs), confidence), flips=None)
 
 
+def compare_strata(
+    samples: Sequence[Sample], pairs: Pairs, confidence: float
+) -> dict[str, Stratum]:
+    """The parts of a task that has several, each by itself; those of no part are left out."""
+    parts: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.stratum is not None:
+            parts.setdefault(sample.stratum, []).append(sample)
+    both: dict[str, list[tuple[Sample, Sample]]] = {}
+    for one, other in pairs:
+        both.setdefault(one.stratum or "", []).append((one, other))
+    return {
+        name: Stratum(
+            items=len(both.get(name, mine)),
+            score=score_estimate(mine, confidence),
+            difference=difference(both[name], confidence).change if name in both else None,
+        )
+        for name, mine in (parts.items() if len(parts) > 1 else ())
+    }
+
+
 def noise_floor(
     first: Sequence[Sample], second: Sequence[Sample], confidence: float
 ) -> float | None:
@@ -117,18 +138,15 @@ def compare_task(
     objectives: Objectives,
     noise: float | None,
     silent: NoSignal | None = None,
-    room: float | None = None,
 ) -> TaskComparison:
     """Compare one task; ``baseline`` is None for the baseline itself.
 
-    ``silent`` is why the task has no signal, None where it has one, ``room`` by how much the
-    baseline is better than guessing.
+    ``silent`` is why the task has no signal, None where it has one.
 
     Raises:
         ValueError: the two were asked different questions.
     """
-    asked = objectives.accuracy_margin if score.metric == "accuracy" else objectives.nll_margin
-    margin = held_margin(asked, room)
+    margin = objectives.accuracy_margin if score.metric == "accuracy" else objectives.nll_margin
     pairs = pair(samples, baseline) if baseline is not None else []
     if baseline is not None and not pairs:
         raise ValueError(f"{samples[0].task}: the variant and the baseline share no item")
@@ -149,9 +167,8 @@ def compare_task(
         ),
         truncated_prompts=int(score.details.get("truncated_prompts", 0)),
         no_signal=silent,
-        asked_margin=asked,
-        room=room,
         seconds=score.details.get("seconds"),
+        strata=compare_strata(samples, pairs, objectives.confidence),
     )
 
 

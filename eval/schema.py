@@ -54,8 +54,8 @@ class Flips(_File):
 
 
 class NoSignal(_File):
-    """Why a task proves nothing: the baseline guesses, answers none or all right, or all that it
-    could lose is within the margin.
+    """Why a task proves nothing: the baseline guesses, answers none or all right, or half of what
+    it could lose is within the margin.
 
     ``chance`` is what a model that knows nothing scores, ``baseline`` what the baseline does, in
     the task's metric; ``p_value`` of the exact binomial test of one against the other.
@@ -67,15 +67,22 @@ class NoSignal(_File):
     p_value: float | None = None
 
 
+class Stratum(_File):
+    """One part of a task by itself: its items, score and difference, as of the whole task."""
+
+    items: int
+    score: Estimate
+    difference: Estimate | None
+
+
 class TaskComparison(_File):
     """One task of one variant against the baseline, paired item by item.
 
     ``difference`` is variant minus baseline (accuracy: negative is a loss; nats per token:
     positive is a loss), ``noise_floor`` what asking the same weights again can change of it
     (absolute, ``eval.paired.noise_floor``). ``truncated_prompts`` did not fit the context and were
-    cut. ``margin`` is what the variant is held to: the plan's ``asked_margin``, or less where the
-    baseline's ``room`` above guessing is small (``eval.margins.held_margin``). ``seconds`` is how
-    long asking it took. ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
+    cut. ``seconds`` is how long asking it took, ``strata`` its parts where it has several.
+    ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
     ``worse`` (inferior beyond it), ``undecided`` (the interval spans the margin), or ``no_signal``
     (the baseline's answers prove nothing: ``no_signal`` says why). From right answers alone only
     a loss can be seen: there ``worse`` stands.
@@ -92,9 +99,8 @@ class TaskComparison(_File):
     significant: bool
     truncated_prompts: int = 0
     no_signal: NoSignal | None = None
-    asked_margin: float | None = None
-    room: float | None = None
     seconds: float | None = None
+    strata: dict[str, Stratum] = {}
 
 
 class Distance(_File):

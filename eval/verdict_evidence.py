@@ -7,7 +7,6 @@ from eval.schema import LoadComparison, TaskComparison, VariantComparison
 from eval.verdict_words import (
     View,
     amount,
-    held_words,
     interval_words,
     loss_of,
     margin_words,
@@ -133,10 +132,7 @@ def caveats(view: View, open_: Sequence[tuple[str, Sequence[Reason]]]) -> list[s
             found.append(
                 f"{task}: {no_signal_words(result)}; it proves nothing and is not counted."
             )
-            continue
-        if result.asked_margin is not None and result.margin < result.asked_margin:
-            found.append(f"{task}: {held_words(result)}.")
-        if result.noise_floor is None:
+        elif result.noise_floor is None:
             found.append(f"{task}: the baseline was asked once, so its noise is unknown.")
         elif result.noise_floor > result.margin:
             found.append(

@@ -43,15 +43,6 @@ def margin_words(result: TaskComparison) -> str:
     return f"{scaled:.3g}{'-point' if result.metric == 'accuracy' else '-nat'} margin"
 
 
-def held_words(result: TaskComparison) -> str:
-    """Why a task is held to less than the plan's margin."""
-    assert result.room is not None
-    return (
-        f"the baseline is surely only {amount(result.metric, result.room)} better than guessing, "
-        f"so variants are held to half of that, a {margin_words(result)}"
-    )
-
-
 def loss_of(result: TaskComparison) -> Estimate | None:
     """A task's difference as a loss with its interval; None where it has no interval."""
     found = result.difference
@@ -110,7 +101,7 @@ def no_signal_words(result: TaskComparison) -> str:
         "at_ceiling": f"the baseline answers all of {result.items:,} items right",
         "at_chance": f"the baseline's {score} cannot be told from {guess} ({chance}{p_value})",
         "within_margin": f"the baseline's {score} is so near to {guess} ({chance}) that losing "
-        f"all of it would pass the {margin_words(result)}",
+        f"most of it would pass the {margin_words(result)}",
     }
     return f"no signal: {words[why.kind]}"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 from deploy.plan_sections import Objectives
 from eval.decision.choice import choose
-from eval.margins import held_margin
 from eval.paired import verdict_of
 from eval.schema import ComparisonFile, NoSignal, TaskComparison, VariantComparison
+from eval.task_signal import KEPT_SHARE
 
 # Margins are tried from a tenth of the plan's to ten times it, in steps of 15 %.
 SPAN, STEP = 10.0, 1.15
@@ -36,14 +36,12 @@ def _variant_at(variant: VariantComparison, margins: dict[str, float]) -> Varian
 
 
 def _task_at(result: TaskComparison, asked: float) -> TaskComparison:
-    margin = held_margin(asked, result.room)
     silent = _silent_at(result.no_signal, asked)
     noise = result.noise_floor or 0.0
-    verdict = verdict_of(result.difference, result.metric, margin, noise, silent)
+    verdict = verdict_of(result.difference, result.metric, asked, noise, silent)
     return result.model_copy(
         update={
-            "margin": margin,
-            "asked_margin": asked,
+            "margin": asked,
             "verdict": verdict,
             "no_signal": silent,
         }
@@ -54,7 +52,7 @@ def _silent_at(silent: NoSignal | None, asked: float) -> NoSignal | None:
     """A task whose room lies within the margin has signal again where the margin is smaller."""
     if silent is None or silent.kind != "within_margin":
         return silent
-    return silent if abs(silent.baseline - silent.chance) <= asked else None
+    return silent if KEPT_SHARE * abs(silent.baseline - silent.chance) <= asked else None
 
 
 def other_margins(comparison: ComparisonFile, objectives: Objectives) -> list[str]:

@@ -20,6 +20,7 @@ from eval.report.gpu_table import card_words, distance_table, gpu_table
 from eval.report.marks import assign_marks
 from eval.report.report_inputs import Run, read_run
 from eval.report.server_table import server_table
+from eval.report.strata_table import strata_table
 from eval.report.tiles import evidence
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.stats import CONFIDENCE
@@ -75,6 +76,7 @@ def render(run: Run) -> str:
         size_panels=panels.sizes(run, marks),
         forests=panels.quality_in_detail(run, marks),
         flips=details.flips_table(run, marks),
+        strata=strata_table(run),
         agreement=details.agreement_table(run, marks),
         kernels=details.kernel_table(run, marks),
         servers=server_table(run, marks),

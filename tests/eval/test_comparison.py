@@ -114,6 +114,29 @@ def test_a_drift_between_two_passes_is_noise_too() -> None:
     assert noise_floor(documents_, drifted, 0.95) == pytest.approx(0.01)
 
 
+def test_the_parts_of_a_task_are_compared_each_by_itself() -> None:
+    parts = ["sums" if number % 2 else "words" for number in range(len(BASE))]
+    theirs = [replace(s, stratum=p) for s, p in zip(answers("t", BASE), parts, strict=True)]
+    mine = [replace(s, correct=False, score=0.0) if s.stratum == "sums" else s for s in theirs]
+    result = compare_task(mine, theirs, ACCURACY, Objectives(), 0.0)
+    assert result.strata.keys() == {"sums", "words"}
+    assert {part.items for part in result.strata.values()} == {len(BASE) // 2}
+    sums, words = (result.strata[part].difference for part in ("sums", "words"))
+    assert sums is not None
+    assert words is not None
+    assert sums.high is not None
+    assert (sums.high < -0.5, words.value) == (True, 0.0)
+    own = compare_task(theirs, None, ACCURACY, Objectives(), 0.0).strata["sums"]
+    assert own.difference is None
+
+
+def test_a_task_of_one_part_has_no_parts() -> None:
+    same = [replace(sample, stratum="sums") for sample in answers("t", BASE)]
+    assert compare_task(same, same, ACCURACY, Objectives(), 0.0).strata == {}
+    plain = answers("t", BASE)
+    assert compare_task(plain, plain, ACCURACY, Objectives(), 0.0).strata == {}
+
+
 def test_variants_without_a_common_item_are_not_compared() -> None:
     mine = [replace(sample, item=sample.item + 5000) for sample in answers("t", BASE)]
     with pytest.raises(ValueError, match="share no item"):

@@ -99,7 +99,7 @@ def test_a_faster_but_unproven_variant_does_not_win_and_says_what_would_prove_it
     )
     verdict = decide(found, OBJECTIVES)
     assert verdict.variant == "gguf-q8_0"
-    assert "about 2,500 items would tell, 600 were asked" in verdict.caveats[0]
+    assert "about 2,400 items would tell, 600 were asked" in verdict.caveats[0]
 
 
 def test_when_only_the_baseline_is_proven_and_a_rival_is_not_there_is_not_enough_evidence() -> None:
