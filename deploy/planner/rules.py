@@ -29,6 +29,12 @@ _LEAST_CONTEXT = 256
 # A CPU calibrates with a quarter of what a GPU does: 16 sequences win GPTQ a third of what rounding
 # loses (RESULTS.md), and 64 take minutes more for every 100 million parameters.
 _CPU_CALIBRATION: Mapping[str, int] = {"samples": 16, "sequence_length": 512}
+# A CPU is asked the three general tasks that tell most for their time, and so many items of each:
+# all of them take a model of 0.1 billion parameters several minutes a variant on two cores.
+_CPU_QUALITY: Mapping[str, Any] = {
+    "tasks": ["assay_general_text", "assay_general_choice", "assay_general_arithmetic"],
+    "limit": 200,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +197,7 @@ def choose_plan(situation: Situation) -> ChosenPlan:
         "serving": _serving(situation, context, sequences),
         "load": load,
         "objectives": {"slo": _SLO[on_cpu]},
-        **({"calibration": dict(_CPU_CALIBRATION)} if on_cpu else {}),
+        **(_on_cpu() if on_cpu else {}),
         **_of_published(situation),
     }
     every = [find_variant(name).recipe for name in taking.taken]
@@ -236,6 +242,11 @@ def _of_published(situation: Situation) -> dict[str, Any]:
     if situation.baseline is not None:
         return {"source": situation.baseline}
     return {} if situation.published.is_gguf else {"explore": False}
+
+
+def _on_cpu() -> dict[str, Any]:
+    """What takes long on a CPU is made smaller there."""
+    return {"calibration": dict(_CPU_CALIBRATION), "quality": dict(_CPU_QUALITY)}
 
 
 _SLO: Mapping[bool, Mapping[str, float]] = {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.plan import make_plan
+from deploy.plan_model import GENERAL_TASKS
 from deploy.planner.candidates import CANDIDATES
 from deploy.planner.rules import ChosenPlan, NoPlanError, Situation, choose_plan
 from quantize.formats.engine_support import DEVICES
@@ -258,6 +259,15 @@ def test_a_cpu_calibrates_with_less_than_a_gpu() -> None:
     gpu = make_plan({"model": "m", **choose_plan(on_gpu("h100")).content}, Path("chosen"))
     assert (cpu.calibration.samples, gpu.calibration.samples) == (16, 64)
     assert cpu.calibration.text == gpu.calibration.text == "general"
+
+
+def test_a_cpu_is_asked_fewer_tasks_and_items() -> None:
+    cpu, gpu = (
+        make_plan({"model": "m", **choose_plan(it).content}, Path("chosen"))
+        for it in (on_cpu(), on_gpu("h100"))
+    )
+    assert set(cpu.quality.tasks) < set(gpu.quality.tasks) == set(GENERAL_TASKS)
+    assert (cpu.quality.limit, gpu.quality.limit) == (200, None)
 
 
 def test_a_short_model_gets_prompts_and_answers_that_it_can_hold() -> None:
