@@ -97,10 +97,10 @@ class Objectives(Section):
     ``accuracy_margin`` is the loss of accuracy (0 to 1) and ``nll_margin`` the rise of the
     negative log-likelihood (nats per token) against the baseline that is still acceptable, at
     ``confidence``: that of the whole verdict, however many variants and objectives it rests on
-    (``eval/decision/families.py``). ``memory_gib`` bounds the memory in use of one endpoint. ``prefer`` ranks the
-    variants that pass; ``load`` is the load point at which speed is compared (None: the highest),
-    which a closed loop may call ``concurrency``. ``price_per_hour`` is the machine's price in any
-    currency.
+    (``eval/decision/families.py``). ``memory_gib`` bounds the memory in use of one endpoint.
+    ``prefer`` ranks the variants that pass; ``load`` is the load point at which speed is compared
+    (None: the highest), which a closed loop may call ``concurrency``. ``price_per_hour`` is the
+    machine's price in any currency.
     """
 
     slo: Slo = Slo()
