@@ -5,9 +5,12 @@ a ratio of sums, and those of what does not vary independently:
 
 - Requests of a batching engine: the users of a closed loop soon move in step. So blocks are
   resampled and not requests; how many requests make a block, the load point knows. Rounds lie
-  minutes apart and differ by more than blocks do, so they are resampled first (two-stage cluster
-  bootstrap: Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8), and
-  then the blocks within each round drawn.
+  minutes apart and differ by more than blocks do, so whole rounds are resampled (cluster
+  bootstrap: Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8); of
+  one or two rounds the blocks within each are drawn as well.
+- Few units: resamples of n units spread by sqrt((n - 1) / n) too little, and their quantiles are
+  the normal distribution's where Student's are meant. Intervals are widened by both ("expanded
+  percentile interval": Hesterberg, The American Statistician 69, 2015, section 5.3).
 - A series in time: what is left around its line is resampled in blocks that are long against the
   steps of an allocator, which takes a chunk and keeps it (moving block bootstrap: Künsch, Annals
   of Statistics 17, 1989). One step thus widens the interval instead of passing for a growth.
@@ -30,6 +33,8 @@ CONFIDENCE = 0.95
 RATIO_RESAMPLES, BLOCK_RESAMPLES, SLOPE_RESAMPLES = 4000, 1000, 500
 # A resample of fewer units says little about the spread of the population.
 LEAST_UNITS = 10
+# Fewer rounds say too little of how rounds differ.
+LEAST_WHOLE_ROUNDS = 3
 # With fewer blocks an interval would only look like one.
 LEAST_BLOCKS = 3
 # A slope's series is cut into blocks of a sixth: eight and a half minutes of an hour's run.
@@ -111,6 +116,12 @@ def upper_tail(score: float) -> float:
     return float(special.ndtr(-score))
 
 
+def widened(units: float, confidence: float) -> float:
+    """By how much the interval of a resampled mean of so many units is to be wider (1.44 of 6)."""
+    student = float(special.stdtrit(units - 1, 0.5 + confidence / 2))
+    return student / z_value(confidence) * math.sqrt(units / (units - 1))
+
+
 def bootstrap_ratio(
     numerators: npt.ArrayLike,
     denominators: npt.ArrayLike,
@@ -133,7 +144,10 @@ def bootstrap_ratio(
         return Estimate(value=value)
     resampled = _resampled_ratios(top, bottom, resamples, np.random.default_rng(seed))
     jackknife = (top.sum() - top) / (bottom.sum() - bottom)
-    low, high = _bca_quantiles(resampled, value, jackknife, confidence)
+    # Units of very different weights count as fewer (Kish, Survey Sampling, 1965, section 11.7).
+    units = max(2.0, float(bottom.sum() ** 2 / (bottom**2).sum()))
+    tail = widened(units, confidence) * z_value(confidence)
+    low, high = _bca_quantiles(resampled, value, jackknife, tail)
     return Estimate(value=value, low=low, high=high)
 
 
@@ -149,9 +163,12 @@ def _resampled_ratios(
 
 
 def _bca_quantiles(
-    resampled: Floats, value: float, jackknife: Floats, confidence: float
+    resampled: Floats, value: float, jackknife: Floats, reach: float
 ) -> tuple[float, float]:
-    """The bounds of the BCa interval; the value itself where no resample differs."""
+    """The bounds of the BCa interval that reaches ``reach`` standard errors to both sides.
+
+    The value itself where no resample differs.
+    """
     if np.ptp(resampled) == 0:
         return float(resampled[0]), float(resampled[0])
     # Ties count half, so that a discrete statistic is not taken for a biased one.
@@ -160,7 +177,7 @@ def _bca_quantiles(
     away = jackknife.mean() - jackknife
     spread = float((away**2).sum())
     acceleration = float((away**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    tail = z_value(confidence) * np.array([-1.0, 1.0])
+    tail = reach * np.array([-1.0, 1.0])
     shifted = bias + (bias + tail) / (1 - acceleration * (bias + tail))
     low, high = np.quantile(resampled, stats.norm.cdf(shifted))
     return float(low), float(high)
@@ -174,8 +191,11 @@ def draw_rounds(rounds: int, rng: np.random.Generator) -> Counts:
 def draw_blocks(rounds: Counts, drawn: Counts, rng: np.random.Generator) -> Counts:
     """How often each block is drawn per resample, given the rounds: ``[BLOCK_RESAMPLES, blocks]``.
 
-    ``rounds`` says of every block in which round it lies, ``drawn`` is of ``draw_rounds``.
+    ``rounds`` says of every block in which round it lies, ``drawn`` is of ``draw_rounds``. Rounds
+    are drawn whole, but for the blocks of so few.
     """
+    if drawn.shape[1] >= LEAST_WHOLE_ROUNDS:
+        return drawn[:, np.unique(rounds, return_inverse=True)[1]]
     counts = np.zeros((BLOCK_RESAMPLES, len(rounds)), dtype=np.int64)
     for column, number in enumerate(np.unique(rounds)):
         places = np.flatnonzero(rounds == number)
@@ -184,13 +204,24 @@ def draw_blocks(rounds: Counts, drawn: Counts, rng: np.random.Generator) -> Coun
     return counts
 
 
-def estimate(value: float, resampled: Floats, blocks: int) -> Estimate:
-    """The value with the percentile interval of its resamples, or without where blocks are few."""
+def estimate(value: float, resampled: Floats, blocks: int, rounds: int) -> Estimate:
+    """The value with the interval of its resamples, or without where blocks are few.
+
+    What was resampled are ``rounds``, or ``blocks`` where these are few. No bound of a figure that
+    is nowhere negative is; beside an infinite value the resamples' own quantiles stand.
+    """
     kept = resampled[~np.isnan(resampled)]
     if blocks < LEAST_BLOCKS or not len(kept):
         return Estimate(value=value)
     low, high = _percentile_interval(kept)
-    return Estimate(value=value, low=low, high=high)
+    if not np.isfinite([value, *kept]).all():
+        return Estimate(value=value, low=low, high=high)
+    units = rounds if rounds >= LEAST_WHOLE_ROUNDS else blocks
+    # As wide as Student's interval and as lopsided as the resamples: of few units these lack tails.
+    reach = widened(units, CONFIDENCE) * z_value(CONFIDENCE) * float(kept.std())
+    by = 2 * reach / (high - low) if high > low else 1.0
+    low, high = (value + by * (bound - value) for bound in (low, high))
+    return Estimate(value=value, low=max(low, 0.0) if kept.min() >= 0 else low, high=high)
 
 
 def _percentile_interval(resampled: Floats) -> tuple[float, float]:

@@ -110,10 +110,15 @@ def _rounds_of(blocks: Sequence[Block]) -> Counts:
     return np.array([block[0].round for block in blocks])
 
 
+def _count(blocks: Sequence[Block]) -> int:
+    """How many rounds there are."""
+    return len(np.unique(_rounds_of(blocks)))
+
+
 def _draw(blocks: Sequence[Block], seed: int) -> Counts:
     """How often each block is drawn per resample: rounds first, then blocks within them."""
     rng, rounds = np.random.default_rng(seed), _rounds_of(blocks)
-    return draw_blocks(rounds, draw_rounds(len(np.unique(rounds)), rng), rng)
+    return draw_blocks(rounds, draw_rounds(_count(blocks), rng), rng)
 
 
 def percentiles(
@@ -160,7 +165,7 @@ def _percentiles(
     resampled = np.array([_nearest_rank(sorted_values, row[member], wanted) for row in counts])
     measured = _nearest_rank(sorted_values, once, wanted)
     return {
-        key: estimate(float(measured[column]), resampled[:, column], len(blocks))
+        key: estimate(float(measured[column]), resampled[:, column], len(blocks), _count(blocks))
         for column, key in enumerate(shares)
     }
 
@@ -251,7 +256,7 @@ def answers(records: Sequence[RequestRecord], *, seed: int = 0) -> Answers | Non
     resampled = (counts @ tokens) / (counts @ np.array([len(block) for block in blocks]))
     mean = float(tokens.sum() / len(good))
     return Answers(
-        tokens=estimate(mean, resampled, len(blocks)),
+        tokens=estimate(mean, resampled, len(blocks), _count(blocks)),
         ended_share=sum(r.finish == "stop" for r in good) / len(good),
     )
 
@@ -310,9 +315,10 @@ def _share(kept: Sequence[RequestRecord], slo: Slo, seed: int) -> Estimate:
     sizes = np.array([len(block) for block in blocks])
     counts = _draw(blocks, seed)
     wilson = wilson_interval(int(met.sum()), len(kept), CONFIDENCE)
-    resampled = estimate(wilson.value, (counts @ met) / (counts @ sizes), len(blocks))
+    shares = (counts @ met) / (counts @ sizes)
+    resampled = estimate(wilson.value, shares, len(blocks), _count(blocks))
     ends = [*(wilson.bounds or ()), *(resampled.bounds or ())]
-    return Estimate(value=wilson.value, low=min(ends), high=max(ends))
+    return Estimate(value=wilson.value, low=min(ends), high=min(1.0, max(ends)))
 
 
 def meets(record: RequestRecord, slo: Slo) -> bool:
@@ -352,11 +358,12 @@ def _rate(
 ) -> Estimate:
     kept = counted(records)
     rng = np.random.default_rng(seed)
-    drawn = draw_rounds(len({r.round for r in kept}), rng)
+    blocks = blocks_of(kept)
+    drawn = draw_rounds(_count(blocks), rng)
     value, resampled = _resampled_rate(kept, worth, drawn, rng)
     # A resample that stands for no time tells no rate.
     resampled = np.where(np.isfinite(resampled), resampled, np.nan)
-    return estimate(value, resampled, len(blocks_of(kept)))
+    return estimate(value, resampled, len(blocks), _count(blocks))
 
 
 def _resampled_rate(

@@ -7,6 +7,7 @@ from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.report_inputs import Run
 from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
+from loadtest.stats import LEAST_WHOLE_ROUNDS
 
 _TIMES: tuple[tuple[str, str], ...] = (
     (
@@ -147,14 +148,15 @@ def _rounds_words(rounds: int) -> str:
             "Intervals of load figures cover the spread of requests within the one round; what "
             "another round would differ by is not in them."
         )
-    seen = formats.percent(1 - 1 / rounds, 0)
-    return (
-        f"Intervals of a variant's own load figures (not of ratios) resample the {rounds} rounds "
-        "and the requests within each. "
-        f"With {rounds} rounds such resampling shows only about {seen} of the variance between "
-        "rounds, so they are somewhat too narrow; more load.rounds mend that. Student's interval "
-        "of a ratio knows how few they are: it is 12.7 standard errors of two rounds, 2.6 of six."
-    )
+    ratios = "it is 12.7 standard errors of two rounds, 2.6 of six."
+    own = f"Intervals of a variant's own load figures (not of ratios) resample the {rounds} rounds"
+    if rounds < LEAST_WHOLE_ROUNDS:
+        return (
+            f"{own} and the requests within each. So few tell little of what rounds differ by, and "
+            "they are too narrow; more load.rounds mend that. Student's interval of a ratio knows "
+            f"how few they are: {ratios}"
+        )
+    return f"{own}, widened for how few these are as Student's interval of a ratio is: {ratios}"
 
 
 def environment_facts(run: Run) -> list[Fact]:
