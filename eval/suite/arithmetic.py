@@ -71,9 +71,8 @@ def _three_digits(rng: Random) -> Problem:
 
 def _change(rng: Random) -> Problem:
     thing, (who,) = _thing(rng), names(rng, 1)
-    count, price, note, off = (
-        rng.randint(3, 12), rng.randint(2, 9), rng.choice((100, 200)), rng.randint(1, 5),
-    )  # fmt: skip
+    count, price, off = rng.randint(3, 12), rng.randint(2, 9), rng.randint(1, 5)
+    note = 200 if count * price > 100 else rng.choice((100, 200))
     text = (
         f"One {thing['one']} costs {price} euros. {who} buys {count} {thing['many']}, gets "
         f"{off} euros off the whole, and pays with a {note}-euro note."
@@ -97,7 +96,7 @@ def _distracted(rng: Random) -> Problem:
         rng.choice((2, 3, 4)),
     )  # fmt: skip
     total = a + a * times + more
-    given = total % shared
+    given = total % shared or shared
     text = (
         f"{who}, who is {age} years old, has {a} {thing['many']}. {other} has {times} times as "
         f"many as {who}. They put them together, find {more} more, give {given} to a neighbour "
