@@ -19,7 +19,7 @@ from eval.lm_eval_model import ContextTooShortError, EndpointModel
 from eval.lm_eval_samples import ROLLING, UnsupportedTaskError
 from eval.lm_eval_tasks import Loaded, ask, count_items, end_plainly, load_tasks, traits_of
 from eval.samples import Sample, read_samples, write_samples
-from eval.suite.offered import CHATS, SUITE, instance
+from eval.suite.offered import CHATS
 from eval.task_refusals import incapable, unscorable
 from eval.task_score import TaskScore
 from quantize.jobs.job_server import BadRequest, serve
@@ -88,13 +88,6 @@ def tell_sizes(job: Job, tasks: Mapping[str, Any], emit: Emit) -> None:
             emit(Event(kind="asked", task=name, total=count_items(task, job.limit)))
 
 
-def instance_of(job: Job, task: str) -> Any:
-    """Which instance of a task is asked: the suite's are drawn by the plan's seed."""
-    if task not in SUITE:
-        return task
-    return instance(task, job.seed, job.limit, job.context_length)
-
-
 def askable(job: Job, loaded: Loaded, default_answer: int, emit: Emit) -> list[str]:
     """The tasks that can be asked and scored; the others are refused by name, before any is."""
     found = []
@@ -130,7 +123,7 @@ def run(job: Job, emit: Emit) -> None:
         job.tasks,
         job.tasks_dirs,
         bundled_only=job.bundled_only,
-        instance=lambda task: instance_of(job, task),
+        drawn={"seed": job.seed, "limit": job.limit, "context_length": job.context_length},
     )
     model = make_model(job, reporter)
     names = askable(job, loaded, model.default_answer, emit)

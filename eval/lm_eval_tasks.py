@@ -1,6 +1,6 @@
 """Tasks by name, and one task asked of one model; imported only where lm-eval is to run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from lm_eval.tasks import TaskManager
 
 from eval.lm_eval_samples import ROLLING, UnsupportedTaskError, to_samples, to_score
 from eval.samples import Sample
-from eval.suite.offered import PLAIN_ENDING
+from eval.suite.offered import PLAIN_ENDING, SUITE
 from eval.task_refusals import TaskTraits
 from eval.task_score import TaskScore
 
@@ -36,15 +36,6 @@ class CountingModel(Protocol):
         ...
 
 
-Instance = Callable[[str], Any]
-"""A task's name, or how lm-eval is told which instance of it is asked."""
-
-
-def unchanged(task: str) -> str:
-    """A task as its file has it."""
-    return task
-
-
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
     """lm-eval's index, its task objects by name, and why the data of others cannot be had."""
@@ -59,15 +50,16 @@ def load_tasks(
     tasks_dirs: Sequence[str],
     *,
     bundled_only: bool,
-    instance: Instance = unchanged,
+    drawn: Mapping[str, object] | None = None,
 ) -> Loaded:
-    """The tasks with their data, groups flattened; ``instance`` says of which instance each is.
+    """The tasks with their data, groups flattened; ``drawn`` says which instance the suite's are.
 
     Raises:
         UnsupportedTaskError: no such task.
     """
     # lm-eval's own 14,000 tasks take seconds to index: not for the bundled ones alone.
     manager = TaskManager(include_path=list(tasks_dirs), include_defaults=not bundled_only)
+    suite = TaskManager(include_path=list(tasks_dirs), include_defaults=False, metadata=drawn or {})
     unknown = [name for name in names if name not in manager.task_index]
     if unknown:
         raise UnsupportedTaskError(f"quality.tasks: lm-eval knows no task {', '.join(unknown)}")
@@ -75,7 +67,7 @@ def load_tasks(
     missing: dict[str, str] = {}
     for name in names:
         try:
-            tasks |= manager.load([instance(name)])["tasks"]
+            tasks |= (suite if name in SUITE else manager).load([name])["tasks"]
         except OSError as error:
             # The hub's errors are OSErrors too.
             missing[name] = f"its data cannot be had: {error}"

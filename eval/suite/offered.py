@@ -1,7 +1,5 @@
 """The tasks of the suite by name: which of them are chats."""
 
-from collections.abc import Mapping
-
 CHATS = frozenset(
     {
         "assay_general_arithmetic",
@@ -17,16 +15,3 @@ SUITE = CHATS | {"assay_general_choice", "assay_general_long", "assay_general_te
 
 # What ends the question for a model without a chat template, which goes on writing.
 PLAIN_ENDING = "\nAnswer:"
-
-
-def instance(task: str, seed: int, limit: int | None, context_length: int) -> Mapping[str, object]:
-    """A task by lm-eval's name for it, with what decides its instance; others as they are."""
-    return {
-        "task": task,
-        "metadata": {
-            "version": 1.0,
-            "seed": seed,
-            "limit": limit,
-            "context_length": context_length,
-        },
-    }

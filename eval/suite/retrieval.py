@@ -17,8 +17,8 @@ TASK = "assay_general_retrieval"
 LENGTHS = (0.1, 0.25, 0.5, 0.85)
 DEPTHS = (0.05, 0.25, 0.5, 0.75, 0.95)
 COUNT = 5 * len(LENGTHS) * len(DEPTHS)
-# What the question, the chat template and the answer take.
-BESIDE_TOKENS = 160
+# What the sentences to be found, the question, the chat template and the answer take.
+BESIDE_TOKENS = 200
 MOST_TOKENS = 32_768
 LEAST_TOKENS = 96
 _BOXES = 4
