@@ -75,14 +75,18 @@ def told_before(items: Mapping[str, int], objectives: Objectives, variants: int)
     shared = Shared(confidence=objectives.confidence, variants=variants)
     for task, count in items.items():
         least, asked = provable_margin(count, shared), objectives.accuracy_margin
-        wants = math.ceil(count * (least / asked) ** 2) if asked else None
-        enough = (
-            f"enough for the plan's {100 * asked:g}"
-            if least <= asked
-            else f"the plan's {100 * asked:g} take about {wants:,} items"
-        )
         yield (
             f"{task}: {count:,} items prove an accuracy margin of {100 * least:.1f} points of a "
             f"variant that changes {100 * USUAL_FLIPS:.0f} % of the answers and loses none "
-            f"(80 % power, {variants} compared): {enough}"
+            f"(80 % power, {variants} compared): {_enough(count, least, asked)}"
         )
+
+
+def _enough(count: int, least: float, asked: float) -> str:
+    if least <= asked:
+        return f"enough for the plan's {100 * asked:g}"
+    if asked == 0:
+        return "no number of them proves the plan's 0"
+    return (
+        f"the plan's {100 * asked:g} take about {math.ceil(count * (least / asked) ** 2):,} items"
+    )

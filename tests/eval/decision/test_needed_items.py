@@ -77,6 +77,8 @@ def test_before_a_run_it_is_told_what_its_items_can_prove() -> None:
     assert line.endswith("6 compared): the plan's 3 take about 1,346 items")
     (line,) = told_before({"assay_general_choice": 5000}, OBJECTIVES, 6)
     assert line.endswith("enough for the plan's 3")
+    (line,) = told_before({"t": 9}, OBJECTIVES.model_copy(update={"accuracy_margin": 0.0}), 1)
+    assert line.endswith("no number of them proves the plan's 0")
 
 
 def undecided() -> ComparisonFile:
