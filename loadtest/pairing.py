@@ -130,8 +130,8 @@ def ratio(
     if len(differences) >= LEAST_ROUNDS:
         interval = confidence_sequence if anytime else student_interval
         return _exponential(interval(differences, confidence))
-    sides = [np.array(list(side.values())) for side in (mine, theirs)]
-    return _exponential(_welch_interval(*sides, confidence))
+    one_side, other_side = (np.array(list(side.values())) for side in (mine, theirs))
+    return _exponential(_welch_interval(one_side, other_side, confidence))
 
 
 def _logarithms(rounds: Sequence[RoundFigures], figure: Figure) -> dict[int, float] | None:
