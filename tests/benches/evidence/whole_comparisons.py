@@ -26,7 +26,8 @@ from loadtest.intervals import Estimate
 from loadtest.pairing import RoundFigures, ratio
 from loadtest.stats import mcnemar_exact, paired_proportion_interval
 
-MARGIN, FLIPS, ITEMS, ROUNDS = 0.03, 0.1, {"one": 1200, "two": 600, "three": 400}, 6
+MARGIN, FLIPS, ROUNDS = 0.03, 0.04, 6
+ITEMS = {"one": 2400, "two": 1200, "three": 1200}
 OBJECTIVES = Objectives(slo=Slo(e2e_s=1.0), accuracy_margin=MARGIN)
 BASELINE, VARIANTS = "v0", 10
 PAIRED_NOISE = 0.017
@@ -69,7 +70,8 @@ WORLDS = (
 
 
 def _task(rng: Generator, items: int, loss: float) -> TaskComparison:
-    lost, gained = (FLIPS + loss) / 2, (FLIPS - loss) / 2
+    flips = max(FLIPS, loss)
+    lost, gained = (flips + loss) / 2, (flips - loss) / 2
     drawn = rng.multinomial(items, [lost, gained, 1 - lost - gained])
     to_wrong, to_right = int(drawn[0]), int(drawn[1])
     change = paired_proportion_interval(to_wrong, to_right, items, OBJECTIVES.confidence)
