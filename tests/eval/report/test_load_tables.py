@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from deploy.plan import load_plan
-from eval.judging import judge
+from eval.decision.judging import judge
 from eval.report.page import write_report
 from eval.schema import ComparisonFile, VerdictFile
 from eval.terminal import render_terminal
