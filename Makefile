@@ -17,7 +17,7 @@ ASSAY = ASSAY_OWNER_PID=$$PPID $(call quoted,PYTHON) assay
 wheelhouse: ASSAY = ASSAY_OWNER_PID=$$PPID python3 assay
 unexport URL SLO FILE LLMD WITHOUT MACHINE CUDA PROCESSOR SYSTEM ENVS PART_MB OUTPUT PLAN MODEL BASELINE VARIANTS DRY_RUN RAY_ADDRESS ENGINE FAULTS MINUTES PROFILE WHEELHOUSE BUILD ARCHITECTURES PYTHON MAKEFLAGS MAKEOVERRIDES
 
-.PHONY: help compare deploy-all serve quantize explore loadtest loadtest-ui loads slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-detect bench-evidence bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
+.PHONY: help compare deploy-all serve quantize explore loadtest loadtest-ui loads slo-search calibrate eval report status down prometheus setup wheelhouse test test-fast check conformance bench-client bench-agreement bench-detect bench-evidence bench-clients bench-engines bench-export bench-recipes bench-fuzz bench-faults bench-soak bench-serving
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -65,6 +65,8 @@ conformance:     ## start ENGINE=vllm, trtllm, … on the plan's model and hold 
 	@$(ASSAY) conformance $(call given,--engine=,ENGINE) $(OPTIONS)
 bench-client:    ## what the load generator itself adds to latency
 	@$(ASSAY) bench client
+bench-agreement: ## do ours, vllm bench serve, GuideLLM and AIPerf agree about one endpoint, and what does an event cost each?
+	@$(ASSAY) bench agreement
 bench-detect:    ## is a difference of 5 % seen beside a neighbour that comes and goes, and none where none is?
 	@$(ASSAY) bench detect
 bench-evidence:  ## where the truth is known: do intervals hold it, and how often is a verdict false?

@@ -30,6 +30,8 @@ TTFT_S = 0.05
 TPOT_S = 0.02
 # Padding to the size of a real engine's events.
 PADDING = "x" * 150
+# Without its kind, AIPerf takes no event.
+_HEAD = {"id": PADDING, "object": "text_completion"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,7 @@ class NullServer:
         begin_stream(writer)
         await _Schedule(writer, pace, tokens).kept()
         usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": tokens}
-        write_event(writer, {"id": PADDING, "choices": [], "usage": usage})
+        write_event(writer, {**_HEAD, "choices": [], "usage": usage})
         if done:
             write_chunk(writer, b"data: [DONE]\n\n")
         await end_stream(writer)
@@ -168,7 +170,7 @@ class _Schedule:
 def _token_event(tokens: int) -> bytes:
     """An event of so many tokens as a chunk."""
     choice = {"index": 0, "text": "a " * tokens, "finish_reason": None}
-    return _chunk(_event({"id": PADDING, "choices": [choice]}))
+    return _chunk(_event({**_HEAD, "choices": [choice]}))
 
 
 class PreciseSelector(selectors.DefaultSelector):

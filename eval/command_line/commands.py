@@ -178,6 +178,10 @@ BENCHES: Mapping[str, Bench] = {
         module="tests.benches.clients",
         summary="Do the clients that people use get their answers, from every engine?",
     ),
+    "agreement": Bench(
+        module="tests.benches.agreement",
+        summary="Do load generators agree about one endpoint, and what does an event cost each?",
+    ),
     "client": Bench(
         module="tests.benches.client",
         summary="What the load generator itself adds to latency.",

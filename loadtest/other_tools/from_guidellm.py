@@ -90,7 +90,8 @@ def read_guidellm(content: Mapping[str, Any]) -> ForeignRun:
         ValidationError: it has another shape.
     """
     told = _File.model_validate(content)
-    backend = told.config.get("backend") or {}
+    spec = told.config.get("spec") or told.config
+    backend = spec.get("backend") or {}
     return ForeignRun(
         tool=TOOL,
         version=told.metadata.guidellm_version,

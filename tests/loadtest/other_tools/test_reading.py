@@ -57,7 +57,7 @@ AIPERF: dict[str, Any] = {
 }
 GUIDELLM: dict[str, Any] = {
     "metadata": {"version": 2, "guidellm_version": "0.8.1"},
-    "config": {"backend": {"kind": "openai_http", "model": "gguf-q8_0"}},
+    "config": {"spec": {"backend": {"kind": "openai_http", "model": "gguf-q8_0"}}},
     "benchmarks": [
         {
             "config": {"strategy": {"type_": kind, **amount}},
