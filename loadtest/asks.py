@@ -114,7 +114,7 @@ class Asks:
 
     def ask(self, turn: Turn) -> Ask:
         """What the request of a turn asks; made before it is due, as long prompts take a while."""
-        return self.plain(self.terms.number(turn.place))
+        return self.plain(turn.place)
 
     def answered(self, turn: Turn, text: str | None, now: float) -> None:
         """The request of a turn is over; ``text`` is its answer, None where it failed."""
@@ -124,19 +124,18 @@ class Asks:
         """Whether ``answered`` needs the text, so that an answer is read as soon as it is there."""
         return False
 
-    def plain(self, number: int, *, intruder: bool = False) -> Ask:
-        """An ask with prompt ``number``, its lengths drawn for that number."""
-        load = self.terms.load
+    def plain(self, place: int) -> Ask:
+        """An ask for a turn: the prompt of its number, lengths drawn for that, the next prefix."""
+        load, number = self.terms.load, self.terms.number(place)
         return Ask(
             prompt=self.terms.prompts.prompt(
                 number,
                 self.length_of(load.prompt_tokens, "prompt", number),
                 prefix_tokens=load.shared_prefix_tokens,
-                prefixes=load.shared_prefixes,
+                prefix=place % load.shared_prefixes,
             ),
             output_tokens=self.length_of(load.output_tokens, "answer", number),
             exact=not load.natural_length,
-            intruder=intruder,
             number=number,
         )
 

@@ -12,10 +12,10 @@ class ContaminationAsks(Asks):
     def ask(self, turn: Turn) -> Ask:
         """A short request, or a long one: these are evenly spread over all."""
         load, place = self.terms.load, turn.place
-        number = self.terms.number(place)
         assert isinstance(load, ContaminationLoad)
         if int((place + 1) * load.long_share) == int(place * load.long_share):
-            return self.plain(number)
+            return self.plain(place)
+        number = self.terms.number(place)
         length = self.length_of(load.long_prompt_tokens, "long prompt", number)
         return Ask(
             prompt=self.terms.prompts.prompt(number, length),

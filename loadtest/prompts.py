@@ -9,6 +9,7 @@ same prompts in the same order.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ _BESIDE = "beside-"
 # that differ within their first 16 ids share nothing. BOS and a mark take up to four of them.
 BLOCK = 16
 LEAD = 12
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 # A round that was disturbed is measured once more, with prompts that the engines have not seen.
@@ -65,20 +67,28 @@ class PromptSource:
 
     def text_length(self, number: int) -> int:
         """How many tokens prompt ``number`` has where it is a whole text, BOS among them."""
-        return 1 + int(self.lengths[number % len(self.starts)])
+        return 1 + int(self.lengths[self._place(number)[1]])
+
+    def _place(self, number: int) -> tuple[int, int]:
+        """How often all starts were used before prompt ``number``, and which one is its own.
+
+        The numbers of a leg lie evenly apart, and might meet the same few starts time and again; so
+        each time around they are others, moved on by the golden ratio's part of all.
+        """
+        lap, slot = divmod(number, len(self.starts))
+        return lap, (slot + int(lap * GOLDEN % 1 * len(self.starts))) % len(self.starts)
 
     def prompt(
-        self, number: int, length: int, *, prefix_tokens: int = 0, prefixes: int = 1
+        self, number: int, length: int, *, prefix_tokens: int = 0, prefix: int = 0
     ) -> list[int]:
         """Prompt ``number`` (from 0) as token ids, BOS first.
 
-        ``length`` ids are its own; ``prefix_tokens`` before them are shared with every
-        ``prefixes``-th prompt.
+        ``length`` ids are its own; the ``prefix_tokens`` before them are shared with all prompts of
+        that ``prefix`` (from 0).
         """
         if not prefix_tokens:
             return self._own(number, length)
-        prefix = self.prefix(number % prefixes, prefix_tokens)
-        return [*prefix, *self._own(number, length + 1)[1:]]
+        return [*self.prefix(prefix, prefix_tokens), *self._own(number, length + 1)[1:]]
 
     def prefix(self, number: int, length: int) -> list[int]:
         """Prefix ``number`` (from 0) as ``length`` ids, BOS first: cut from the end of the row."""
@@ -91,7 +101,7 @@ class PromptSource:
         When the starts are used up they are used again behind a mark: a second BOS, which no text
         holds, and two ids that are others each time around. So prompts stay unique.
         """
-        lap, slot = divmod(number, len(self.starts))
+        lap, slot = self._place(number)
         mark: list[int] = []
         if lap:
             words = np.unique(self.ids)

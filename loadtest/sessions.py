@@ -77,8 +77,12 @@ class SessionAsks(Asks):
         number = self.terms.number(session.number * TURNS_APART + session.turn)
         added = self.length_of(load.prompt_tokens, "prompt", number)
         if not session.turn:
-            prefix = {"prefix_tokens": load.shared_prefix_tokens, "prefixes": load.shared_prefixes}
-            said = prompts.prompt(number, added, **prefix)
+            said = prompts.prompt(
+                number,
+                added,
+                prefix_tokens=load.shared_prefix_tokens,
+                prefix=session.number % load.shared_prefixes,
+            )
         else:
             said = [*session.said, *prompts.prompt(number, added + 1)[1:]]
         session.asked = Ask(

@@ -6,6 +6,7 @@ from deploy.plan_load import ClosedLoopLoad
 from loadtest.asks import Ask, drawn_share
 from loadtest.closed_loop import ClosedLoop
 from loadtest.open_loop import ConstantRate
+from loadtest.prompts import prompt_number
 from tests.loadtest.examples import some_asks
 
 SPREAD = {"distribution": "uniform", "least": 10, "most": 40}
@@ -34,6 +35,18 @@ def test_a_shared_prefix_comes_before_prompts_that_are_their_own_after_it() -> N
     assert len({it.prompt_hash() for it in found}) == len(found)
     plain = asked(prompt_tokens=24)
     assert len({tuple(it.prompt[:16]) for it in plain}) == len(plain)
+
+
+def test_all_shared_prefixes_come_whatever_numbers_the_prompts_of_a_leg_have() -> None:
+    load = ClosedLoopLoad.model_validate({"shared_prefix_tokens": 32, "shared_prefixes": 4})
+
+    def number(index: int) -> int:
+        return prompt_number(index=index, round_number=1, rounds=2, level=0, levels=3)
+
+    asks = some_asks(ClosedLoop(2), load, number=number)
+    found = [asks.ask(asks.take(0.0, 0.0)) for _ in range(40)]
+    met = Counter(tuple(it.prompt[:32]) for it in found)
+    assert [*met.values()] == [10] * 4
 
 
 def test_a_natural_length_is_not_forced() -> None:
