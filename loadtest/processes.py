@@ -7,7 +7,7 @@ nor can a process do more than its core. So the events that a plan may bring dec
 
 from collections.abc import Sequence
 
-from deploy.plan_load import Load
+from deploy.plan_load import MOST_PROCESSES, Load
 from loadtest.load_kinds import points_of
 
 # What one process gets, at a few percent of its core; sixteen fast streams of an H100.
@@ -16,12 +16,18 @@ MOST = 16
 
 
 def processes_of(loads: Sequence[Load], available: int) -> int:
-    """The first load's number; else as many as the events ask for, on half of the processors."""
-    if loads[0].processes != "auto":
-        return loads[0].processes
-    expected = max(
-        point.events_per_s(round(load.output_tokens.average))
-        for load in loads
-        for point in points_of(load)
+    """The first load's number; else as many as the events ask for, on half of the processors.
+
+    Requests that have a time are dealt out, so none has fewer users than there are processes: one
+    without a user would leave its share unsent.
+    """
+    points = [
+        (point, round(load.output_tokens.average)) for load in loads for point in points_of(load)
+    ]
+    most = min(
+        (point.users for point, _ in points if point.counts_from_due), default=MOST_PROCESSES
     )
-    return max(1, min(round(expected / EVENTS_PER_S), available // 2, MOST))
+    if loads[0].processes != "auto":
+        return min(loads[0].processes, most)
+    expected = max(point.events_per_s(tokens) for point, tokens in points)
+    return max(1, min(round(expected / EVENTS_PER_S), available // 2, MOST, most))

@@ -21,6 +21,8 @@ def streams(*counts: int, **changes: Any) -> Load:
         (OpenLoopLoad(kind="poisson", rates_per_s=(5.0,), output_tokens=64), 16, 1),
         (OpenLoopLoad(kind="poisson", rates_per_s=(500.0,), output_tokens=64), 32, 13),
         (streams(1, processes=3), 2, 3),
+        # 16 users: a process without one would leave its share of the schedule unsent.
+        (OpenLoopLoad(kind="poisson", rates_per_s=(0.5,), processes=40), 64, 16),
     ],
 )
 def test_the_events_to_expect_and_the_processors_decide(
