@@ -23,7 +23,8 @@ class Load(Section):
     request (no prefix-cache gifts). They are cut from ``text``: a file of texts, or what the plan
     calibrates with. ``shared_prefix_tokens`` come before each that are the same for all, or for
     every ``shared_prefixes``-th. Outputs are forced to ``output_tokens`` by ``ignore_eos``; with
-    ``natural_length`` they end where the model ends, and ``output_tokens`` are the most.
+    ``natural_length`` they end where the model ends, and ``output_tokens`` are the most; a variant
+    whose answers are not as long as the baseline's is then not judged by its speed.
 
     A load point lasts ``duration_s`` after ``warmup_s`` that is not counted.
 

@@ -157,6 +157,16 @@ def not_steady(level: LoadComparison) -> str:
     )
 
 
+def other_length(level: LoadComparison, theirs: float, baseline: str) -> str:
+    """Why requests per second and latencies do not compare where the model ends its answers."""
+    assert level.answers is not None
+    return (
+        f"answers at {level.point.label} have {level.answers.tokens.value:.0f} tokens where those "
+        f"of {baseline} have {theirs:.0f}: what says less is done sooner; without "
+        "load.natural_length it would be told"
+    )
+
+
 def ratio_words(ratio: Estimate) -> str:
     """A speed ratio; one whose interval holds 1 is called the same."""
     if ratio.bounds is None:

@@ -18,6 +18,8 @@ from loadtest.load_point import LoadPoint
 from loadtest.pairing import is_steady
 from loadtest.stats import CONFIDENCE
 
+# Answers of natural length whose means differ by more are not equally much work.
+SAME_LENGTH = 0.05
 EMULATED = Reason(
     objective="emulated", words="emulated; its quality counts, its speed and memory do not"
 )
@@ -126,6 +128,7 @@ def _judge_speed(
     variant: VariantComparison,
     level: LoadComparison | None,
     at: LoadPoint | None,
+    comparison: ComparisonFile,
     objectives: Objectives,
 ) -> Judged:
     if level is None:
@@ -138,6 +141,8 @@ def _judge_speed(
         ]
     if not is_steady(level.settling):
         return [], [_speed(words.not_steady(level))]
+    if (theirs := _other_length(level, comparison)) is not None:
+        return [], [_speed(words.other_length(level, theirs, comparison.baseline))]
     share, slo = level.goodput_share, objectives.slo
     if share.value < SLO_SHARE and (share.high is None or share.high >= SLO_SHARE):
         return [], [_speed(words.unproven_slo(level, slo, SLO_SHARE))]
@@ -146,6 +151,17 @@ def _judge_speed(
     if asks_latency(objectives) and (share.low is None or share.low < SLO_SHARE):
         return [], [_speed(words.unproven_slo(level, slo, SLO_SHARE))]
     return [], []
+
+
+def _other_length(level: LoadComparison, comparison: ComparisonFile) -> float | None:
+    """Tokens of the baseline's answers of natural length, where this variant's are others."""
+    baseline = next(v for v in comparison.variants if v.variant == comparison.baseline)
+    found = baseline.load_at(level.point)
+    if level.answers is None or found is None or found.answers is None:
+        return None
+    mine, tokens = level.answers.tokens.value, found.answers.tokens.value
+    alike = tokens <= mine * (1 + SAME_LENGTH) and mine <= tokens * (1 + SAME_LENGTH)
+    return None if alike else tokens
 
 
 def _p_value(
@@ -213,7 +229,7 @@ def judge(
         if emulated
         else [
             _judge_memory(variant, objectives.memory_gib),
-            _judge_speed(variant, level, at, objectives),
+            _judge_speed(variant, level, at, comparison, objectives),
         ]
     )
     judged = [_judge_quality(variant, tasks, comparison, objectives.confidence), *cost]

@@ -16,6 +16,7 @@ from eval.verdict import decide
 from eval.verdict_words import ratio_words
 from loadtest.intervals import Estimate
 from loadtest.pairing import Noise, RoundFigures
+from loadtest.summary import Answers
 from tests.eval.report.builders import CPU_DEMO, comparison, share
 from tests.services.engines.recorded_kernels import on_card
 
@@ -387,6 +388,23 @@ def test_a_load_that_was_not_steady_enters_no_verdict() -> None:
         "speed: void, not steady at 16 streams: the later half of a round's requests takes 1.2x "
         "(1.10 to 1.30) as long as the earlier; a longer load.warmup_s would mend it"
     ]
+
+
+@pytest.mark.parametrize(("tokens", "is_judged"), [(58.0, True), (41.0, False), (70.0, False)])
+def test_whose_answers_end_sooner_or_later_is_not_judged_by_speed(
+    tokens: float, is_judged: bool
+) -> None:
+    found = comparison()
+    for name, length in (("bf16-vllm", 60.0), ("gguf-q4_k_m", tokens)):
+        answers = Answers(tokens=Estimate(value=length), ended_share=1.0)
+        found = with_load(found, name, answers=answers)
+    passes, _, undecided = ranked(decide(found, OBJECTIVES), "gguf-q4_k_m")
+    assert passes == is_judged
+    if not is_judged:
+        assert undecided == [
+            f"speed: answers at 16 streams have {tokens:.0f} tokens where those of bf16-vllm have "
+            "60: what says less is done sooner; without load.natural_length it would be told"
+        ]
 
 
 def test_it_is_told_which_variants_did_not_take_turns_with_the_baseline() -> None:
