@@ -11,11 +11,9 @@ from eval.report.endpoint_page import EndpointRun, write_endpoint_page
 from loadtest.any_endpoint.endpoint_load import Asked, load_endpoint, run_folder
 from loadtest.any_endpoint.probe import Probe
 from loadtest.dialect import Api
-from loadtest.load_file import REQUESTS_NAME
 from loadtest.other_tools.side_by_side import rows_of_ours, table
-from loadtest.records import read_records
 from loadtest.run_directory import RESULTS_DIR
-from loadtest.slo_check import missed
+from loadtest.slo_check import missed_in
 from loadtest.texts import exact_texts, plain_texts
 from quantize.calibration.calibration_set import GENERAL_TEXT, read_texts
 
@@ -93,9 +91,7 @@ def examine_endpoint(
         folder=run_folder(results, question.url, found.dialect.model, question.load),
     )
     load, certificate = load_endpoint(asked, say)
-    records = read_records(asked.folder / REQUESTS_NAME)
-    points = [level.point for level in load.levels]
-    short = missed(records, points, question.slo, asked.variant) if question.slo else []
+    short = missed_in(asked.folder, question.slo) if question.slo else []
     page = write_endpoint_page(
         asked.folder,
         EndpointRun(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.plan_sections import Slo
+from loadtest.certificate import read_certificate
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
 from loadtest.load_point import LoadPoint
 from loadtest.records import RequestRecord, read_records
@@ -62,17 +63,15 @@ def slo_of(words: str, planned: Slo) -> Slo:
     return checked(planned, "--slo plan: objectives.slo of the plan asks for nothing")
 
 
-def missed_in_run(run: Path, variants: Sequence[str], slo: Slo) -> list[str]:
-    """What ``missed`` says of every measured variant of a run; void figures prove nothing."""
-    told = []
-    for name in variants:
-        load = LoadFile.model_validate_json((run / name / LOAD_NAME).read_bytes())
-        if load.why_void:
-            told.append(f"{name}: its figures are void: {load.why_void}")
-            continue
-        records = read_records(run / name / REQUESTS_NAME)
-        told += missed(records, [level.point for level in load.levels], slo, name)
-    return told
+def missed_in(folder: Path, slo: Slo) -> list[str]:
+    """What ``missed`` says of the results in a folder; void figures prove nothing."""
+    load = LoadFile.model_validate_json((folder / LOAD_NAME).read_bytes())
+    certificate = read_certificate(folder)
+    reasons = [load.why_void, certificate.why_void if certificate else ""]
+    if why := "; ".join(filter(None, reasons)):
+        return [f"{load.variant}: its figures are void: {why}"]
+    points = [level.point for level in load.levels]
+    return missed(read_records(folder / REQUESTS_NAME), points, slo, load.variant)
 
 
 def missed(

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from deploy.plan_sections import Slo
 from loadtest.closed_loop import ClosedLoop
-from loadtest.slo_check import SloError, missed, read_slo, slo_of
+from loadtest.load_file import LOAD_NAME
+from loadtest.slo_check import SloError, missed, missed_in, read_slo, slo_of
+from tests.eval.run_on_disk import load_file, records, write_load
 from tests.loadtest.examples import a_record, failed, in_a_row
 
 
@@ -38,3 +42,13 @@ def test_the_warm_up_does_not_count_and_nothing_measured_is_missed() -> None:
     slo = Slo(ttft_s=0.6)
     assert missed([*in_a_row(20), *warm_up], [ClosedLoop(1)], slo, "x") == []
     assert missed(warm_up, [ClosedLoop(1)], slo, "x") != []
+
+
+def test_void_figures_prove_nothing(tmp_path: Path) -> None:
+    write_load(tmp_path, "bf16-vllm", 0.01)
+    assert missed_in(tmp_path, Slo(ttft_s=0.6)) == []
+    void = load_file("bf16-vllm", records("bf16-vllm", 0.01)).model_copy(update={"saturated": True})
+    (tmp_path / LOAD_NAME).write_text(void.model_dump_json())
+    assert missed_in(tmp_path, Slo(ttft_s=0.6)) == [
+        "bf16-vllm: its figures are void: the load generator itself was the limit"
+    ]
