@@ -13,6 +13,7 @@ from loadtest.other_tools.reading import read_foreign
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "end to end"}
 _KEYS = ("p50", "p99")
 UNTOLD = "-"
+FAILED = "others' latencies are of requests that succeeded; in ours a failed one is infinitely late"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ def show_loads(run: Path, plan: Plan, files: Sequence[Path]) -> str:
         )
     rows = [row for load in ours for row in rows_of_ours(load)]
     rows += [row for found in theirs for row in rows_of_theirs(found)]
-    return table(rows, [f"{found.tool}: {it}" for found in theirs for it in found.remarks])
+    remarks = [f"{found.tool}: {it}" for found in theirs for it in found.remarks]
+    return table(rows, [*remarks, *([FAILED] if theirs else [])])
 
 
 def rows_of_ours(load: LoadFile) -> list[Row]:

@@ -2,7 +2,8 @@
 
 The schema is that of ``llmd-benchmark-report`` 0.2.1 on PyPI (llm-d/llm-d-benchmark, folder
 benchmark-report, ``schema_v0_2.py``). Its TPOT is ours; it has no place for intervals, so those
-stay in ``load.json``. Percentiles that the sample does not certify are left out here too.
+stay in ``load.json``. Percentiles that the sample does not certify are left out here too, and its
+latencies are those of requests that succeeded: it counts the others beside them.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import yaml
 
 from deploy.plan_lengths import FixedLengths, Lengths
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile
+from loadtest.load_point import LoadPoint
 from loadtest.other_tools.foreign_run import SHARES
 from loadtest.records import RequestRecord, read_records
 from loadtest.summary import samples_required
@@ -69,7 +71,10 @@ def llmd_report(
             "description": f"{load.variant} at {level.point.full}",
             "keywords": [load.endpoint.recipe, load.endpoint.engine],
         },
-        "scenario": {"stack": [_engine(load, model)], "load": _load(load, level, stage)},
+        "scenario": {
+            "stack": [_engine(load, model)],
+            "load": _load(load, level, records, stage),
+        },
         "results": {
             "request_performance": {"aggregate": _aggregate(level, records)},
             **_observed(load, level),
@@ -98,9 +103,15 @@ def _engine(load: LoadFile, model: str) -> dict[str, Any]:
     }
 
 
-def _load(load: LoadFile, level: LevelSummary, stage: int) -> dict[str, Any]:
+def _load(
+    load: LoadFile, level: LevelSummary, records: Sequence[RequestRecord], stage: int
+) -> dict[str, Any]:
     asked, point = load.load, level.point
-    amount = {"rate_qps": point.amount} if point.counts_from_due else {"concurrency": point.users}
+    prompts = [record.prompt_tokens for record in records if record.error is None]
+    outputs = [record.output_tokens for record in records if record.error is None]
+    length = (
+        {} if asked.natural_length else {"output_seq_len": _lengths(asked.output_tokens, outputs)}
+    )
     return {
         "metadata": {"cfg_id": load.inputs_sha256, "description": point.full},
         "standardized": {
@@ -108,12 +119,19 @@ def _load(load: LoadFile, level: LevelSummary, stage: int) -> dict[str, Any]:
             "tool_version": version(TOOL),
             "source": "sampled",
             "stage": stage,
-            "input_seq_len": _lengths(asked.prompt_tokens),
-            **({} if asked.natural_length else {"output_seq_len": _lengths(asked.output_tokens)}),
-            **amount,
+            "input_seq_len": _lengths(asked.prompt_tokens, prompts),
+            **length,
+            **_amount(point),
         },
         "native": {"config": asked.model_dump(mode="json")},
     }
+
+
+def _amount(point: LoadPoint) -> dict[str, Any]:
+    """How much load it is; nothing of a rate that changes, for which the schema has no word."""
+    if not point.counts_from_due:
+        return {"concurrency": point.users}
+    return {} if point.changes else {"rate_qps": point.amount}
 
 
 def _aggregate(level: LevelSummary, records: Sequence[RequestRecord]) -> dict[str, Any]:
@@ -200,9 +218,22 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _lengths(lengths: Lengths) -> dict[str, Any]:
-    """Lengths in the schema's words; those of a distribution that it does not know are "other"."""
-    told = {"distribution": _DISTRIBUTIONS.get(lengths.distribution, "other")}
+def _lengths(lengths: Lengths, measured: Sequence[int]) -> dict[str, Any]:
+    """Lengths in the schema's words; those of a distribution that it does not know are "other".
+
+    So are those that were measured, where the plan's are not all there is to a request: a trace has
+    its own, sessions and shared prefixes add to them.
+    """
+    if any(not lengths.least <= length <= lengths.most for length in measured):
+        mean = sum(measured) / len(measured)
+        told = {"value": mean, "min": min(measured), "max": max(measured)}
+        return {"distribution": "other", **told}
+    name = _DISTRIBUTIONS.get(lengths.distribution, "other")
     if isinstance(lengths, FixedLengths):
-        return {**told, "value": lengths.most}
-    return {**told, "value": lengths.average, "min": lengths.least, "max": lengths.most}
+        return {"distribution": name, "value": lengths.most}
+    return {
+        "distribution": name,
+        "value": lengths.average,
+        "min": lengths.least,
+        "max": lengths.most,
+    }

@@ -51,6 +51,7 @@ def test_ours_and_theirs_are_in_one_table(tmp_path: Path) -> None:
     assert [one.split()[2] for one in ones] == ["GuideLLM", "bf16-vllm"]
     assert "50.00" in ones[0]
     assert "* GuideLLM: its TPOT is what it calls inter token latency" in text
+    assert text.splitlines()[-1].startswith("* others' latencies are of requests that succeeded")
 
 
 def test_nothing_to_show_is_refused(tmp_path: Path) -> None:

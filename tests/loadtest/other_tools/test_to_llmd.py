@@ -1,15 +1,17 @@
 """The report has the fields that llm-d's schema 0.2.1 asks for, and no figure that is not known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from deploy.plan_load import ClosedLoopLoad
+from deploy.plan_load import ClosedLoopLoad, TraceLoad
 from loadtest.load_file import LoadFile
 from loadtest.other_tools.to_llmd import llmd_report, write_llmd
 from loadtest.records import RequestRecord, write_records
+from loadtest.trace_replay import TraceReplay
 from tests.eval.run_on_disk import load_file, records
 
 VARIANT = "bf16-vllm"
@@ -84,6 +86,7 @@ def test_lengths_of_a_distribution_are_told_as_such_and_natural_ones_as_not_enfo
     load, rows = measured
     uniform = {"distribution": "uniform", "least": 10, "most": 20}
     drawn = ClosedLoopLoad.model_validate({"prompt_tokens": uniform, "natural_length": True})
+    rows = [replace(row, prompt_tokens=12) for row in rows]
     told = report((load.model_copy(update={"load": drawn}), rows))["scenario"]["load"]
     assert told["standardized"]["input_seq_len"] == {
         "distribution": "random",
@@ -92,3 +95,26 @@ def test_lengths_of_a_distribution_are_told_as_such_and_natural_ones_as_not_enfo
         "max": 20,
     }
     assert "output_seq_len" not in told["standardized"]
+
+
+def test_of_a_trace_the_lengths_are_those_that_came_and_its_speed_is_no_rate(
+    measured: tuple[LoadFile, list[RequestRecord]],
+) -> None:
+    load, rows = measured
+    point = TraceReplay(2.0)
+    rows = [
+        replace(row, point=point, prompt_tokens=100 + number) for number, row in enumerate(rows)
+    ]
+    level = load.levels[0].model_copy(update={"point": point})
+    asked = TraceLoad(kind="trace", trace="t.jsonl", speeds=(2.0,))
+    replayed = load.model_copy(update={"load": asked, "levels": [level]})
+    told = report((replayed, rows))["scenario"]["load"]["standardized"]
+    assert told["input_seq_len"] == {
+        "distribution": "other",
+        "value": pytest.approx(111.5),
+        "min": 100,
+        "max": 123,
+    }
+    assert told["output_seq_len"]["value"] == 10
+    assert "rate_qps" not in told
+    assert "concurrency" not in told
