@@ -14,7 +14,7 @@ from loadtest.dialect import Api
 from loadtest.other_tools.side_by_side import rows_of_ours, table
 from loadtest.run_directory import RESULTS_DIR
 from loadtest.slo_check import missed_in
-from loadtest.texts import exact_texts, plain_texts
+from loadtest.texts import exact_texts, new_mark, plain_texts
 from quantize.calibration.calibration_set import GENERAL_TEXT, read_texts
 
 
@@ -79,15 +79,15 @@ def examine_endpoint(
     found = Probe(question.url, key).find(question.model, question.api)
     for remark in (found.dialect.words, *found.remarks):
         say(remark)
-    texts, length = read_texts(GENERAL_TEXT), question.load.prompt_tokens.most
+    texts, length, mark = read_texts(GENERAL_TEXT), question.load.prompt_tokens.most, new_mark()
     asked = Asked(
         url=question.url.rstrip("/"),
         key=key,
         found=found,
         load=question.load,
-        texts=exact_texts(texts, length, question.tokenizer)
+        texts=exact_texts(texts, length, question.tokenizer, mark)
         if question.tokenizer
-        else plain_texts(texts, length),
+        else plain_texts(texts, length, mark),
         folder=run_folder(results, question.url, found.dialect.model, question.load),
     )
     load, certificate = load_endpoint(asked, say)

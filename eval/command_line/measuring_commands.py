@@ -118,7 +118,7 @@ def loadtest_ui(
     from loadtest.endpoint import read_health
     from loadtest.live.live_job import LiveJob, our_targets, show_page
     from loadtest.run_directory import RESULTS_DIR
-    from loadtest.texts import plain_texts, save_texts
+    from loadtest.texts import new_mark, plain_texts, save_texts
     from quantize.calibration.calibration_set import calibration_plan, read_texts
 
     shown = choose(plan, model, variants).load()
@@ -128,7 +128,8 @@ def loadtest_ui(
     texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
     folder = RESULTS_DIR / "live"
     folder.mkdir(parents=True, exist_ok=True)
-    save_texts(folder / "texts.json", plain_texts(texts, round(shown.load.prompt_tokens.average)))
+    length = round(shown.load.prompt_tokens.average)
+    save_texts(folder / "texts.json", plain_texts(texts, length, new_mark()))
     job = LiveJob(
         targets=our_targets(shown.serving.url, shown.variants),
         texts=folder / "texts.json",

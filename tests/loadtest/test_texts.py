@@ -8,6 +8,7 @@ from loadtest.texts import (
     CHARACTERS,
     exact_texts,
     load_texts,
+    new_mark,
     plain_texts,
     save_texts,
     text_of,
@@ -37,6 +38,19 @@ def test_exact_texts_are_as_many_tokens_as_asked() -> None:
     assert {len(known.encode(text, add_special_tokens=False).ids) for text in texts} == {20}
     with pytest.raises(PromptError, match=r"tokenizer\.json"):
         exact_texts(["text"], 20, Path("/nowhere"))
+
+
+def test_no_run_begins_its_texts_as_another_did_and_they_are_as_long_all_the_same() -> None:
+    known, source = Tokenizer.from_file(str(REFERENCE / "tokenizer.json")), read_texts(GENERAL_TEXT)
+    marks = [new_mark(), new_mark()]
+    one, other = (plain_texts(source[:8], 64, mark) for mark in marks)
+    assert not {text[:8] for text in one} & {text[:8] for text in other}
+    assert max(map(len, one)) <= 64 * CHARACTERS + 1
+    one, other = (exact_texts(source[:8], 32, REFERENCE, mark) for mark in marks)
+    ids = [known.encode(text, add_special_tokens=False).ids for text in (*one, *other)]
+    assert {len(found) for found in ids} == {32}
+    assert not {text[:8] for text in one} & {text[:8] for text in other}
+    assert len(exact_texts(source[:8], 1, REFERENCE, marks[0])) > 0
 
 
 def test_texts_come_back_and_never_run_out(tmp_path: Path) -> None:
