@@ -22,7 +22,7 @@ RATES_NAME = "device-rates.json"
 _WIDE_BITS = 16
 # What the inputs of a layer are multiplied as, by how its format rounds them.
 _MULTIPLIED_AS = {
-    **dict.fromkeys(("fp8", "fp8-token", "mxfp8"), "fp8"),
+    **dict.fromkeys(("fp8", "fp8-token", "fp8-block", "mxfp8"), "fp8"),
     **dict.fromkeys(("int8", "int8-token"), "int8"),
     **dict.fromkeys(("nvfp4", "mxfp4"), "fp4"),
 }

@@ -48,6 +48,7 @@ def measured(gpus: dict[str, str]) -> VariantComparison:
     [
         ("bf16-vllm", H200, "bf16"),
         ("fp8-vllm", H200, "fp8"),
+        ("native-fp8-block-vllm", H200, "fp8"),
         ("int8-w8a8-vllm", H200, "int8"),
         ("gptq-int4-g128-vllm", H200, "bf16"),
         ("nvfp4-vllm", H200, "bf16"),
