@@ -32,9 +32,10 @@ class View:
 
 def amount(metric: str, value: float) -> str:
     """A size of a difference in its unit: points of accuracy, or nats per token."""
+    # "z": what rounds to nothing has no sign.
     if metric == "accuracy":
-        return f"{100 * value:.1f} points"
-    return f"{value:.3f} nats per token"
+        return f"{100 * value:z.1f} points"
+    return f"{value:z.3f} nats per token"
 
 
 def margin_words(result: TaskComparison) -> str:

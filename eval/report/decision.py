@@ -92,7 +92,7 @@ def _speed(run: Run, variant: VariantComparison, priced: bool) -> list[Cell]:
         speed = estimate_cell(
             load.output_tok_per_s,
             formats.significant,
-            detail=f"void: {variant.why_void}",
+            detail="void, see below",
             tone="unsure",
         )
     else:

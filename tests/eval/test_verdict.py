@@ -13,7 +13,7 @@ from eval.reasons import sentences
 from eval.schema import ComparisonFile, VariantComparison, VerdictFile
 from eval.terminal import render_terminal
 from eval.verdict import decide
-from eval.verdict_words import ratio_words
+from eval.verdict_words import amount, ratio_words
 from loadtest.intervals import Estimate
 from loadtest.pairing import Noise, RoundFigures
 from loadtest.summary import Answers
@@ -427,3 +427,9 @@ def test_the_terminal_tells_how_speeds_varied_and_what_turns_save() -> None:
         "6 rounds: throughput varied by 21.0 %, its ratio to the baseline by 1.7 %; "
         "turns save 95 % of the time\n" in text
     )
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    assert amount("accuracy", -0.0001) == "0.0 points"
+    assert amount("accuracy", -0.001) == "-0.1 points"
+    assert amount("nats", -0.0001) == "0.000 nats per token"

@@ -291,6 +291,7 @@ def test_a_saturated_load_generator_voids_the_speed(tmp_path: Path) -> None:
     void = [v.model_copy(update={"saturated_client": True}) for v in found.variants]
     page = report(tmp_path, found.model_copy(update={"variants": void}), verdict)
     assert "void: the load generator itself was the limit" in page
+    assert page.count("void, see below") == len(void)
     assert "curve e0 void" in page
 
 
