@@ -32,11 +32,22 @@ _CACHE_BYTES = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32, "nvfp4
 
 
 def read_rates(run_dir: Path) -> DeviceRates | None:
-    """What was measured of the card in a run; None where nothing was."""
+    """What was measured of the card in a run, less what cannot be; None where nothing was."""
     try:
-        return DeviceRates.model_validate_json((run_dir / RATES_NAME).read_bytes())
+        return plausible(DeviceRates.model_validate_json((run_dir / RATES_NAME).read_bytes()))
     except (OSError, ValidationError):
         return None
+
+
+def plausible(rates: DeviceRates) -> DeviceRates:
+    """The same without rates of eight bits that are below that of 16.
+
+    Such a rate is of another kernel than the engines', which are never slower by using fewer bits,
+    so it would be exceeded as a limit.
+    """
+    least = rates.matrix_flop_per_s.get("bf16", 0.0)
+    kept = {kind: rate for kind, rate in rates.matrix_flop_per_s.items() if rate >= least}
+    return rates.model_copy(update={"matrix_flop_per_s": kept})
 
 
 def shape_in(folder: Path) -> ModelShape | None:
@@ -111,7 +122,10 @@ def with_distances(
 def _distance(
     level: LoadComparison, work: Work, card: Card, kind: str, load: Load
 ) -> Distance | None:
-    """From the medians of TPOT and, at one stream, TTFT; None where the load fixes no batch."""
+    """From the medians of TPOT and, at one stream, TTFT; None where the load fixes no batch.
+
+    A limit that was exceeded is none, and is not told.
+    """
     sequences, tpot, ttft = level.point.sequences, level.tpot_s.get("p50"), level.ttft_s.get("p50")
     if sequences is None or tpot is None or tpot.value <= 0:
         return None
@@ -119,7 +133,10 @@ def _distance(
     context = prompt_tokens + load.output_tokens.average / 2
     step = decode_limit(work, card, sequences=sequences, context=context)
     prefill = prefill_limit(work, card, prompt=prompt_tokens)
-    alone = sequences == 1 and ttft is not None and ttft.value > 0 and card.flop_per_s is not None
+    if step.seconds > tpot.value:
+        return None
+    alone = sequences == 1 and ttft is not None and card.flop_per_s is not None
+    alone = alone and ttft is not None and ttft.value >= prefill.seconds
     return Distance(
         decode_tok_per_s=sequences / tpot.value,
         decode_limit_tok_per_s=sequences / step.seconds,

@@ -9,7 +9,12 @@ from quantize.root import ROOT
 
 PROOF = ROOT / "deploy" / "setup" / "prove.py"
 _ANYWHERE = {
-    "control": ("psutil", "numpy", "scipy.linalg", "pyarrow.lib", "tokenizers", "ray._raylet"),
+    # Ray's host, Locust's engine of greenlets, lm-eval's tables, the report's drawings.
+    "control": (
+        *("psutil", "numpy", "scipy.linalg", "pyarrow.lib", "tokenizers", "sentencepiece"),
+        *("ray._raylet", "grpc_reflection.v1alpha.reflection", "ray.serve", "aiohttp", "yaml"),
+        *("gevent", "geventhttpclient", "zmq", "pandas", "vl_convert"),
+    ),
     "quantize": ("torch", "numpy", "safetensors", "tokenizers", "sentencepiece", "pcre"),
     "vllm": ("torch", "numpy", "tokenizers"),
     "llamacpp": ("llama_cpp", "numpy", "tokenizers"),
@@ -26,6 +31,7 @@ _REMEDIES = (
     ("libcuda", "the NVIDIA driver's library is not found (in a container: start it with --gpus)"),
     ("not compiled with CUDA", "a CPU build of torch was installed: pip's settings name one"),
     ("NVIDIA driver", "the driver does not answer: `nvidia-smi` must work for this user"),
+    ("depends on", "a package is not of its locked release: put none in its place in a wheelhouse"),
     ("finds no GPU", "no GPU can be used: `nvidia-smi` must name it for this user"),
 )
 _ELSE = "run `./assay setup` again; `./assay setup --build cpu` does without the GPU"

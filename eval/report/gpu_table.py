@@ -115,7 +115,7 @@ def _distances(found: Distance) -> tuple[Cell, ...]:
         found.prefill_tok_per_s,
         found.prefill_limit_tok_per_s,
     )
-    prompt: tuple[Cell, ...] = (missing("told at one stream"),) * 2
+    prompt: tuple[Cell, ...] = (missing("told at one stream, where the rate is known"),) * 2
     if share is not None and speed is not None and limit is not None:
         by = f"by {found.prefill_bound}, {found.multiplied_as}"
         prompt = (_share(share, by), _speed(speed, limit))

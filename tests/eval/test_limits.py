@@ -9,6 +9,7 @@ from eval.limits import (
     RATES_NAME,
     cache_value_bytes,
     multiplied_as,
+    plausible,
     read_rates,
     shape_in,
     with_distances,
@@ -115,6 +116,48 @@ def test_what_the_card_cannot_multiply_has_no_limit_for_its_prompt() -> None:
     distance = with_distances(compared, variant, weights, SHAPE, B200, LOAD).load[0].distance
     assert distance is not None
     assert (distance.multiplied_as, distance.prefill_share) == ("fp4", None)
+
+
+def test_a_rate_of_eight_bits_below_that_of_sixteen_is_none(tmp_path: Path) -> None:
+    slow = H200.model_copy(
+        update={"matrix_flop_per_s": {"bf16": 767e12, "fp8": 1408e12, "int8": 131e12}}
+    )
+    (tmp_path / RATES_NAME).write_text(slow.model_dump_json())
+    found = read_rates(tmp_path)
+    assert found is not None
+    assert found.matrix_flop_per_s == {"bf16": 767e12, "fp8": 1408e12}
+    only = slow.model_copy(update={"matrix_flop_per_s": {"int8": 131e12}})
+    assert plausible(only) == only
+
+
+@pytest.mark.parametrize("fall", [0.1, 10])
+def test_a_limit_that_is_exceeded_is_not_told(fall: float) -> None:
+    variant, weights = find_variant("bf16-vllm"), of_size(2 * SHAPE.parameters)
+    compared = measured({"GPU-a": "NVIDIA H200"})
+    told = with_distances(compared, variant, weights, SHAPE, H200, LOAD).load[0].distance
+    assert told is not None
+    assert told.prefill_share is not None
+    slower = H200.model_copy(
+        update={
+            "read_bytes_per_s": H200.read_bytes_per_s * told.decode_share * fall,
+            "matrix_flop_per_s": {"bf16": 760e12 * told.prefill_share * fall},
+        }
+    )
+    found = with_distances(compared, variant, weights, SHAPE, slower, LOAD).load[0].distance
+    assert (found is None) == (fall < 1)
+
+
+def test_a_prompt_that_exceeds_its_limit_has_none() -> None:
+    variant, weights = find_variant("bf16-vllm"), of_size(2 * SHAPE.parameters)
+    compared = measured({"GPU-a": "NVIDIA H200"})
+    told = with_distances(compared, variant, weights, SHAPE, H200, LOAD).load[0].distance
+    assert told is not None
+    assert told.prefill_share is not None
+    rates = {"bf16": 760e12 * told.prefill_share * 0.9}
+    slower = H200.model_copy(update={"matrix_flop_per_s": rates})
+    found = with_distances(compared, variant, weights, SHAPE, slower, LOAD).load[0].distance
+    assert found is not None
+    assert found.prefill_share is None
 
 
 @pytest.mark.parametrize("gpus", [{}, {"GPU-a": "NVIDIA L4"}])

@@ -80,17 +80,34 @@ def _matrix_rates(device: torch.device, size: int, clock: Clock) -> Iterator[tup
         yield kind, 2 * size**3 / seconds
 
 
+def operands(left: Tensor, right: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """What is multiplied, by kind: matrices as engines hold them.
+
+    Weights of eight bits lie column by column: cuBLASLt has its tensor-core kernels for them in
+    that layout alone (``cublasLtMatmul``, the "TN" format), and others are ten times slower.
+    """
+    columns = right.t().contiguous().t()
+    return {
+        "bf16": (left.bfloat16(), right.bfloat16()),
+        "fp8": (left.to(torch.float8_e4m3fn), columns.to(torch.float8_e4m3fn)),
+        "int8": (_whole(left), _whole(columns)),
+    }
+
+
+def _whole(values: Tensor) -> Tensor:
+    """Values of a normal distribution as whole numbers of eight bits, three deviations wide."""
+    return (values * 42).round().clamp(-127, 127).to(torch.int8)
+
+
 def _products(left: Tensor, right: Tensor) -> dict[str, Callable[[], Tensor]]:
-    wide = left.bfloat16(), right.bfloat16()
-    found: dict[str, Callable[[], Tensor]] = {"bf16": lambda: wide[0] @ wide[1]}
+    held = operands(left, right)
+    found: dict[str, Callable[[], Tensor]] = {"bf16": lambda: torch.mm(*held["bf16"])}
     if left.device.type == "cuda":
         one = torch.ones((), device=left.device)
-        eight = left.to(torch.float8_e4m3fn), right.to(torch.float8_e4m3fn).t()
-        whole = (left * 32).to(torch.int8), (right * 32).to(torch.int8)
         found["fp8"] = lambda: torch._scaled_mm(
-            *eight, scale_a=one, scale_b=one, out_dtype=torch.bfloat16
+            *held["fp8"], scale_a=one, scale_b=one, out_dtype=torch.bfloat16
         )
-        found["int8"] = lambda: torch._int_mm(*whole)
+        found["int8"] = lambda: torch._int_mm(*held["int8"])
     return found
 
 

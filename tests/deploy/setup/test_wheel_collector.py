@@ -3,6 +3,7 @@
 covers: deploy/setup/wheelhouse.py
 """
 
+import io
 import platform
 import sys
 import tarfile
@@ -36,6 +37,12 @@ name = "c"
 version = "3.0"
 sdist = { url = "https://files.example/c-3.0.tar.gz" }
 """
+# As llama-cpp-python's.
+COMPILED = """
+[build-system]
+requires = ["scikit-build-core[pyproject]>=0.9.2"]
+build-backend = "scikit_build_core.build"
+"""
 
 
 def test_a_choice_is_addresses_and_what_is_source_alone() -> None:
@@ -55,6 +62,17 @@ def test_what_a_source_is_built_with_is_read_from_it(tmp_path: Path) -> None:
         pass
     assert build_requirements(path) == ["setuptools"]
     assert build_requirements(tmp_path / "older-1.0.zip") == ["setuptools"]
+
+
+def test_what_compiles_a_source_travels_with_it_though_its_backend_asks_for_it_later(
+    tmp_path: Path,
+) -> None:
+    path, text = tmp_path / "compiled-1.0.tar.gz", COMPILED.encode()
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo("compiled-1.0/pyproject.toml")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text))
+    assert build_requirements(path) == ["scikit-build-core[pyproject]>=0.9.2", "cmake", "ninja"]
 
 
 def test_what_a_machine_does_not_use_is_left_out_by_name_or_pattern() -> None:
