@@ -14,7 +14,7 @@ from quantize.validity.made_from import parts_of
 MEASURING = ("loadtest.locustfile", "loadtest.locust_process")
 SUMMING = "loadtest.merging"
 # Where things lie, whose turn it is, whether for the second time, and how many processes ask.
-_PLACES = {"url", "round", "prompts", "legs", "attempt", "processes", "dialect"}
+_PLACES = {"url", "round", "prompts", "legs", "attempt", "series", "processes", "dialect"}
 
 
 def measured_from(

@@ -43,17 +43,18 @@ class Job(_Message):
     """One round, or what is to be repeated of it: its legs, one after the other. Times in seconds.
 
     ``url`` is the server's root, ``prompts`` the file of the prompt source, ``points`` all load
-    points of the plan, ``loads`` its sections that say what is sent at them. ``attempt`` counts the
-    tries at this round from 0: each has prompts of its own, because an engine would answer those
-    that it has seen from its cache. So many ``processes`` share the load. A ``dialect`` says how an
-    endpoint is asked that is none of ours: below ``url`` itself, with texts, which are what
-    ``prompts`` then holds.
+    points of the plan, ``loads`` its sections that say what is sent at them. ``attempt`` counts
+    the tries at this round from 0: each has prompts of its own, because an engine would answer
+    those that it has seen from its cache; ``series`` counts the load tests before. So many
+    ``processes`` share the load. A ``dialect`` says how an endpoint is asked that is none of
+    ours: below ``url`` itself, with texts, which are what ``prompts`` then holds.
     """
 
     url: str
     round: int
     rounds: int
     attempt: int = 0
+    series: int = 0
     points: tuple[PointKey, ...]
     legs: tuple[Leg, ...]
     loads: tuple[AnyLoad, ...]

@@ -47,13 +47,17 @@ def round_order(variants: Sequence[str], *, seed: int, number: int) -> list[str]
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What all rounds of a load test share; ``prompts`` is a file, ``run`` the run's directory."""
+    """What all rounds of a load test share; ``prompts`` is a file, ``run`` the run's directory.
+
+    ``series`` is how many load tests there were before.
+    """
 
     plan: Plan
     run: Path
     prompts: Path
     say: Say
     fail: Fail
+    series: int = 0
 
     def job(self, number: int, legs: Sequence[Leg] = (), attempt: int = 0) -> Job:
         """What Locust is asked in round ``number``."""
@@ -62,6 +66,7 @@ class Ground:
             round=number,
             rounds=self.plan.load.rounds,
             attempt=attempt,
+            series=self.series,
             points=all_points(self.plan.loads),
             legs=tuple(legs),
             loads=self.plan.loads,

@@ -101,6 +101,7 @@ class Round:
                 level=job.points.index(point),
                 levels=len(job.points),
                 attempt=job.attempt,
+                series=job.series,
             )
 
         terms = Terms(

@@ -31,7 +31,7 @@ from loadtest.prompt_texts import read_prompt_texts
 from loadtest.prompts import PromptSource, make_prompts
 from loadtest.readiness import ready_healths
 from loadtest.rounds import run_round
-from loadtest.run_directory import RESULTS_DIR, open_run
+from loadtest.run_directory import RESULTS_DIR, begin_series, open_run
 from loadtest.stopping import all_decided, budget_words, differences, noise_of
 from loadtest.target import Target, stored_result
 from loadtest.validity import why_void
@@ -104,6 +104,7 @@ def load_test(
     if targets:
         if certifying:
             before = certify_before(plan, prompts)
+        ground = replace(ground, series=begin_series(results))
         _measure(ground, targets, prompts, failures)
     if certifying:
         names = [it.variant for it in endpoints if it.variant not in failures]

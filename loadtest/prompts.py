@@ -35,6 +35,8 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 # A round that was disturbed is measured once more, with prompts that the engines have not seen.
 ATTEMPTS = 2
+# The numbers of one load test; those of the next come after them.
+SERIES = 10_000_000
 
 
 class PromptError(ValueError):
@@ -139,15 +141,24 @@ def load_prompts(path: Path) -> PromptSource:
 
 
 def prompt_number(
-    *, index: int, round_number: int, rounds: int, level: int, levels: int, attempt: int = 0
+    *,
+    index: int,
+    round_number: int,
+    rounds: int,
+    level: int,
+    levels: int,
+    attempt: int = 0,
+    series: int = 0,
 ) -> int:
     """The number of prompt ``index`` of a level in an attempt at a round, all counted from 0.
 
     Rounds, levels and attempts take turns, so that no number comes twice however many requests a
-    level sends, and nothing depends on how fast a variant is.
+    level sends, and nothing depends on how fast a variant is. Each load test is a ``series`` of its
+    own: a server that stayed up would answer prompts of the last one from its cache.
     """
     assert attempt < ATTEMPTS
-    return ((index * rounds + round_number) * levels + level) * ATTEMPTS + attempt
+    number = ((index * rounds + round_number) * levels + level) * ATTEMPTS + attempt
+    return series * SERIES + number
 
 
 def make_prompts(

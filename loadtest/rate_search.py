@@ -5,6 +5,7 @@ that was disturbed does not count.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from loadtest.neighbours import watch_service
 from loadtest.open_loop import PoissonRate
 from loadtest.prompts import PromptSource
 from loadtest.records import RequestRecord
-from loadtest.run_directory import RESULTS_DIR, open_run
+from loadtest.run_directory import RESULTS_DIR, begin_series, open_run
 from loadtest.slo_search import Trial, is_narrow, next_rate, rate_estimate
 from loadtest.summary import meets
 from loadtest.validity import why_void
@@ -84,7 +85,8 @@ def search(
     run = open_run(plan, results)
     prompts_file = run / "prompts.npz"
     prompts.save(prompts_file)
-    found = {}
+    found: dict[str, SloFile] = {}
+    series = begin_series(results)
     for name in plan.variants:
         try:
             endpoint = as_endpoint(read_health(plan.serving.url, name))
@@ -93,24 +95,28 @@ def search(
                 raise
             say(f"FAILED  {error}")
             continue
-        found[name] = _search(plan, endpoint, prompts, prompts_file, run, say, most_trials)
+        ground = _Ground(plan=plan, prompts_file=prompts_file, run=run, series=series)
+        found[name] = _search(ground, endpoint, prompts, say, most_trials)
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ground:
+    """What all trials of a search share; ``series`` is how many load tests there were before."""
+
+    plan: Plan
+    prompts_file: Path
+    run: Path
+    series: int
+
+
 def _search(
-    plan: Plan,
-    endpoint: Endpoint,
-    prompts: PromptSource,
-    prompts_file: Path,
-    run: Path,
-    say: Say,
-    most_trials: int,
+    ground: _Ground, endpoint: Endpoint, prompts: PromptSource, say: Say, most_trials: int
 ) -> SloFile:
-    folder, slo = run / endpoint.variant, plan.objectives.slo
+    plan = ground.plan
+    folder, slo = ground.run / endpoint.variant, plan.objectives.slo
     made_from = {
-        **measured_from(
-            plan, endpoint, _job(plan, endpoint.variant, 1.0, 0, prompts_file), prompts
-        ),
+        **measured_from(plan, endpoint, _job(ground, endpoint.variant, 1.0, 0), prompts),
         "slo": slo.model_dump_json(),
     }
     stored = read_slo(folder)
@@ -118,7 +124,7 @@ def _search(
     trials = list(stored.trials) if stored is not None and same else []
     while len(trials) < most_trials and not is_narrow(rate_estimate(trials)):
         rate = next_rate(trials, FIRST_RATE)
-        trial = _try(plan, endpoint.variant, rate, len(trials), prompts_file, folder)
+        trial = _try(ground, endpoint.variant, rate, len(trials))
         trials.append(trial)
         _write(folder, endpoint, made_from, slo, trials)
         say(f"{endpoint.variant:<24} {rate:7.2f} /s  {trial.met}/{trial.requests} meet the SLO")
@@ -152,9 +158,9 @@ def _write(
     return result
 
 
-def _job(plan: Plan, variant: str, rate: float, number: int, prompts_file: Path) -> Job:
+def _job(ground: _Ground, variant: str, rate: float, number: int) -> Job:
     """A trial: its number takes the place of a round's, so arrivals and prompts are its own."""
-    point = PoissonRate(rate)
+    point, plan = PoissonRate(rate), ground.plan
     load = plan.load.model_copy(update={"duration_s": min(LONGEST_S, REQUESTS / rate)})
     return Job(
         url=plan.serving.url,
@@ -164,22 +170,22 @@ def _job(plan: Plan, variant: str, rate: float, number: int, prompts_file: Path)
         legs=(Leg(variant=variant, point=point),),
         loads=(load,),
         request_timeout_s=plan.serving.request_timeout_s,
-        prompts=prompts_file,
+        prompts=ground.prompts_file,
+        series=ground.series,
     )
 
 
-def _try(
-    plan: Plan, variant: str, rate: float, number: int, prompts_file: Path, folder: Path
-) -> Trial:
+def _try(ground: _Ground, variant: str, rate: float, number: int) -> Trial:
     """One trial; one that was disturbed is tried once more.
 
     Raises:
         LoadTestError: Locust failed, or the second try was disturbed too.
     """
     kept: list[tuple[LegEnd, list[RequestRecord]]] = []
+    plan, folder = ground.plan, ground.run / variant
     folder.mkdir(parents=True, exist_ok=True)
     for attempt in range(2):
-        job = _job(plan, variant, rate, number, prompts_file)
+        job = _job(ground, variant, rate, number)
         with writing(folder / "locust-slo.html") as html:
             run_locust(
                 job.model_copy(update={"attempt": attempt}),

@@ -9,6 +9,7 @@ from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT
 
 RESULTS_DIR = ROOT / "results"
+_SERIES = ".load-tests"
 
 
 def run_directory(plan: Plan, results: Path = RESULTS_DIR) -> Path:
@@ -32,3 +33,11 @@ def keep_plan(directory: Path, plan: Plan) -> None:
     """Keep the plan in a run's directory, in place of the last one."""
     content = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False)
     write_whole(directory / "plan.yaml", content)
+
+
+def begin_series(results: Path) -> int:
+    """How many load tests have begun before this one, whatever run they were of; it is counted."""
+    path = results / _SERIES
+    before = int(path.read_text()) if path.is_file() else 0
+    write_whole(path, f"{before + 1}\n")
+    return before

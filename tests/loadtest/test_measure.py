@@ -443,6 +443,19 @@ def test_a_turn_that_stays_disturbed_is_void_until_the_machine_is_quiet(
     assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
 
 
+def test_what_is_measured_again_is_asked_with_prompts_that_no_cache_holds(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(legs, "QUIET_WAIT_S", 0.03)
+    plan = only_baseline(a_plan(engine.port, concurrencies=[1]))
+    for shares in ([0.5] * 1000, [0.02]):
+        with_neighbours(monkeypatch, *shares)
+        run(plan, tmp_path)
+    assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
+    prompts = [tuple(body["prompt"]) for body in engine.asked[BASELINE]]
+    assert len(set(prompts)) == len(prompts)
+
+
 def test_one_of_three_rounds_that_stays_disturbed_does_not_count_in_any_figure(
     engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

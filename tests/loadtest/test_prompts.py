@@ -15,6 +15,7 @@ from loadtest.prompts import (
     PromptError,
     load_prompts,
     make_prompts,
+    plain_prompts,
     prompt_number,
 )
 from quantize.root import ROOT
@@ -70,6 +71,14 @@ def test_prompts_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
     source.save(tmp_path / "prompts.npz")
     assert load_prompts(tmp_path / "prompts.npz").sha256() == source.sha256()
     assert [path.name for path in tmp_path.iterdir()] == ["prompts.npz"]
+
+
+def test_a_later_load_test_has_prompts_that_the_server_has_not_seen() -> None:
+    source = plain_prompts(500)
+    place = {"round_number": 0, "rounds": 2, "level": 0, "levels": 1}
+    numbers = [[prompt_number(index=i, series=k, **place) for i in range(300)] for k in range(3)]
+    prompts = {tuple(source.prompt(number, 32)) for series in numbers for number in series}
+    assert len(prompts) == 900
 
 
 def test_no_prompt_number_comes_twice_between_rounds_levels_and_attempts() -> None:

@@ -1,3 +1,8 @@
+"""Other tools' results beside ours.
+
+covers: loadtest/other_tools/foreign_run.py
+"""
+
 from pathlib import Path
 
 import pytest
