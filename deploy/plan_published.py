@@ -33,8 +33,18 @@ def with_baseline(content: Mapping[str, Any], baseline: str | None) -> dict[str,
 
 
 def _is_model(name: str) -> bool:
-    """Names of variants have no slash."""
-    return "/" in name or name == REFERENCE or Path(name).expanduser().is_dir()
+    """Names of variants have no slash; one that is a folder's as well is the variant's."""
+    if "/" in name or name == REFERENCE:
+        return True
+    return Path(name).expanduser().is_dir() and not _is_variant(name)
+
+
+def _is_variant(name: str) -> bool:
+    try:
+        find_variant(name)
+    except ValueError:
+        return False
+    return True
 
 
 def name_published(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from loadtest.pairing import RoundFigures, log_ratios, round_figures
 from loadtest.power import POWER, USUAL_NOISE, detectable_share
 from loadtest.records import read_records
 from loadtest.target import Target
+from loadtest.validity import why_void
 
 # Of fewer rounds the noise is a guess.
 LEAST_FOR_NOISE = 3
@@ -61,7 +62,8 @@ def differences(plan: Plan, targets: Mapping[str, Target], rounds: int) -> Diffe
     point = pick(_measured(targets[plan.baseline], plan), plan.objectives.load)
     if point is None:
         return {}
-    found = {name: _figures(target, point, rounds) for name, target in targets.items()}
+    limit = plan.load.neighbour_limit
+    found = {name: _figures(target, point, rounds, limit) for name, target in targets.items()}
     baseline = found.pop(plan.baseline)
     return {name: log_ratios(mine, baseline) for name, mine in found.items()}
 
@@ -73,11 +75,15 @@ def _measured(target: Target, plan: Plan) -> list[LoadPoint]:
     return [point for point in points_of(plan.load) if point in met]
 
 
-def _figures(target: Target, point: LoadPoint, rounds: int) -> list[RoundFigures]:
+def _figures(
+    target: Target, point: LoadPoint, rounds: int, neighbour_limit: float
+) -> list[RoundFigures]:
+    """The rounds at a point that nothing disturbed: those that do not count decide nothing."""
     figures: list[RoundFigures] = []
     for number in range(rounds):
         stored = target.read(RoundFile, target.round_file(number, "json"))
-        if stored is None:
+        legs = [level for level in stored.levels if level.point == point] if stored else []
+        if stored is None or any(why_void(leg, neighbour_limit) for leg in legs):
             continue
         records = read_records(target.round_file(number, "parquet"))
         mine = [record for record in records if record.point == point]

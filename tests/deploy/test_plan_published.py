@@ -71,6 +71,17 @@ def test_a_variant_as_baseline_is_left_as_it_is() -> None:
     assert name_published(content) == content
 
 
+def test_a_folder_that_is_called_like_a_variant_is_not_taken_for_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("bf16-vllm", "own-model"):
+        (tmp_path / name).mkdir()
+    content = {"name": "own", "variants": ["bf16-vllm"], "baseline": "bf16-vllm"}
+    assert with_baseline(content, None) == content
+    assert with_baseline(content, "own-model")["source"] == "own-model"
+
+
 def test_a_model_of_sixteen_bits_has_no_such_variant(model: Path) -> None:
     with pytest.raises(PlanError, match="serves a published quantized checkpoint as it is"):
         make_plan({**ALONE, "model": str(model)}, WHERE)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from deploy.plan import Plan
-from loadtest import gpu_meter, gpu_window, inputs, legs, rounds
+from loadtest import gpu_meter, gpu_window, inputs, legs, measure, rounds
 from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
@@ -32,6 +32,8 @@ from loadtest.measure import load_test
 from loadtest.neighbours import Look, NeighbourWatch
 from loadtest.records import RequestRecord, read_records
 from loadtest.run_directory import run_directory
+from loadtest.stopping import Differences, differences
+from loadtest.target import Target
 from quantize.root import ROOT
 from quantize.validity import code_hash
 from services.gpus import nvml
@@ -454,6 +456,24 @@ def test_what_is_measured_again_is_asked_with_prompts_that_no_cache_holds(
     assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
     prompts = [tuple(body["prompt"]) for body in engine.asked[BASELINE]]
     assert len(set(prompts)) == len(prompts)
+
+
+def test_a_round_that_stays_disturbed_decides_no_early_stop(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(legs, "QUIET_WAIT_S", 0.03)
+    plan = a_plan(engine.port, concurrencies=[1], rounds=3)
+    seen: list[dict[str, int]] = []
+
+    def looked(plan: Plan, targets: Mapping[str, Target], number: int) -> Differences:
+        found = differences(plan, targets, number)
+        seen.append({name: len(ratios) for name, ratios in found.items()})
+        return found
+
+    monkeypatch.setattr(measure, "differences", looked)
+    with_neighbours(monkeypatch, *[0.5] * 1000)
+    run(plan, tmp_path)
+    assert seen == [{OTHER: 0}, {OTHER: 0}]
 
 
 def test_one_of_three_rounds_that_stays_disturbed_does_not_count_in_any_figure(
