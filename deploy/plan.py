@@ -207,6 +207,10 @@ class Plan(Section):
                     f"{name}: {load.longest_words} = {need} exceeds "
                     f"serving.context_length = {longest}"
                 )
+            if "rounds" in load.model_fields_set and load.rounds > self.load.rounds:
+                raise ValueError(
+                    f"{name}.rounds: {load.rounds} are more than load.rounds = {self.load.rounds}"
+                )
         kinds = [load.kind for load in self.loads]
         if twice := {kind for kind in kinds if kinds.count(kind) > 1}:
             raise ValueError(f"stress: {', '.join(twice)} stands twice among load and stress")

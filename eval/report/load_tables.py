@@ -1,5 +1,6 @@
 """The tables of the load test beyond its curves: what decides nothing, what is told apart, gaps."""
 
+import math
 from collections.abc import Iterator
 
 from eval.drawing.glyphs import Mark
@@ -81,6 +82,8 @@ def _against_clean(variant: VariantComparison, load: LoadComparison) -> Cell:
     mine, theirs = load.ttft_s.get("p50"), clean.ttft_s.get("p50") if clean else None
     if load.point.certified_as != ClosedLoop(load.point.amount) or mine is None or theirs is None:
         return missing("not among the loads that are compared")
+    if not (math.isfinite(mine.value) and math.isfinite(theirs.value)):
+        return missing("half of the requests of one of them failed")
     times = mine.value / theirs.value
     return Cell(text=formats.ratio(times), value=times)
 

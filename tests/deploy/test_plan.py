@@ -53,6 +53,10 @@ def test_a_wrong_value_is_shown_with_its_key_path(tmp_path: Path) -> None:
             {"load": {"prompt_tokens": {"distribution": "uniform", "least": 1, "mots": 2}}},
             r"load\.prompt_tokens\.mots: unknown key; did you mean 'most'",
         ),
+        (
+            {"load": {"rounds": 2}, "stress": [{"kind": "sweep", "rounds": 3}]},
+            "stress.0.rounds: 3 are more than load.rounds = 2",
+        ),
         ({"stress": [{"kind": "closed_loop"}]}, "closed_loop stands twice among load and stress"),
         (
             {"stress": [{"kind": "chat", "sessions": [2], "turns": 50}]},
