@@ -1,7 +1,8 @@
 """The section ``load`` of a plan: how every variant is loaded, one class per kind of load.
 
 Another kind is another class and a row in ``LOAD_SECTIONS``; what its load points mean, and how
-the client runs them, is in ``loadtest/`` (one file per kind, ``loadtest/load_kinds.py``).
+the client runs them, is in ``loadtest/`` (one file per kind, ``loadtest/load_kinds.py``). Of the
+section a load point knows its amount alone; its ``Asks`` are given the whole (``terms.load``).
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,9 @@ To add a format:
 
 1. this file: a row, with a LayerFormat where its tensors are new;
 2. in_quantize/decode_formats.py: a decoder, where ``coding`` is new;
-3. recipes/<tool>_recipes.py: a recipe that names the row and adds what it chooses itself;
+3. recipes/<tool>_recipes.py: a recipe that names the row and adds what it chooses itself; where
+   no tool of ours writes it, a method too: its name in recipes/recipe.py, its row in methods.py,
+   its two rates in sizing/estimate.py, its room in README.md and tests/rooms.py;
 4. services/engines/vllm_kernel_table.py: where vLLM loads it, which kernels are expected for it;
    services/engines/<engine>_engine.py only where an engine needs another command line for it.
 
