@@ -120,7 +120,7 @@ class LoadPoint(ABC):
     def part_of(self, passed: float, turn: int | None, *, intruder: bool) -> str:
         """The part of the load in which a request is told of apart from others; "": in none.
 
-        It was due when this share of the time from the first request counted to the last had passed.
+        It was due when this share of the time from the first counted request to the last was over.
         """
         return ""
 
