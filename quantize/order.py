@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantize.adoption import earlier_key
-from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest
+from quantize.artifact.manifest import MANIFEST_NAME, ArtifactError, Manifest, read_manifest
 from quantize.artifact_paths import artifact_directory
 from quantize.calibration.calibration_set import CalibrationPlan, plan_sha256, read_texts
 from quantize.calibration.enough_text import check_enough
@@ -148,9 +148,12 @@ def reusable(item: Item) -> Manifest | None:
 
 
 def outdated_by(item: Item) -> str | None:
-    """What has changed since the artifact that is there was made; None where none is whole."""
+    """What has changed since the artifact that is there was made; None where there is none."""
     manifest = _whole(item.directory)
-    return what_changed(manifest.made_from, item.made_from) if manifest is not None else None
+    if manifest is not None:
+        return what_changed(manifest.made_from, item.made_from)
+    damaged = (item.directory / MANIFEST_NAME).is_file()
+    return "what was there is damaged" if damaged else None
 
 
 def _whole(artifact: Path) -> Manifest | None:

@@ -32,7 +32,7 @@ def test_a_finished_artifact_is_reused(tmp_path: Path, tiny: Path, calibration_t
     assert len(second.stdout.splitlines()) == 1
 
 
-@pytest.mark.parametrize("damage", ["short file", "no manifest", "other inputs"])
+@pytest.mark.parametrize("damage", ["short file", "no manifest", "half a manifest", "other inputs"])
 def test_a_damaged_or_stale_artifact_is_made_anew(
     tmp_path: Path, tiny: Path, calibration_text: Path, damage: str
 ) -> None:
@@ -42,11 +42,16 @@ def test_a_damaged_or_stale_artifact_is_made_anew(
         (artifact / "tokenizer.model").write_bytes(b"short")
     elif damage == "no manifest":
         manifest.unlink()
+    elif damage == "half a manifest":
+        manifest.write_text(manifest.read_text()[:100])
     else:
         content = json.loads(manifest.read_text())
         manifest.write_text(json.dumps(content | {"inputs_sha256": "of yesterday"}))
     _, lines = make(tiny, tmp_path, calibration_text, "bf16")
     assert "made in" in lines[0]
+    assert ("what was there is damaged" in lines[0]) == (
+        damage in {"short file", "half a manifest"}
+    )
     check_artifact(artifact)
 
 

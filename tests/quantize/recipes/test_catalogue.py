@@ -8,6 +8,7 @@ import pytest
 
 from quantize.methods import METHODS
 from quantize.recipes.catalogue import RECIPES, Recipe, find_recipe, with_sources
+from quantize.sizing.estimate import SECONDS_PER_MILLION, SECONDS_PER_MILLION_ON_GPU
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_and_all_valid_ones() -> None:
@@ -28,4 +29,6 @@ def test_every_recipe_is_consistent(recipe: Recipe) -> None:
     low, high = recipe.effective_bits
     assert recipe.bits <= low <= high
     assert recipe.method in METHODS
+    assert recipe.method in SECONDS_PER_MILLION
+    assert recipe.method in SECONDS_PER_MILLION_ON_GPU
     assert recipe.source is None or RECIPES[recipe.source].weight_format == recipe.weight_format
