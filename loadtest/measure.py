@@ -104,7 +104,7 @@ def load_test(
     if targets:
         if certifying:
             before = certify_before(plan, prompts)
-        ground = replace(ground, series=begin_series(results))
+        ground = replace(ground, series=begin_series(results, plan.serving.url))
         _measure(ground, targets, prompts, failures)
     if certifying:
         names = [it.variant for it in endpoints if it.variant not in failures]

@@ -86,7 +86,7 @@ def search(
     prompts_file = run / "prompts.npz"
     prompts.save(prompts_file)
     found: dict[str, SloFile] = {}
-    series = begin_series(results)
+    series = begin_series(results, plan.serving.url)
     for name in plan.variants:
         try:
             endpoint = as_endpoint(read_health(plan.serving.url, name))

@@ -1,10 +1,12 @@
 """A run: one directory of results, named by the plan and by the hash of what it measures."""
 
+import json
 from pathlib import Path
 
 import yaml
 
 from deploy.plan import Plan
+from deploy.service import read_record
 from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT
 
@@ -35,9 +37,29 @@ def keep_plan(directory: Path, plan: Plan) -> None:
     write_whole(directory / "plan.yaml", content)
 
 
-def begin_series(results: Path) -> int:
-    """How many load tests have begun before this one, whatever run they were of; it is counted."""
-    path = results / _SERIES
-    before = int(path.read_text()) if path.is_file() else 0
-    write_whole(path, f"{before + 1}\n")
+def begin_series(results: Path, url: str) -> int:
+    """How many load tests the service at ``url`` has met before this one, which is counted.
+
+    One that was just started has met none, so variants that are served one after the other are
+    asked the same prompts. Of a service that this checkout did not start that is not known: there
+    load tests count on.
+    """
+    path, service = results / _SERIES, _service_at(url)
+    before = _stored(path).get(service, 0)
+    write_whole(path, json.dumps({service: before + 1}) + "\n")
     return before
+
+
+def _service_at(url: str) -> str:
+    """A name of the running service that no later one has; the URL where it is not ours."""
+    record = read_record()
+    if record is None or record.url != url or not record.is_alive():
+        return url
+    return f"{record.host_pid}-{record.host_started}"
+
+
+def _stored(path: Path) -> dict[str, int]:
+    try:
+        return {str(name): int(count) for name, count in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

@@ -20,6 +20,7 @@ import pytest
 
 from deploy.plan import Plan
 from loadtest import gpu_meter, gpu_window, inputs, legs, measure, rounds
+from loadtest import run_directory as run_directory_module
 from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.endpoint import EndpointError
@@ -456,6 +457,17 @@ def test_what_is_measured_again_is_asked_with_prompts_that_no_cache_holds(
     assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
     prompts = [tuple(body["prompt"]) for body in engine.asked[BASELINE]]
     assert len(set(prompts)) == len(prompts)
+
+
+def test_services_that_are_started_one_after_the_other_are_asked_the_same_prompts(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = a_plan(engine.port, concurrencies=[1])
+    for number, name in enumerate((BASELINE, OTHER)):
+        monkeypatch.setattr(run_directory_module, "_service_at", lambda _, n=number: str(n))
+        run(plan.model_copy(update={"variants": (name,), "baseline": name}), tmp_path)
+    first, second = (engine.asked[name][0]["prompt"] for name in (BASELINE, OTHER))
+    assert first == second
 
 
 def test_a_round_that_stays_disturbed_decides_no_early_stop(
