@@ -50,6 +50,11 @@ class WholeCharacters:
             self._known[state] = allowed
         return self._known[state]
 
+    def after(self, unfinished: bytes, token: int) -> bytes:
+        """What bytes of a character are unfinished when a token has come after ``unfinished``."""
+        part = self._parts.get(token)
+        return open_bytes(unfinished + part) or b"" if part is not None else b""
+
 
 def _state(unfinished: bytes) -> bytes:
     """Bytes after which the same may follow, of which there are eight."""

@@ -116,15 +116,13 @@ class LlamaCppBackend:
 
     def constrain(self, schema: str) -> Grammar:
         """A grammar of a JSON schema."""
-        return Grammar(self._vocab, schema, self._characters, self._plain_piece)
+        return Grammar(self._vocab, schema, self._characters)
 
     @cached_property
     def _characters(self) -> WholeCharacters:
         """Of every token's bytes, so made when the first grammar is asked for."""
-        return WholeCharacters([self._plain_piece(n) for n in range(self.capacity.vocab_size)])
-
-    def _plain_piece(self, token: int) -> bytes:
-        return self._piece(token, special=False)
+        vocabulary = range(self.capacity.vocab_size)
+        return WholeCharacters([self._piece(token, special=False) for token in vocabulary])
 
     def decode(self, batch: Batch) -> Logits:
         """One ``llama_decode``; the interpreter lock is free while it runs."""

@@ -3,7 +3,6 @@
 import ctypes
 import re
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import llama_cpp
@@ -11,7 +10,7 @@ import numpy as np
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from services.server.sampling import Logits
-from services.server.whole_characters import WholeCharacters, open_bytes
+from services.server.whole_characters import WholeCharacters
 
 _ROOT = b"root"
 # A quoted text, or a class of characters.
@@ -23,9 +22,7 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 class Grammar:
     """One answer's place in a grammar, on the engine thread alone."""
 
-    def __init__(
-        self, vocab: Any, schema: str, characters: WholeCharacters, pieces: Callable[[int], bytes]
-    ) -> None:
+    def __init__(self, vocab: Any, schema: str, characters: WholeCharacters) -> None:
         """Compile.
 
         Raises:
@@ -42,7 +39,7 @@ class Grammar:
         if not self._sampler:
             raise ValueError("llama.cpp does not take the grammar of it")
         weakref.finalize(self, llama_cpp.llama_sampler_free, self._sampler)
-        self._characters, self._pieces, self._unfinished = characters, pieces, b""
+        self._characters, self._unfinished = characters, b""
 
     def restrict(self, logits: Logits) -> Logits:
         """A copy of one row in which every token is impossible that may not come next."""
@@ -50,10 +47,12 @@ class Grammar:
         candidates["id"] = np.arange(len(logits))
         candidates["logit"] = logits
         self._apply(candidates)
-        possible = candidates["logit"].copy()
-        whole = np.where(self._characters.may_follow(self._unfinished), possible, -np.inf)
+        possible = candidates["logit"]
+        whole = np.where(
+            self._characters.may_follow(self._unfinished), possible, np.float32(-np.inf)
+        )
         # A vocabulary may lack the bytes that would finish a character.
-        return whole.astype(np.float32) if np.isfinite(whole).any() else possible
+        return whole if np.isfinite(whole).any() else possible.copy()
 
     def allows(self, token: int) -> bool:
         """Whether one token may come next."""
@@ -72,7 +71,7 @@ class Grammar:
     def accept(self, token: int) -> None:
         """Go on by one token, which must be possible: llama.cpp ends the process otherwise."""
         llama_cpp.llama_sampler_accept(self._sampler, token)
-        self._unfinished = open_bytes(self._unfinished + self._pieces(token)) or b""
+        self._unfinished = self._characters.after(self._unfinished, token)
 
 
 def _as_json(grammar: str) -> str:

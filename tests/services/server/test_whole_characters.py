@@ -35,3 +35,11 @@ def test_what_may_follow_is_what_the_decoder_takes_whatever_is_unfinished() -> N
             # An end token would leave the character as it is.
             expected[PIECES.index(b"")] = False
         assert np.array_equal(TOKENS.may_follow(unfinished), np.array(expected)), unfinished
+
+
+def test_a_token_leaves_unfinished_what_its_bytes_leave() -> None:
+    begun, ended = PIECES.index(b"a\xe2\x82"), PIECES.index(b"\xac!")
+    assert TOKENS.after(b"", begun) == b"\xe2\x82"
+    assert TOKENS.after(b"\xe2\x82", ended) == b""
+    assert TOKENS.after(b"\xe2", 0x82) == b"\xe2\x82"
+    assert TOKENS.after(b"", ord("a")) == b""
