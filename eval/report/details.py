@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.report_inputs import Run
-from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
+from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell, table_of
 from eval.schema import TaskComparison, VariantComparison
 from loadtest.certificate import Certified
 from loadtest.intervals import Estimate
@@ -43,7 +43,7 @@ def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="p", note="McNemar, exact"),
         Column(title="Significant", numeric=False),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _significance(result: TaskComparison) -> Cell:
@@ -79,7 +79,7 @@ def agreement_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Worst token", note="nats"),
         Column(title="Tokens"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def kernel_table(run: Run, marks: dict[str, Mark]) -> Table | None:
@@ -108,7 +108,7 @@ def kernel_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Steps", numeric=False),
         Column(title="To be minded", numeric=False),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _layers(kernels: Kernels) -> str:
@@ -148,7 +148,7 @@ def noise_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Pairing gains", note="of the time needed"),
         Column(title="Later requests", note="against earlier ones of a round"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _spread_cell(share: float | None, why: str) -> Cell:
@@ -180,7 +180,7 @@ def slo_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Highest rate", note="requests a second"),
         Column(title="Trials"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def waiting_table(run: Run, marks: dict[str, Mark]) -> Table | None:
@@ -204,7 +204,7 @@ def waiting_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Response", note="from when it was due"),
         Column(title="Service", note="from the send"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def client_table(run: Run) -> Table | None:
@@ -224,7 +224,7 @@ def client_table(run: Run) -> Table | None:
         Column(title="Headroom", note="by processor time"),
         Column(title="Requests"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _client_cells(when: str, item: Certified) -> tuple[Cell, ...]:

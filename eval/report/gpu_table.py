@@ -6,18 +6,15 @@ One row per load point in both tables.
 from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.report_inputs import Run
-from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
-from eval.schema import Distance, LoadComparison, VariantComparison
+from eval.report.tables import Cell, Column, Table, estimate_cell, load_row, missing, table_of
+from eval.schema import Distance, VariantComparison
 from loadtest.load_file import GpuLoad
 
 
 def gpu_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """None where no GPU was watched."""
     rows = [
-        Row(
-            key=marks[variant.variant].key,
-            cells=(name_cell(variant.variant, marks, _card(variant)), *_cells(variant, load, gpu)),
-        )
+        load_row(variant.variant, load.point, marks, _cells(variant, gpu), detail=_card(variant))
         for variant in run.variants
         for load in run.loads(variant)
         if (gpu := load.gpu) is not None
@@ -31,7 +28,7 @@ def gpu_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Held down", note="share of the time", numeric=False),
         Column(title="GPU memory", note="held by the engine"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _card(variant: VariantComparison) -> str:
@@ -41,14 +38,13 @@ def _card(variant: VariantComparison) -> str:
     return f"{count}{', '.join(names)}"
 
 
-def _cells(variant: VariantComparison, load: LoadComparison, gpu: GpuLoad) -> tuple[Cell, ...]:
+def _cells(variant: VariantComparison, gpu: GpuLoad) -> tuple[Cell, ...]:
     energy, idle, held = (
         gpu.joules_per_output_token,
         variant.idle_power_w,
         variant.gpu_memory_bytes,
     )
     return (
-        Cell(text=load.point.short, value=load.point.amount),
         missing("no energy counter, or too short a window")
         if energy is None
         else estimate_cell(energy, formats.significant),
@@ -85,14 +81,7 @@ def _held_down(gpu: GpuLoad) -> Cell:
 def distance_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """None where the card was not measured."""
     rows = [
-        Row(
-            key=marks[variant.variant].key,
-            cells=(
-                name_cell(variant.variant, marks),
-                Cell(text=load.point.short, value=load.point.amount),
-                *_distances(found),
-            ),
-        )
+        load_row(variant.variant, load.point, marks, _distances(found))
         for variant in run.variants
         for load in run.loads(variant)
         if (found := load.distance) is not None
@@ -106,7 +95,7 @@ def distance_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Of the limit", note="prompt"),
         Column(title="Prefill tok/s", note="limit below"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _distances(found: Distance) -> tuple[Cell, ...]:

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.report_inputs import Run
-from eval.report.tables import Cell, Column, Row, Table, estimate_cell, missing, name_cell
+from eval.report.tables import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    estimate_cell,
+    load_row,
+    missing,
+    name_cell,
+    table_of,
+)
 from eval.schema import LoadComparison, VariantComparison
 from loadtest.closed_loop import ClosedLoop
 from loadtest.intervals import Estimate
@@ -55,7 +65,7 @@ def stress_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Requests"),
         Column(title="Errors"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _percentile(times: dict[str, Estimate], key: str) -> Cell:
@@ -91,11 +101,11 @@ def _against_clean(variant: VariantComparison, load: LoadComparison) -> Cell:
 def parts_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """Loads of which parts are told apart: a ramp over time, sessions by turns; None without."""
     rows = [
-        Row(
-            key=marks[variant.variant].key,
-            cells=(
-                name_cell(variant.variant, marks),
-                Cell(text=load.point.short, value=load.point.amount),
+        load_row(
+            variant.variant,
+            load.point,
+            marks,
+            (
                 Cell(text=part.name, value=place),
                 Cell(text=formats.significant(part.prompt_tokens), value=part.prompt_tokens),
                 *(_median(value) for value in (part.ttft_p50_s, part.e2e_p50_s)),
@@ -116,7 +126,7 @@ def parts_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Requests"),
         Column(title="Errors"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _median(seconds: float | None) -> Cell:
@@ -134,8 +144,6 @@ def gaps_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         assert load.stalls is not None
         stalled = load.stalls.requests
         cells = (
-            name_cell(variant.variant, marks),
-            Cell(text=load.point.short, value=load.point.amount),
             *([_percentile(load.ttfo_s, "p50")] if thought else []),
             *(_percentile(load.gap_s, key) for key in ("p50", "p99", "p99.9")),
             Cell(text=formats.seconds(load.stalls.longest_s), value=load.stalls.longest_s),
@@ -146,7 +154,7 @@ def gaps_table(run: Run, marks: dict[str, Mark]) -> Table | None:
                 tone="unsure" if stalled else "",
             ),
         )
-        rows.append(Row(key=marks[variant.variant].key, cells=cells))
+        rows.append(load_row(variant.variant, load.point, marks, cells))
     columns = (
         Column(title="Variant", numeric=False),
         Column(title="Load", numeric=False),
@@ -157,7 +165,7 @@ def gaps_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Longest gap"),
         Column(title="Stalled requests"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def answers_table(run: Run, marks: dict[str, Mark]) -> Table | None:
@@ -169,8 +177,6 @@ def answers_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         cost = load.cost_per_thousand_answers
         ended = load.answers.ended_share
         cells = (
-            name_cell(variant.variant, marks),
-            Cell(text=load.point.short, value=load.point.amount),
             estimate_cell(load.answers.tokens, formats.significant),
             Cell(text=formats.percent(ended, 0), value=ended),
             missing("older run")
@@ -180,7 +186,7 @@ def answers_table(run: Run, marks: dict[str, Mark]) -> Table | None:
             if cost is None
             else Cell(text=formats.significant(cost), value=cost),
         )
-        rows.append(Row(key=marks[variant.variant].key, cells=cells))
+        rows.append(load_row(variant.variant, load.point, marks, cells))
     columns = (
         Column(title="Variant", numeric=False),
         Column(title="Load", numeric=False),
@@ -189,7 +195,7 @@ def answers_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Answers", note="per second"),
         Column(title="Cost", note="per thousand answers"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def saturation_table(run: Run, marks: dict[str, Mark]) -> Table | None:
@@ -216,4 +222,4 @@ def saturation_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="TTFT p50", note="there"),
         Column(title="TPOT p50", note="there"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from eval.drawing.glyphs import Mark
 from eval.report import formats
 from eval.report.report_inputs import Run
-from eval.report.tables import Cell, Column, Row, Table, missing, name_cell
+from eval.report.tables import Cell, Column, Table, load_row, missing, table_of
 from loadtest.load_file import ServerLoad
 from loadtest.server_window import ServerWindow
 
@@ -15,14 +15,7 @@ _UNTOLD = "the engine does not tell"
 def server_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """None where no server told anything."""
     rows = [
-        Row(
-            key=marks[variant.variant].key,
-            cells=(
-                name_cell(variant.variant, marks),
-                Cell(text=load.point.short, value=load.point.amount),
-                *_cells(server),
-            ),
-        )
+        load_row(variant.variant, load.point, marks, _cells(server))
         for variant in run.variants
         for load in run.loads(variant)
         if (server := load.server) is not None
@@ -38,7 +31,7 @@ def server_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Processors", note="kept busy"),
         Column(title="Memory"),
     )
-    return Table(columns=columns, rows=tuple(rows)) if rows else None
+    return table_of(columns, rows)
 
 
 def _cells(server: ServerLoad) -> tuple[Cell, ...]:

@@ -1,7 +1,7 @@
 """What a table is made of. A cell is text for the eye and keeps its exact value beside it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -9,6 +9,7 @@ from markupsafe import Markup
 from eval.drawing.glyphs import Mark, icon
 from eval.report import formats
 from loadtest.intervals import Estimate
+from loadtest.load_point import LoadPoint
 
 _SYMBOL = {"good": "✓", "bad": "✗", "unsure": "?", "": ""}
 
@@ -55,6 +56,20 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+
+
+def table_of(columns: Iterable[Column], rows: Iterable[Row]) -> Table | None:
+    """A table, None where it has no row."""
+    found = tuple(rows)
+    return Table(columns=tuple(columns), rows=found) if found else None
+
+
+def load_row(
+    name: str, point: LoadPoint, marks: dict[str, Mark], cells: Iterable[Cell], detail: str = ""
+) -> Row:
+    """A variant at one load: its name (with ``detail`` below), the load, and what was found."""
+    load = Cell(text=point.short, value=point.amount)
+    return Row(key=marks[name].key, cells=(name_cell(name, marks, detail), load, *cells))
 
 
 def missing(why: str) -> Cell:
