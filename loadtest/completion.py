@@ -119,6 +119,10 @@ class KeptStream:
         self._read += 1
         return self._kept[self._read - 1][1]
 
+    def rest(self) -> bytes:
+        """All pieces that are still to be read, to the end of the stream."""
+        return b"".join(iter(self.piece, b""))
+
     def time(self) -> float:
         """When the last piece that was read had come."""
         return self._kept[self._read - 1][0]

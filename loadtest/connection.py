@@ -26,6 +26,8 @@ from loadtest.completion import KeptStream
 
 # As much as the kernel may hand over at once: one read then has all that came.
 READ_BYTES = 1 << 16
+# A user waits this long after an error: a server that refuses is not to be flooded.
+ERROR_PAUSE_S = 0.5
 _READABLE = 1
 _PORTS = {"http": 80, "https": 443}
 

@@ -37,7 +37,7 @@ from loadtest.board import Board, Count
 from loadtest.client_health import HealthMonitor, go_first
 from loadtest.completion import KeptStream, request_body
 from loadtest.conductor import POLL_S, Asked, Conductor, Said, level_of
-from loadtest.connection import Connection, Server
+from loadtest.connection import ERROR_PAUSE_S, Connection, Server
 from loadtest.job import KEY_VARIABLE, LOAD, Job, Leg, LoadMessage
 from loadtest.levels import Level, Phase, Ticket
 from loadtest.prompts import PromptSource, load_prompts, plain_prompts, prompt_number
@@ -46,8 +46,6 @@ from loadtest.texts import load_texts, text_of
 from quantize.jobs.job_server import Channel
 from services.http.stream_chunk import error_message
 
-# A user waits this long after an error: a server that refuses is not to be flooded.
-ERROR_PAUSE_S = 0.5
 # More than this is not kept: further answers are read as they end.
 KEPT_BYTES = 1 << 30
 # Records in one message.
@@ -262,7 +260,7 @@ class CompletionUser(User):  # type: ignore[misc]
                 whole = connection.finish()
                 answer.error = None
                 if answer.status != 200:
-                    answer.error = f"HTTP {answer.status}: {error_message(_body(answer.stream))}"
+                    answer.error = f"HTTP {answer.status}: {error_message(answer.stream.rest())}"
                 elif not whole:
                     answer.read(job)
             except OSError as error:
@@ -280,10 +278,6 @@ class CompletionUser(User):  # type: ignore[misc]
             exception=CatchResponseError(answer.error) if answer.error else None,
             context={},
         )
-
-
-def _body(stream: KeptStream) -> bytes:
-    return b"".join(iter(stream.piece, b""))
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]

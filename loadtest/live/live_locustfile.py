@@ -21,14 +21,13 @@ from locust.exception import CatchResponseError
 
 from deploy.client_key import client_headers
 from loadtest.completion import KeptStream, Reading, read_stream
-from loadtest.connection import Connection, Server
+from loadtest.connection import ERROR_PAUSE_S, Connection, Server
 from loadtest.live.live_figures import COLUMNS, LiveAnswer, LiveFigures
 from loadtest.live.live_job import JOB_VARIABLE, LiveJob, LiveTarget
 from loadtest.texts import load_texts, text_of
 from services.http.stream_chunk import StreamError, error_message
 
 TAB = "assay"
-ERROR_PAUSE_S = 0.5
 JOB = LiveJob.model_validate_json(Path(os.environ[JOB_VARIABLE]).read_bytes())
 TEXTS = load_texts(JOB.texts)
 FIGURES = {target.name: LiveFigures(name=target.name) for target in JOB.targets}
@@ -77,7 +76,7 @@ class LiveUser(User):  # type: ignore[misc]
             if status == 200:
                 return None
             stream.close()
-            return f"HTTP {status}: {error_message(b''.join(iter(stream.piece, b'')))}"
+            return f"HTTP {status}: {error_message(stream.rest())}"
         return "no complete answer in time"
 
     def _read(self, stream: KeptStream, reading: Reading) -> str | None:
