@@ -77,16 +77,15 @@ def test_each_was_proven_before_it_was_said_to_be_up(url: str, folder: Path) -> 
 def test_all_that_are_asked_at_once_answer_and_one_is_awake_at_a_time(
     url: str, folder: Path
 ) -> None:
-    client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
-
     def ask(name: str, stream: bool) -> str:
-        if not stream:
-            whole = client.completions.create(model=name, prompt="The capital of", max_tokens=8)
-            return whole.choices[0].text
-        events = client.completions.create(
-            model=name, prompt="The capital of", max_tokens=8, stream=True
-        )
-        return "".join(event.choices[0].text for event in events if event.choices)
+        with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+            if not stream:
+                whole = client.completions.create(model=name, prompt="The capital of", max_tokens=8)
+                return whole.choices[0].text
+            events = client.completions.create(
+                model=name, prompt="The capital of", max_tokens=8, stream=True
+            )
+            return "".join(event.choices[0].text for event in events if event.choices)
 
     asked = [(name, stream) for name in VARIANTS for stream in (False, True)] * 2
     with ThreadPoolExecutor(len(asked)) as pool:
