@@ -157,7 +157,9 @@ def _ask(
         for index in range(cell.requests)
     ]
     try:
-        answers = closed_loop(server.port, requests, cell.concurrency, _ANSWER_TIMEOUT_S)
+        answers = closed_loop(
+            server.port, requests, cell.concurrency, _ANSWER_TIMEOUT_S, patient=True
+        )
         tokens = sum(
             count_tokens(
                 answer,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from loadtest.null_server import null_server
-from tests.benches.harness.raw_client import ClientError, RawClient, closed_loop, post
+from tests.benches.harness.raw_client import ClientError, RawClient, closed_loop, post, request
 
 BODY = {"prompt": [1, 2], "max_tokens": 5, "stream": True}
 
@@ -75,6 +75,33 @@ async def test_a_user_connects_anew_after_an_answer_that_ends_with_its_connectio
         user.leave()
     assert [answer.content for answer in answers] == [b"ab"] * 4
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize("patient", [True, False])
+async def test_only_a_patient_user_asks_again_where_a_kept_connection_was_closed_unasked(
+    patient: bool,
+) -> None:
+    ended = asyncio.Semaphore(0)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab")
+        await reader.read(1)
+        writer.close()
+        ended.release()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        user = RawClient(server.sockets[0].getsockname()[1], patient=patient)
+        question = request("GET", "/x", b"")
+        assert (await user.ask(question)).content == b"ab"
+        if patient:
+            assert (await user.ask(question)).content == b"ab"
+        else:
+            with pytest.raises(ClientError, match="closed the connection"):
+                await user.ask(question)
+        user.leave()
+        for _ in range(1 + patient):
+            await ended.acquire()
 
 
 async def test_a_user_that_leaves_takes_along_what_had_come() -> None:
