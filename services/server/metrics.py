@@ -41,12 +41,12 @@ class EngineMetrics:
             (
                 "kv_cache_tokens",
                 "Tokens in the key-value cache, those kept for reuse too",
-                now.cached_tokens,
+                self._scheduler.cached_tokens,
             ),
             (
                 "kv_cache_used_ratio",
                 "Part of the key-value cache that running sequences hold",
-                now.held_tokens / self._cache_capacity_tokens,
+                self._scheduler.held_tokens / self._cache_capacity_tokens,
             ),
         )
 

@@ -35,8 +35,6 @@ class Statistics:
     prompt_tokens_total: int = 0
     reused_tokens_total: int = 0
     generation_tokens_total: int = 0
-    cached_tokens: int = 0
-    held_tokens: int = 0
 
 
 class Scheduler:
@@ -66,7 +64,8 @@ class Scheduler:
         self._slots = [Slot(number) for number in range(backend.capacity.max_sequences)]
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._stopping = False
-        self._choice = TokenChoice([])
+        # How the latest tokens were chosen, and for whom: mostly the next ones are theirs too.
+        self._choice, self._choosing = TokenChoice([]), list[Sequence]()
         self._threads = threads
         self._workers = ThreadPoolExecutor(threads, "choose") if threads > 1 else None
         self.statistics = Statistics()
@@ -75,6 +74,16 @@ class Scheduler:
     def waiting(self) -> int:
         """Sequences that have no slot yet."""
         return len(self._waiting) + self._submitted - self._received
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens in the caches of all slots, as they are now."""
+        return sum(len(slot.tokens) for slot in self._slots)
+
+    @property
+    def held_tokens(self) -> int:
+        """Those of them that belong to running sequences."""
+        return sum(len(slot.tokens) for slot in self._slots if slot.busy)
 
     @property
     def alive(self) -> bool:
@@ -152,8 +161,6 @@ class Scheduler:
             self._running.append(sequence)
             self.statistics.reused_tokens_total += reuse.cached
         self.statistics.running = len(self._running)
-        if not self._running:
-            self.statistics.held_tokens = 0
 
     def _step(self) -> None:
         batch, segments = compose(self._running, self._backend.capacity)
@@ -233,12 +240,14 @@ class Scheduler:
     def _choose_plain(self, ready: list[tuple[Sequence, int]], logits: Logits) -> list[int]:
         if not ready:
             return []
-        parameters = [sequence.request.sampling for sequence, _ in ready]
-        if parameters != self._choice.parameters:
+        choosing = [sequence for sequence, _ in ready]
+        if choosing != self._choosing:
+            parameters = [sequence.request.sampling for sequence in choosing]
             self._choice = TokenChoice(parameters, self._workers, self._threads)
+            self._choosing = choosing
         rows = [row for _, row in ready]
         wanted = logits if rows == list(range(len(logits))) else logits[rows]
-        return self._choice.choose(wanted, [sequence.uniform for sequence, _ in ready])
+        return self._choice.choose(wanted, [sequence.uniform for sequence in choosing])
 
     def _release(self, sequence: Sequence) -> None:
         """Free a finished sequence's slot; its cache stays for a later common prefix."""
@@ -267,5 +276,3 @@ class Scheduler:
         statistics.running = len(self._running)
         statistics.batch_tokens = len(batch)
         statistics.steps_total += 1
-        statistics.cached_tokens = sum(len(slot.tokens) for slot in self._slots)
-        statistics.held_tokens = sum(len(slot.tokens) for slot in self._slots if slot.busy)

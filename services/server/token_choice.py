@@ -29,6 +29,9 @@ _GROUPS, _GROUPS_PER_K = 256, 4
 _SLACK = 1e-3
 # How often a token is drawn from all at most, and for which ``top_p``: one of two is then kept.
 _TRIES, _MOST_ARE_KEPT = 3, 0.5
+# From which ``min_p`` on it leaves so few tokens, as a rule, that ``top_k`` needs no bound beside;
+# and how many of one row a stable sort orders sooner than keys do.
+_FEW_ARE_LEFT, _FEW = 0.01, 256
 # Weights that are summed at once before a place among them is looked for.
 _BLOCK = 256
 _ONES = np.ones(_BLOCK, np.float32)
@@ -97,7 +100,6 @@ class TokenChoice:
 
         Many large rows are divided into so many shares, each of them drawn by one of the workers.
         """
-        self.parameters = list(parameters)
         self._workers, self._shares = workers, shares
         draws = [_draw_for(item) for item in parameters]
         self._parts = [
@@ -145,6 +147,8 @@ class TokenChoice:
 def _draw_for(parameters: SamplingParameters) -> Draw:
     if parameters.is_greedy:
         return _likeliest
+    if parameters.min_p >= _FEW_ARE_LEFT:
+        return _draw_likely
     if parameters.top_k > 0:
         return _draw_of_k
     if parameters.min_p > 0:
@@ -348,8 +352,8 @@ def _draw(candidates: Candidates, at: Reals, rules: Rules) -> Indices:
 
 
 def _draw_alone(candidates: Candidates, at: Reals, rules: Rules) -> Indices:
-    """The same for one row, at half the cost."""
-    tokens, weights = _sorted(candidates, 0)
+    """The same for one row, at a third of the cost."""
+    tokens, weights = (_sorted_few if len(candidates.tokens) <= _FEW else _sorted)(candidates)
     running = weights.cumsum(dtype=np.float64)
     kept = min(len(tokens), int(rules.top_k[0]))
     if rules.top_p[0] < 1:
@@ -360,7 +364,13 @@ def _draw_alone(candidates: Candidates, at: Reals, rules: Rules) -> Indices:
     return tokens[place : place + 1]
 
 
-def _sorted(candidates: Candidates, row_bits: Indices | int) -> tuple[Indices, Logits]:
+def _sorted_few(candidates: Candidates) -> tuple[Indices, Logits]:
+    """Those of one row, from the likeliest on: ids rise, so of equal ones the lowest is first."""
+    order = np.negative(candidates.weights).argsort(kind="stable")
+    return candidates.tokens[order], candidates.weights[order]
+
+
+def _sorted(candidates: Candidates, row_bits: Indices | int = 0) -> tuple[Indices, Logits]:
     """Tokens and weights, by row from the likeliest on; of equal ones the lowest id first."""
     # NaN, whose bits are beyond, counts as 1: it must not get into another row's bits.
     bits = np.minimum(candidates.weights.view(np.uint32), np.uint32(_BITS_OF_ONE))

@@ -88,6 +88,7 @@ class LlamaCppBackend:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._pieces: dict[tuple[int, bool], bytes] = {}
         self._arrays = _BatchArrays(parameters.n_batch)
+        self._logits_at, self._views = 0, dict[int, Logits]()
         self.capacity = self._measure(vocab_size, context_length, max_sequences, rows)
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
@@ -131,8 +132,7 @@ class LlamaCppBackend:
             raise BackendError(f"llama_decode returned {status} for {len(batch)} tokens")
         if not batch.rows:
             return np.empty((0, self.capacity.vocab_size), np.float32)
-        pointer = llama_cpp.llama_get_logits(self._context)
-        return np.ctypeslib.as_array(pointer, (batch.rows, self.capacity.vocab_size))
+        return self._logits(batch.rows)
 
     def trim(self, sequence: int, length: int) -> None:
         """Forget a sequence's cells from ``length`` on."""
@@ -154,6 +154,17 @@ class LlamaCppBackend:
         """Free the context, then the model."""
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._model)
+
+    def _logits(self, rows: int) -> Logits:
+        """The rows of the latest decode, as a view, kept while llama.cpp keeps its buffer."""
+        pointer = llama_cpp.llama_get_logits(self._context)
+        address = ctypes.addressof(pointer.contents)
+        if address != self._logits_at:
+            self._logits_at, self._views = address, {}
+        if (view := self._views.get(rows)) is None:
+            view = np.ctypeslib.as_array(pointer, (rows, self.capacity.vocab_size))
+            self._views[rows] = view
+        return view
 
     def _measure(
         self, vocab_size: int, context_length: int, max_sequences: int, rows: int
