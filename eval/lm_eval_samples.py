@@ -18,6 +18,8 @@ CountTokens = Callable[[str, str], int]
 
 ACCURACY_METRICS = ("acc", "exact_match", "em", "pass@1", "acc_norm")
 ROLLING = "loglikelihood_rolling"
+# Letters of a prompt that are kept: the question, which stands at its end, without its examples.
+KEPT_PROMPT = 600
 
 
 class UnsupportedTaskError(ValueError):
@@ -48,6 +50,12 @@ def stratum_of(row: Row) -> str | None:
     """The part of its task that an item belongs to, which our own tasks call its ``kind``."""
     kind = row.get("doc", {}).get("kind")
     return kind if isinstance(kind, str) else None
+
+
+def _end_of_prompt(row: Row) -> str:
+    """The end of what was asked; an ellipsis stands for what is left out."""
+    prompt = str(row["arguments"][0][0])
+    return prompt if len(prompt) <= KEPT_PROMPT else f"…{prompt[-KEPT_PROMPT:]}"
 
 
 def rolling_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
@@ -114,6 +122,7 @@ def answered_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
         target=target,
         choices=choices,
         stratum=stratum_of(row),
+        prompt=_end_of_prompt(row),
     )
 
 

@@ -24,7 +24,8 @@ class Sample:
     nats, summed over ``tokens`` scored tokens that spell ``bytes`` bytes of UTF-8: of the whole
     document in a perplexity task, of the right answer in a choice, None for generated answers.
     ``choices`` is among how many answers one was to be chosen, None where none were offered;
-    ``stratum`` the part of the task it belongs to, where the task has parts.
+    ``stratum`` the part of the task it belongs to, where the task has parts. ``prompt`` is the end
+    of what was asked, for a reader: pairs are formed by the hash of all of it.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Sample:
     target: str | None
     choices: int | None = None
     stratum: str | None = None
+    prompt: str | None = None
 
 
 SCHEMA = pa.schema(
@@ -55,6 +57,7 @@ SCHEMA = pa.schema(
         pa.field("target", pa.string()),
         pa.field("choices", pa.int64()),
         pa.field("stratum", pa.string()),
+        pa.field("prompt", pa.string()),
     ]
 )
 

@@ -237,7 +237,8 @@ class VerdictFile(_File):
     """``verdict.json``. ``sentence`` is the answer in one sentence; ``reasons`` its evidence.
 
     ``next_run`` is what would settle what is open, ``sensitivity`` which other margins would give
-    another answer.
+    another answer. ``records`` says of a sentence which records it rests on, as JSON pointers into
+    ``comparison.json``.
     """
 
     schema_version: Literal[2] = 2
@@ -251,3 +252,4 @@ class VerdictFile(_File):
     fastest_passing: str | None
     next_run: list[str] = []
     sensitivity: list[str] = []
+    records: dict[str, list[str]] = {}

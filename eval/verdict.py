@@ -14,6 +14,7 @@ from eval.decision.next_run import next_runs
 from eval.decision.other_margins import other_margins
 from eval.reasons import sentences
 from eval.schema import ComparisonFile, Ranked, VerdictFile
+from eval.verdict_records import verdict_records
 
 
 def decide(
@@ -24,7 +25,7 @@ def decide(
     view = words.View(comparison=comparison, objectives=objectives)
     sentence, reasons = _told(view, found)
     unsettled = [] if found.chosen else [*found.rivals, *found.open]
-    return VerdictFile(
+    told = VerdictFile(
         outcome=found.outcome,
         variant=found.chosen.name if found.chosen else None,
         sentence=sentence,
@@ -36,6 +37,7 @@ def decide(
         next_run=next_runs(comparison, objectives, unsettled),
         sensitivity=other_margins(comparison, objectives),
     )
+    return told.model_copy(update={"records": verdict_records(comparison, told)})
 
 
 def _told(view: words.View, found: Choice) -> tuple[str, list[str]]:
@@ -48,9 +50,10 @@ def _told(view: words.View, found: Choice) -> tuple[str, list[str]]:
         )
     if found.outcome == "not_enough_evidence":
         rival, safe = found.rivals[0], found.best is not None
+        cost = evidence.cost_reason(view, rival.variant, rival.level)
         return (
             words.not_enough(view, rival.variant, rival.level, rival.undecided, fallback=safe),
-            sentences(rival.undecided),
+            [*sentences(rival.undecided), *cost],
         )
     reasons = [f"{c.name}: {'; '.join(sentences(c.failed))}" for c in found.order if c.failed]
     reasons += [f"{it.variant}: {it.failed[0].sentence}" for it in _absent(view.comparison)]

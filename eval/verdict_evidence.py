@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from eval.answer_costs import cost_words
 from eval.reasons import Reason, sentences
 from eval.schema import LoadComparison, TaskComparison, VariantComparison
 from eval.verdict_words import (
     View,
     amount,
     interval_words,
+    is_emulated,
     loss_of,
     margin_words,
     no_signal_words,
@@ -77,6 +79,7 @@ def reasons(
                 f"{100 * level.goodput_share.value:.0f} % of its requests meet "
                 f"{slo_words(view.objectives.slo)}."
             )
+        found += cost_reason(view, variant, level)
     shares = view.comparison.attribution.get(variant.variant, {})
     if "speed_ratio_engine" in shares:
         found.append(
@@ -100,7 +103,28 @@ def reasons(
             f"{', '.join(equal)} {verb} as well within the interval of the measurement; "
             f"{variant.variant} {why_smaller}."
         )
+    found.append(how_sure(view))
     return found
+
+
+def cost_reason(view: View, variant: VariantComparison, level: LoadComparison | None) -> list[str]:
+    """What an answer costs, beside the baseline's; nothing where a speed of the two is void."""
+    void = variant.why_void or view.baseline.why_void or is_emulated(variant)
+    if level is None or void:
+        return []
+    name = "" if view.is_baseline(variant) else view.comparison.baseline
+    theirs = view.baseline.load_at(level.point)
+    words = cost_words(level, theirs, view.objectives.price_per_hour, name)
+    return [words] if words else []
+
+
+def how_sure(view: View) -> str:
+    """The confidence of the whole verdict, which no single interval shows."""
+    others = len(view.comparison.variants) - 1
+    return (
+        f"How sure: whatever is said to pass, or to be better, among {others} variants and their "
+        f"baseline is right together with {100 * view.objectives.confidence:g} %."
+    )
 
 
 def _unpaired(view: View) -> list[str]:

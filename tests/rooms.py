@@ -45,4 +45,6 @@ ROOMS: Mapping[str, str] = {
     "eval/explore": "what every number format keeps of a model",
     "eval/drawing": "charts as SVG",
     "eval/report": "the page with the verdict and its evidence",
+    "eval/two_runs": "what changed from one run to another, and whether it is real",
+    "eval/exports": "answers as lm-eval, Inspect and NeMo Evaluator read them",
 }

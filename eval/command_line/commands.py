@@ -115,8 +115,12 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "eval": Command(summary="Question what is served.", examples=("eval",), environments=()),
     "report": Command(
-        summary="Comparison, verdict and report from what was measured.",
-        examples=("report", "report --plan my-plan.yaml"),
+        summary="Comparison, verdict and report from what was measured; or two runs compared.",
+        examples=(
+            "report",
+            "report --plan my-plan.yaml --export answers/",
+            "report results/cpu-demo-before results/cpu-demo-1a2b3c4d --markdown",
+        ),
         environments=(),
     ),
     "conformance": Command(

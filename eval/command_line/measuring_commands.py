@@ -214,12 +214,35 @@ def evaluate(
 
 
 def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Two runs to compare, the earlier first: folders, or names in results/."
+        ),
+    ] = None,
     plan: PlanOption = "",
     model: ModelOption = "",
     baseline: BaselineOption = "",
     variants: VariantsOption = "",
+    output: Annotated[
+        Path | None, typer.Option(help="With two runs: where JSON, Markdown and CSV go.")
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="With two runs: the difference of speed not charged."),
+    ] = 0.05,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="With two runs: print the Markdown.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the answers for lm-eval, Inspect and NeMo Evaluator there."),
+    ] = None,
 ) -> None:
-    """Judge what was measured."""
+    """Judge what was measured, or compare two runs."""
+    if runs:
+        _two_runs(runs, output, tolerance, markdown=markdown)
+        return
     from eval.pipeline import make_report
     from loadtest.run_directory import open_run, run_directory
     from quantize.jobs.lock import hold
@@ -228,3 +251,21 @@ def report(
     with hold(run_directory(judged), "make report"):
         text, path = make_report(judged, open_run(judged))
     say(f"{text}\nreport: {path}")
+    if export is not None:
+        from eval.exports.written import write_exports
+
+        folder = Path(from_here(str(export)))
+        say(f"{write_exports(path.parent, folder)} files for other tools: {folder}")
+
+
+def _two_runs(runs: list[str], output: Path | None, tolerance: float, *, markdown: bool) -> None:
+    from eval.two_runs.change_words import as_markdown, as_text
+    from eval.two_runs.written import WorseError, write_change
+
+    if len(runs) != 2:
+        raise ValueError("name two runs, the earlier first: assay report before/ after/")
+    before, after = (from_here(run) for run in runs)
+    told, folder = write_change(before, after, folder=output, tolerance=tolerance)
+    say(as_markdown(told) if markdown else f"{as_text(told)}\nfiles: {folder}")
+    if told.outcome == "worse":
+        raise WorseError(told.sentence)

@@ -31,7 +31,9 @@ def decision_table(run: Run, marks: dict[str, Mark]) -> Table:
         else:
             cells += [*_speed(run, variant, priced), *_quality(run, variant), *_sizes(variant)]
         key = marks[name].key if name in marks else None
-        rows.append(Row(key=key, cells=tuple(cells), chosen=name == run.verdict.variant))
+        anchor = "" if key is None else f"v{key}"
+        chosen = name == run.verdict.variant
+        rows.append(Row(key=key, cells=tuple(cells), chosen=chosen, anchor=anchor))
     return Table(columns=columns, rows=tuple(rows))
 
 

@@ -15,13 +15,17 @@ from eval.explore.sections import number_formats
 from eval.report import details, formats, load_tables
 from eval.report import method_notes as method
 from eval.report import report_panels as panels
+from eval.report.cost_table import cost_table
 from eval.report.decision import decision_table
 from eval.report.gpu_table import card_words, distance_table, gpu_table
 from eval.report.marks import assign_marks
+from eval.report.record_links import flips_anchor, record_links
 from eval.report.report_inputs import Run, read_run
+from eval.report.reproduce import reproduce_lines
 from eval.report.server_table import server_table
 from eval.report.strata_table import strata_table
 from eval.report.tiles import evidence
+from eval.report.validity_table import validity_table
 from eval.schema import VariantComparison, VerdictFile
 from loadtest.stats import CONFIDENCE
 from quantize.jobs.whole_file import write_whole
@@ -76,6 +80,15 @@ def render(run: Run) -> str:
         size_panels=panels.sizes(run, marks),
         forests=panels.quality_in_detail(run, marks),
         flips=details.flips_table(run, marks),
+        flip_groups=[
+            (flips_anchor(run, marks, group), group)
+            for group in run.flips
+            if group.task in run.tasks and group.variant in marks
+        ],
+        links=record_links(run, marks),
+        validity=validity_table(run, marks),
+        costs=cost_table(run, marks),
+        reproduce=reproduce_lines(run),
         strata=strata_table(run),
         agreement=details.agreement_table(run, marks),
         kernels=details.kernel_table(run, marks),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from deploy.plan import Plan, load_plan
 from eval.decision.judging import compared_point
 from eval.explore.explorer_figures import ExploreError, Figures, read_figures
+from eval.report.flip_answers import FlipGroup, read_flips
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
@@ -86,7 +87,8 @@ class RawData:
 class Run:
     """One run, read and checked. ``order`` holds every variant's name, best first.
 
-    ``pages`` are Locust's own, one per round of all variants.
+    ``pages`` are Locust's own, one per round of all variants; ``flips`` are the answers that
+    changed against the baseline.
     """
 
     plan: Plan
@@ -99,6 +101,7 @@ class Run:
     order: tuple[str, ...]
     formats: Figures | None
     pages: tuple[str, ...] = ()
+    flips: tuple[FlipGroup, ...] = ()
 
     @property
     def point(self) -> LoadPoint:
@@ -212,6 +215,7 @@ def read_run(run_dir: Path) -> Run:
         order=tuple(dict.fromkeys(names)),
         formats=_figures(run_dir),
         pages=_locust_pages(run_dir),
+        flips=read_flips(run_dir, comparison.baseline, list(dict.fromkeys(names))),
     )
 
 

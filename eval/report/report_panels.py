@@ -24,11 +24,15 @@ _ZERO = Estimate(value=0.0, low=None, high=None)
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One chart with its words; without a picture, ``note`` says why there is none."""
+    """One chart with its words; without a picture, ``note`` says why there is none.
+
+    ``anchor`` is its name for links of the page.
+    """
 
     title: str
     picture: Markup | None
     note: str = ""
+    anchor: str = ""
 
 
 def quality_against_speed(run: Run, marks: Mapping[str, Mark]) -> list[Panel]:
@@ -200,5 +204,14 @@ def quality_in_detail(run: Run, marks: Mapping[str, Mark]) -> list[Panel]:
             margin=run.margin(task),
             noise_floor=run.noise_floor(task),
         )
-        panels.append(Panel(title=task, picture=picture, note=run.silence(task)))
+        panels.append(
+            Panel(
+                title=task, picture=picture, note=run.silence(task), anchor=task_anchor(run, task)
+            )
+        )
     return panels
+
+
+def task_anchor(run: Run, task: str) -> str:
+    """The name of a task's forest plot for links of the page."""
+    return f"task-{list(run.tasks).index(task)}"

@@ -43,11 +43,13 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One variant's row; ``key`` links it with its marks in the charts."""
+    """One variant's row; ``key`` links it with its marks in the charts, ``anchor`` is its name
+    for links of the page."""
 
     key: int | None
     cells: tuple[Cell, ...]
     chosen: bool = False
+    anchor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eval.lm_eval_samples import UnsupportedTaskError, to_samples, to_score
+from eval.lm_eval_samples import KEPT_PROMPT, UnsupportedTaskError, to_samples, to_score
 from eval.samples import Sample, by_task, pair, read_samples, write_samples
 
 
@@ -86,8 +86,19 @@ def test_items_with_other_prompts_are_never_compared() -> None:
 
 def test_a_choice_keeps_the_likelihood_of_the_right_answer() -> None:
     [got] = to_samples("t", "multiple_choice", [row()], words)
-    kept = {"answer": "dark blue", "target": "dark blue", "choices": 2}
+    kept = {"answer": "dark blue", "target": "dark blue", "choices": 2, "prompt": "Q"}
     assert got == sample(3, nll=1.0, tokens=2, bytes=10, **kept)
+
+
+def test_of_a_long_prompt_its_end_is_kept_where_the_question_stands() -> None:
+    asked = "example " * 500 + "The question?"
+    [got] = to_samples(
+        "t", "multiple_choice", [row(arguments=[(asked, " a"), (asked, " b")])], words
+    )
+    assert got.prompt is not None
+    assert got.prompt.endswith("The question?")
+    assert got.prompt.startswith("…")
+    assert len(got.prompt) == KEPT_PROMPT + 1
 
 
 def test_a_wrong_choice_keeps_what_was_chosen_and_what_was_right() -> None:

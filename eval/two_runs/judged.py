@@ -1,0 +1,58 @@
+"""Which changes are real, among all that are tested. Pure functions.
+
+Every test of the two runs belongs to one family: with the plan's confidence not one of them is
+called a change that is none (Holm, ``eval/decision/families.py``).
+"""
+
+from collections.abc import Sequence
+
+from eval.decision.families import holm
+from eval.two_runs.change_file import MORE_IS_BETTER, QUALITY, Change, Finding
+
+
+def is_loss(change: Change) -> bool:
+    """Whether the figure moved to the worse side, by however little."""
+    neutral = 0.0 if change.metric in QUALITY else 1.0
+    return (change.change.value < neutral) == (change.metric in MORE_IS_BETTER)
+
+
+def judge_changes(changes: Sequence[Change], confidence: float) -> list[Change]:
+    """Each with its finding; the order stays."""
+    family = {
+        str(place): change.p_value
+        for place, change in enumerate(changes)
+        if is_tested(change) and change.p_value is not None
+    }
+    real = holm(family, 1 - confidence)
+    certain = {
+        str(place)
+        for place, it in enumerate(changes)
+        if it.p_value == 0 and str(place) not in family
+    }
+    return [_judged(it, str(place) in real | certain) for place, it in enumerate(changes)]
+
+
+def is_tested(change: Change) -> bool:
+    """Whether a statistical test decides; the size of weights is certain."""
+    return change.p_value is not None and change.metric != "weight_bytes"
+
+
+def _judged(change: Change, real: bool) -> Change:
+    return change.model_copy(update={"corrected": real, "finding": _finding(change, real)})
+
+
+def _finding(change: Change, real: bool) -> Finding:
+    if change.p_value is None:
+        return "not_judged"
+    if real:
+        return "worse" if is_loss(change) else "better"
+    return "same" if _within_margin(change) else "undecided"
+
+
+def _within_margin(change: Change) -> bool:
+    bounds = change.change.bounds
+    if bounds is None:
+        return False
+    if change.metric in QUALITY:
+        return -change.margin <= bounds[0] and bounds[1] <= change.margin
+    return 1 / (1 + change.margin) <= bounds[0] and bounds[1] <= 1 + change.margin
