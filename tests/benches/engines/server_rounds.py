@@ -180,8 +180,8 @@ def _body(model: str, prompt: str, workload: Workload, cell: Cell) -> dict[str, 
         "prompt": prompt,
         "max_tokens": workload.output_tokens,
         "stream": cell.stream,
-        # Drawn answers end by luck, and what says less reads more prompts a token. llama-cpp-python's
-        # servers do not know the field, and are slower by far more than that.
+        # Drawn answers end by luck, and what says less reads more prompts a token. llama-cpp-
+        # python's servers do not know the field, and are slower by far more than that.
         "ignore_eos": True,
         **_FIELDS[cell.sampling],
     }
