@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from deploy.artifacts import artifact_of, source_folder, source_model
-from deploy.machine_check import check_machine
+from deploy.machine_check import check_machine, check_shared_memory
 from deploy.make_artifacts import make_artifacts
 from deploy.plan import Plan, PlanError
 from deploy.settings import engine_version
@@ -64,6 +64,7 @@ def run_conformance(engine: str, plan: Plan, say: Callable[[str], None]) -> None
     variant = choose_variant(engine, plan)
     alone = plan.model_copy(update={"variants": (variant.name,), "baseline": variant.name})
     check_machine(alone)
+    check_shared_memory(alone)
     make_artifacts(alone, say)
     say(f"conformance of {variant.engine.title}: {variant.name}")
     findings = _check(alone, find_variant(variant.name))

