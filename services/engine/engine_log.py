@@ -7,6 +7,7 @@ engine appends, so it goes on at the new end. Lines written between the two step
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,12 @@ LIMIT_BYTES = 16 * 2**20
 # What an engine can write within this time is what the limit can be exceeded by.
 PERIOD_S = 0.2
 _TAIL_LINES = 20
+# Where a worker's error may lie that the last traceback, the server's, only points to.
+_BEFORE_TAIL_CHARACTERS = 2**16
+_ERROR = re.compile(
+    r"^(?:\([^)]*\) )?(?:\w+ [\d-]+ [\d:]+ \[[^]]*\] )?((?:\w+\.)*\w*(?:Error|Exception): .+)$",
+    re.MULTILINE,
+)
 
 
 class EngineLog:
@@ -64,9 +71,12 @@ class EngineLog:
             return ""
 
     def tail(self) -> str:
-        """The engine's last lines, as an error's message shows them."""
+        """The engine's last lines, as an error's message shows them, and the first error before."""
         lines = log_tail(self.path, _TAIL_LINES).splitlines()
         if self._was_cut and len(lines) < _TAIL_LINES:
             before = log_tail(self.older, _TAIL_LINES - len(lines))
             lines = [*before.splitlines(), *lines]
+        first = _ERROR.search(self.text()[-_BEFORE_TAIL_CHARACTERS:])
+        if first is not None and not any(first[1] in line for line in lines):
+            lines = [f"{first[1]} …", *lines[1:]]
         return "\n".join(lines)

@@ -24,6 +24,19 @@ def test_a_log_is_cut_and_its_end_kept_while_the_engine_writes_on(tmp_path: Path
     assert len(lines) == 20
 
 
+def test_the_error_that_a_long_traceback_hides_comes_first(tmp_path: Path) -> None:
+    log = EngineLog(tmp_path / "engine.log")
+    where = "(Worker pid=7) ERROR 11-28 05:02:35 [core.py:1510]"
+    told = f"{where} Traceback\n{where} RuntimeError: 160 MiB required\n" + "  a frame\n" * 30
+    log.path.write_text(f"INFO such as `OSError: x`\n{told}RuntimeError: see above\n")
+    lines = log.tail().splitlines()
+    assert lines[0] == "RuntimeError: 160 MiB required …"
+    assert lines[-1] == "RuntimeError: see above"
+    assert len(lines) == 20
+    log.path.write_text(f"{where} RuntimeError: 160 MiB required\n")
+    assert log.tail() == f"{where} RuntimeError: 160 MiB required"
+
+
 def test_a_new_engine_gets_an_empty_log_and_the_last_ones_is_kept(tmp_path: Path) -> None:
     log = EngineLog(tmp_path / "logs" / "engine.log")
     with log.open() as stream:
