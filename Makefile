@@ -69,7 +69,7 @@ bench-agreement: ## do ours, vllm bench serve, GuideLLM and AIPerf agree about o
 	@$(ASSAY) bench agreement
 bench-detect:    ## is a difference of 5 % seen beside a neighbour that comes and goes, and none where none is?
 	@$(ASSAY) bench detect
-bench-evidence:  ## where the truth is known: do intervals hold it, and how often is a verdict false?
+bench-evidence:  ## do intervals hold a known truth, is a verdict false, are planted defects called, is our table lm-eval's?
 	@$(ASSAY) bench evidence
 bench-clients:   ## the clients that people use (GuideLLM, AIPerf, LiteLLM, …) against every engine: does each get its answers?
 	@$(ASSAY) bench clients

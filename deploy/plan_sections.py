@@ -70,6 +70,8 @@ class Quality(Section):
     ``assay_general_*`` that are chats go through the template as they are, without examples.
     ``seed`` draws a fresh instance of every ``assay_general_*`` task: other sums, other texts,
     other sides of the same facts. Of these a ``limit`` beyond their size makes more.
+    ``divergence`` is of how many texts every token's prediction is held against the baseline's
+    (``eval/divergence``); 0: of none.
     """
 
     tasks: tuple[str, ...] = Field(
@@ -79,6 +81,7 @@ class Quality(Section):
     num_fewshot: int | None = later(None, ge=0)
     apply_chat_template: bool = later(False)
     seed: int = later(0, ge=0)
+    divergence: int = later(120, ge=0)
     limit: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=8, ge=1)
 

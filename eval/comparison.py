@@ -13,9 +13,11 @@ from deploy.plan import Plan
 from deploy.plan_sections import Objectives, Slo
 from eval.artifact_remarks import artifact_remarks
 from eval.attribution import attribute
+from eval.divergence.compare_run import compare_divergence
 from eval.limits import read_rates, shape_in, with_distances
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat, speed_ratio
 from eval.paired import compare_task, noise_floor
+from eval.right_answers import written_answers
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
@@ -167,6 +169,7 @@ def compare_variant(
         held_weight_bytes=mine.load.endpoint.held_weight_bytes if mine.load else None,
         memory_bytes=mine.load.endpoint.memory_bytes if mine.load else None,
         quality=quality,
+        answers=written_answers(mine, baseline, objectives),
         load=[
             compare_level(level, mine, baseline, objectives)
             for level in levels
@@ -260,6 +263,16 @@ def build_comparison(
     compared = [
         compare_variant(variant, measured[variant.name], baseline, plan.objectives, ground)
         for variant in variants
+    ]
+    divergences = compare_divergence(
+        run_dir,
+        plan.baseline,
+        {name: it.manifest.content_sha256 for name, it in measured.items()},
+        plan.objectives.confidence,
+    )
+    compared = [
+        found.model_copy(update={"divergence": divergences.get(found.variant, {})})
+        for found in compared
     ]
     rates, shape = read_rates(run_dir), shape_in(model.original)
     if rates is not None and shape is not None:

@@ -23,8 +23,9 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from deploy.client_key import CLIENT_VARIABLE
 from eval.lm_eval_answers import MISSHAPEN, EndpointAnswerError, prove_scored, unreadable
+from eval.lm_eval_samples import answer_tokens
 from eval.rolling_windows import rolling_likelihoods
-from eval.task_refusals import answer_tokens, without_neutral
+from eval.task_refusals import without_neutral
 
 Progress = Callable[[int, int], None]
 """Called with the prompts answered so far and the prompts of the task."""

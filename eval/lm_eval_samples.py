@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eval.outcomes import outcome_of
 from eval.samples import Sample
 from eval.task_score import TaskScore
 
@@ -20,6 +21,8 @@ ACCURACY_METRICS = ("acc", "exact_match", "em", "pass@1", "acc_norm")
 ROLLING = "loglikelihood_rolling"
 # Letters of a prompt that are kept: the question, which stands at its end, without its examples.
 KEPT_PROMPT = 600
+# lm-eval's own limit of an answer for an endpoint, where the task has none.
+DEFAULT_ANSWER = 256
 
 
 class UnsupportedTaskError(ValueError):
@@ -99,6 +102,7 @@ def answered_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
     nll, tokens, size, choices = None, None, None, None
     answer: str | None = str(row["filtered_resps"][0])
     target: str | None = str(row["target"])
+    written = {} if likelihoods else _written(task, row, score, count_tokens)
     if likelihoods:
         logs, arguments = _choice(row)
         index = _target_index(row["target"], [text for _, text in arguments])
@@ -123,7 +127,28 @@ def answered_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
         choices=choices,
         stratum=stratum_of(row),
         prompt=_end_of_prompt(row),
+        **written,
     )
+
+
+def _written(task: str, row: Row, score: float, count_tokens: CountTokens) -> dict[str, Any]:
+    """The length of a written answer and what became of it; nothing of an unreadable record."""
+    text, (_, options, *_) = str(row["resps"][0][0]), row["arguments"][0]
+    tokens = count_tokens("", text)
+    outcome = outcome_of(
+        task,
+        text,
+        right=score >= 1,
+        tokens=tokens,
+        most_tokens=answer_tokens(options, DEFAULT_ANSWER),
+        filtered=str(row["filtered_resps"][0]),
+    )
+    return {"output_tokens": tokens, "outcome": outcome}
+
+
+def answer_tokens(generation: Mapping[str, Any], default: int) -> int:
+    """How long an answer may get."""
+    return int(generation.get("max_tokens") or generation.get("max_gen_toks") or default)
 
 
 def to_samples(

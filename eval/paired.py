@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploy.plan_sections import Objectives
+from eval.answering import answering
 from eval.margins import Decision, decide_non_inferiority
 from eval.samples import Sample, pair
 from eval.schema import Flips, NoSignal, Stratum, TaskComparison
@@ -169,6 +170,7 @@ def compare_task(
         no_signal=silent,
         seconds=score.details.get("seconds"),
         strata=compare_strata(samples, pairs, objectives.confidence),
+        answering=answering(samples, pairs, objectives.confidence),
     )
 
 

@@ -17,6 +17,7 @@ from deploy.setup.environments import LAST_SETUP
 from deploy.up import up
 from eval.comparison import build_comparison
 from eval.decision.judging import compared_point
+from eval.divergence.divergence_stage import run_divergence
 from eval.environment_record import write_environment, write_json
 from eval.limits import RATES_NAME
 from eval.number_formats import explore_formats, figures_path, keep_figures
@@ -161,6 +162,7 @@ def _measure(plan: Plan, turn: Turn, options: Options, run_dir: Path, stages: St
         if served.variants:
             with stages.time("quality", lambda: sorted(run_dir.glob("*/quality*.json"))):
                 run_quality(served, run_dir, passes=turn.passes, tell=say)
+                run_divergence(served, run_dir, passes=turn.passes, tell=say)
     finally:
         if started and (record := read_record()) is not None:
             stop(record)

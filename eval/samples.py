@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eval.outcomes import Outcome
 from quantize.jobs.whole_file import writing
 
 
@@ -25,7 +26,8 @@ class Sample:
     document in a perplexity task, of the right answer in a choice, None for generated answers.
     ``choices`` is among how many answers one was to be chosen, None where none were offered;
     ``stratum`` the part of the task it belongs to, where the task has parts. ``prompt`` is the end
-    of what was asked, for a reader: pairs are formed by the hash of all of it.
+    of what was asked, for a reader: pairs are formed by the hash of all of it. Of a written answer
+    ``output_tokens`` is the length and ``outcome`` what became of it (``eval/outcomes.py``).
     """
 
     task: str
@@ -41,6 +43,8 @@ class Sample:
     choices: int | None = None
     stratum: str | None = None
     prompt: str | None = None
+    output_tokens: int | None = None
+    outcome: Outcome | None = None
 
 
 SCHEMA = pa.schema(
@@ -58,6 +62,8 @@ SCHEMA = pa.schema(
         pa.field("choices", pa.int64()),
         pa.field("stratum", pa.string()),
         pa.field("prompt", pa.string()),
+        pa.field("output_tokens", pa.int64()),
+        pa.field("outcome", pa.string()),
     ]
 )
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from eval.answering import Answering, WrittenAnswers
+from eval.divergence.divergence_figures import Divergence
 from eval.reasons import Reason
 from eval.roofline import Bound
 from eval.task_score import TaskScore
@@ -81,7 +83,8 @@ class TaskComparison(_File):
     ``difference`` is variant minus baseline (accuracy: negative is a loss; nats per token:
     positive is a loss), ``noise_floor`` what asking the same weights again can change of it
     (absolute, ``eval.paired.noise_floor``). ``truncated_prompts`` did not fit the context and were
-    cut. ``seconds`` is how long asking it took, ``strata`` its parts where it has several.
+    cut. ``seconds`` is how long asking it took, ``strata`` its parts where it has several,
+    ``answering`` what its answers come to where they are written.
     ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
     ``worse`` (inferior beyond it), ``undecided`` (the interval spans the margin), or ``no_signal``
     (the baseline's answers prove nothing: ``no_signal`` says why). From right answers alone only
@@ -101,6 +104,7 @@ class TaskComparison(_File):
     no_signal: NoSignal | None = None
     seconds: float | None = None
     strata: dict[str, Stratum] = {}
+    answering: Answering | None = None
 
 
 class Distance(_File):
@@ -165,7 +169,9 @@ class VariantComparison(_File):
     else is to be known of its artifact, ``kernels`` on what it was computed, ``certificate`` what
     the client adds to its latencies. ``gpu_memory_bytes`` is what its engine's processes held of
     its ``gpus`` (names by UUID), ``idle_power_w`` what those drew before the load. ``stress`` are
-    loads whose figures decide nothing.
+    loads whose figures decide nothing. ``divergence`` is its predictions' from the baseline's, by
+    stratum of the texts; empty where they were not scored. ``answers`` are all that it wrote,
+    and what a right one costs.
     """
 
     variant: str
@@ -177,6 +183,8 @@ class VariantComparison(_File):
     held_weight_bytes: int | None
     memory_bytes: int | None
     quality: dict[str, TaskComparison]
+    divergence: dict[str, Divergence] = {}
+    answers: WrittenAnswers | None = None
     load: list[LoadComparison]
     stress: list[LoadComparison] = []
     saturated_client: bool

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval.lm_eval_samples import ACCURACY_METRICS, ROLLING
+from eval.lm_eval_samples import ACCURACY_METRICS, ROLLING, answer_tokens
 
 NEEDS: Mapping[str, frozenset[str]] = {
     "multiple_choice": frozenset({"echo_logprobs", "token_ids"}),
@@ -51,11 +51,6 @@ class TaskTraits:
     metrics: Sequence[str]
     generation: Mapping[str, Any]
     examples: bool
-
-
-def answer_tokens(generation: Mapping[str, Any], default: int) -> int:
-    """How long an answer may get."""
-    return int(generation.get("max_tokens") or generation.get("max_gen_toks") or default)
 
 
 def without_neutral(generation: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
+from eval.terminal_tables import answers_lines, divergence_lines, layout
 from eval.verdict_words import is_emulated
 from loadtest.load_kinds import pick
 from loadtest.load_point import LoadPoint
@@ -79,18 +80,6 @@ def _rows(
     return rows
 
 
-def _layout(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell; names to the left, figures to the right."""
-    table = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    lines = []
-    for row in table:
-        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        lines.append("  ".join([*left, *right]).rstrip())
-    return [lines[0], "-" * max(len(line) for line in lines), *lines[1:]]
-
-
 def _noise(comparison: ComparisonFile, at: LoadPoint | None) -> list[str]:
     """How throughput varied between rounds, and how its paired ratios did: medians of variants."""
     levels = [level for v in comparison.variants if (level := v.load_at(at)) is not None]
@@ -136,7 +125,7 @@ def _stress(comparison: ComparisonFile) -> list[str]:
         for level in variant.stress
     ]
     header = ["  under stress", "load", "tok/s", "TTFT ms", "TPOT ms", "end ms", "errors"]
-    return ["", *_layout(header, rows)] if rows else []
+    return ["", *layout(header, rows)] if rows else []
 
 
 def _share(value: float) -> str:
@@ -175,11 +164,13 @@ def render_terminal(
     tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
     header = ["  variant", "verdict", "tok/s", "ratio", "TTFT ms", "TPOT ms", "MiB", "memory"]
     header += [_title(comparison.variants, task) for task in tasks]
-    lines = _layout(header, _rows(comparison, verdict, at, tasks))
+    lines = layout(header, _rows(comparison, verdict, at, tasks))
     lines += _notes(comparison, "\n".join(lines))
     lines += _noise(comparison, at)
     lines += _saturations(comparison)
     lines += _stress(comparison)
+    lines += divergence_lines(comparison)
+    lines += answers_lines(comparison)
     if at is not None:
         lines.insert(0, f"{comparison.model} at {at.label}, medians; MiB are the weights")
     wide = width or max(60, shutil.get_terminal_size((100, 24)).columns)

@@ -171,7 +171,7 @@ def make_prompts(
     Raises:
         PromptError: no tokenizer there, no BOS in it, or too little text.
     """
-    tokenizer, bos = _read_tokenizer(tokenizer_directory)
+    tokenizer, bos = read_tokenizer(tokenizer_directory)
     rng = np.random.default_rng(seed)
     shuffled = [texts[place] for place in rng.permutation(len(texts))]
     encoded = tokenizer.encode_batch([f"{text}\n" for text in shuffled], add_special_tokens=False)
@@ -188,8 +188,12 @@ def make_prompts(
     return PromptSource(bos=bos, ids=ids, starts=starts, lengths=lengths)
 
 
-def _read_tokenizer(directory: Path) -> tuple[Tokenizer, int]:
-    """The tokenizer of a model directory and the id of its BOS (of EOS where it has no BOS)."""
+def read_tokenizer(directory: Path) -> tuple[Tokenizer, int]:
+    """The tokenizer of a model directory and the id of its BOS (of EOS where it has no BOS).
+
+    Raises:
+        PromptError: there is none, or neither of the two in it.
+    """
     path = directory / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))

@@ -64,12 +64,11 @@ def wilson_interval(successes: int, trials: int, confidence: float) -> Estimate:
 def mcnemar_exact(to_wrong: int, to_right: int) -> float:
     """McNemar's exact two-sided p-value: a fair coin for every answer that changed.
 
-    1.0 where nothing changed. McNemar, Psychometrika 12, 1947; exact form: binomial test.
+    1.0 where nothing changed. McNemar, Psychometrika 12, 1947; exact form: binomial test, whose two
+    tails are alike for a fair coin.
     """
     changed = to_wrong + to_right
-    if changed == 0:
-        return 1.0
-    return float(stats.binomtest(to_wrong, changed, 0.5).pvalue)
+    return min(1.0, 2 * float(special.bdtr(min(to_wrong, to_right), changed, 0.5)))
 
 
 def paired_proportion_interval(

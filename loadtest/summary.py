@@ -32,17 +32,16 @@ import numpy as np
 from pydantic import ConfigDict
 
 from deploy.plan_sections import Slo
+from loadtest.clustered import share_estimate, tail_estimate
 from loadtest.intervals import Estimate
 from loadtest.load_point import LEAST_FOR_MEDIAN
 from loadtest.records import RequestRecord
 from loadtest.stats import (
-    CONFIDENCE,
     Counts,
     Floats,
     draw_blocks,
     draw_rounds,
     estimate,
-    wilson_interval,
 )
 
 Block = list[RequestRecord]
@@ -53,6 +52,8 @@ GAP_PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 # A gap of so long, and of so many times the median one, is a stall.
 STALL_S, STALL_TIMES = 0.5, 10
 _RISK = 0.01
+# Beyond the median an interval is that of a tail.
+MIDDLE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,17 +158,40 @@ def _percentiles(
     shares = {k: q for k, q in all_shares.items() if len(values) >= samples_required(q)}
     if not shares:
         return {}
+    ranked = np.sort(values)
+    measured = _nearest_rank(
+        ranked, np.ones(len(values), dtype=np.int64), np.array(list(shares.values()))
+    )
+    return {
+        key: _middle(float(value), found, blocks, share, seed)
+        if share <= MIDDLE
+        else _tail(float(value), found, blocks, share)
+        for (key, share), value in zip(shares.items(), measured, strict=True)
+    }
+
+
+def _middle(
+    value: float, found: Sequence[Sequence[float]], blocks: Sequence[Block], share: float, seed: int
+) -> Estimate:
+    """A median with the interval of its resamples."""
+    values = np.array([it for block in found for it in block])
     order = np.argsort(values)
     member = np.repeat(np.arange(len(blocks)), [len(block) for block in found])[order]
-    sorted_values, wanted = values[order], np.array(list(shares.values()))
-    counts = _draw(blocks, seed)
-    once = np.ones(len(values), dtype=np.int64)
-    resampled = np.array([_nearest_rank(sorted_values, row[member], wanted) for row in counts])
-    measured = _nearest_rank(sorted_values, once, wanted)
-    return {
-        key: estimate(float(measured[column]), resampled[:, column], len(blocks), _count(blocks))
-        for column, key in enumerate(shares)
-    }
+    ranked, wanted = values[order], np.array([share])
+    resampled = [_nearest_rank(ranked, row[member], wanted)[0] for row in _draw(blocks, seed)]
+    return estimate(value, np.array(resampled), len(blocks), _count(blocks))
+
+
+def _tail(
+    value: float, found: Sequence[Sequence[float]], blocks: Sequence[Block], share: float
+) -> Estimate:
+    """A high percentile, with its interval where as many blocks as requests are asked for say it.
+
+    The requests of a block move together: they certify no more than one of them does.
+    """
+    if len(blocks) < samples_required(share):
+        return Estimate(value=value)
+    return tail_estimate(value, [np.array(it) for it in found], _rounds_of(blocks), share)
 
 
 def _nearest_rank(values: Floats, weights: Counts, shares: Floats) -> Floats:
@@ -299,26 +323,15 @@ def goodput(records: Sequence[RequestRecord], slo: Slo, *, seed: int = 0) -> Goo
     kept = counted(records)
     return Goodput(
         per_s=_rate(records, lambda record: float(meets(record, slo)), seed),
-        share=_share(kept, slo, seed),
+        share=_share(kept, slo),
     )
 
 
-def _share(kept: Sequence[RequestRecord], slo: Slo, seed: int) -> Estimate:
-    """The share of requests that meet the objectives.
-
-    Its interval covers two others: the resampling of rounds and blocks, which knows that requests
-    of a batch succeed together, and Wilson's, because resampling a sample without a miss never
-    shows one.
-    """
+def _share(kept: Sequence[RequestRecord], slo: Slo) -> Estimate:
+    """The share of requests that meet the objectives, and that of a batch succeed together."""
     blocks = blocks_of(kept)
     met = np.array([sum(meets(r, slo) for r in block) for block in blocks])
-    sizes = np.array([len(block) for block in blocks])
-    counts = _draw(blocks, seed)
-    wilson = wilson_interval(int(met.sum()), len(kept), CONFIDENCE)
-    shares = (counts @ met) / (counts @ sizes)
-    resampled = estimate(wilson.value, shares, len(blocks), _count(blocks))
-    ends = [*(wilson.bounds or ()), *(resampled.bounds or ())]
-    return Estimate(value=wilson.value, low=min(ends), high=min(1.0, max(ends)))
+    return share_estimate(met, np.array([len(block) for block in blocks]), _rounds_of(blocks))
 
 
 def meets(record: RequestRecord, slo: Slo) -> bool:

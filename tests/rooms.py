@@ -44,6 +44,7 @@ ROOMS: Mapping[str, str] = {
     "eval/command_line": "the command line, on top of all",
     "eval/explore": "what every number format keeps of a model",
     "eval/drawing": "charts as SVG",
+    "eval/divergence": "how far each variant's predictions lie from the baseline's, token by token",
     "eval/report": "the page with the verdict and its evidence",
     "eval/two_runs": "what changed from one run to another, and whether it is real",
     "eval/exports": "answers as lm-eval, Inspect and NeMo Evaluator read them",

@@ -202,6 +202,7 @@ def evaluate(
     variants: VariantsOption = "",
 ) -> None:
     """Question every endpoint of the plan."""
+    from eval.divergence.divergence_stage import run_divergence
     from eval.lm_eval_process import QualityError
     from eval.quality import run_quality
     from loadtest.run_directory import open_run, run_directory
@@ -210,6 +211,7 @@ def evaluate(
     asked = choose(plan, model, variants, baseline).load()
     with hold(run_directory(asked), "make eval"):
         answered = run_quality(asked, open_run(asked), tell=say)
+        run_divergence(asked, open_run(asked), tell=say)
     if missing := [name for name in asked.variants if name not in answered]:
         raise QualityError(f"{', '.join(missing)} failed; the others' answers are kept")
 

@@ -17,6 +17,7 @@ from eval.report import method_notes as method
 from eval.report import report_panels as panels
 from eval.report.cost_table import cost_table
 from eval.report.decision import decision_table
+from eval.report.divergence_table import divergence_table, written_table
 from eval.report.gpu_table import card_words, distance_table, gpu_table
 from eval.report.marks import assign_marks
 from eval.report.record_links import flips_anchor, record_links
@@ -90,6 +91,8 @@ def render(run: Run) -> str:
         costs=cost_table(run, marks),
         reproduce=reproduce_lines(run),
         strata=strata_table(run),
+        divergence=divergence_table(run, marks),
+        written=written_table(run, marks),
         agreement=details.agreement_table(run, marks),
         kernels=details.kernel_table(run, marks),
         servers=server_table(run, marks),

@@ -103,7 +103,13 @@ class _Routes:
             for prompt in (body.prompts() if echo else ())
             for _ in range(body.n or 1)
         ]
-        shape = CompletionShape(body.model, self._text, requests, texts if echo else None)
+        shape = CompletionShape(
+            body.model,
+            self._text,
+            requests,
+            texts if echo else None,
+            as_ids=bool(body.return_tokens_as_token_ids),
+        )
         return self._answer(body, requests, shape)
 
     async def chat_completions(self, request: Request) -> Response:

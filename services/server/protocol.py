@@ -1,7 +1,8 @@
 """The request bodies that this server understands: anything else is refused by name.
 
 Field meanings are OpenAI's (https://platform.openai.com/docs/api-reference); ``top_k``, ``min_p``,
-``repetition_penalty``, ``min_tokens``, ``ignore_eos`` and those of the chat template are vLLM's.
+``repetition_penalty``, ``min_tokens``, ``ignore_eos``, ``return_tokens_as_token_ids`` and those of
+the chat template are vLLM's.
 Bodies come with what changes nothing taken off (``services.http.request_fields``).
 """
 
@@ -119,6 +120,7 @@ class CompletionBody(GenerationBody):
     echo: bool | None = None
     add_special_tokens: bool = True
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    return_tokens_as_token_ids: bool | None = None
 
     def prompts(self) -> list[str | Ids]:
         """One entry per prompt; token ids are one prompt, not many.

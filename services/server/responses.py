@@ -68,9 +68,16 @@ class CompletionShape:
     """``/v1/completions``: text, with the prompt before it if ``echo``."""
 
     def __init__(
-        self, model: str, text: TokenText, requests: list[GenerationRequest], echo: list[str] | None
+        self,
+        model: str,
+        text: TokenText,
+        requests: list[GenerationRequest],
+        echo: list[str] | None,
+        *,
+        as_ids: bool = False,
     ) -> None:
         self._frame = _frame("cmpl", "text_completion", model)
+        self._as_ids = as_ids
         self._text = text
         self._requests = requests
         self._echo = echo
@@ -127,7 +134,9 @@ class CompletionShape:
             (prompt, chunk.prompt_scores, min(1, len(prompt))),
             (chunk.tokens, chunk.scores, 0),
         ):
-            part = self._text.completion_logprobs(tokens, scores, self._offsets[index], unscored)
+            part = self._text.completion_logprobs(
+                tokens, scores, self._offsets[index], unscored, as_ids=self._as_ids
+            )
             self._offsets[index] += sum(len(self._text.token(token)) for token in tokens)
             for key, values in part.items():
                 merged.setdefault(key, []).extend(values)

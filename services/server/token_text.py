@@ -3,7 +3,7 @@
 JSON has no infinity: an impossible token is reported as -9999, as vLLM does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from services.server.backend import Backend
 from services.server.sampling import TokenScores
@@ -29,16 +29,25 @@ class TokenText:
         return raw.decode(errors="replace")
 
     def completion_logprobs(
-        self, tokens: Sequence[int], scores: TokenScores | None, offset: int, unscored: int = 0
+        self,
+        tokens: Sequence[int],
+        scores: TokenScores | None,
+        offset: int,
+        unscored: int = 0,
+        *,
+        as_ids: bool = False,
     ) -> dict[str, list[object]]:
         """The ``logprobs`` of a completion; the first ``unscored`` tokens have null scores.
 
         ``offset`` is where the first token begins in the text. Each entry of ``top_logprobs``
         has the likeliest tokens and the token itself. Two tokens of the same text (bytes of
         unfinished characters) share a key: the likelier one keeps it, so that the highest value
-        always belongs to the likeliest token.
+        always belongs to the likeliest token. ``as_ids`` calls tokens ``token_id:<id>``, as vLLM
+        does for ``return_tokens_as_token_ids``: then none share a key.
         """
         texts = [self.token(token) for token in tokens]
+        name = _id_name if as_ids else self.token
+        names = [name(token) for token in tokens]
         offsets: list[object] = []
         for text in texts:
             offsets.append(offset)
@@ -48,8 +57,8 @@ class TokenText:
         return {
             "text_offset": offsets,
             "token_logprobs": [*nulls, *chosen],
-            "tokens": list(texts),
-            "top_logprobs": [*nulls, *self._tops(texts[unscored:], chosen, scores)],
+            "tokens": list(names),
+            "top_logprobs": [*nulls, *_tops(names[unscored:], chosen, scores, name)],
         }
 
     def chat_logprobs(
@@ -70,26 +79,34 @@ class TokenText:
                 content.append({**self._entry(token, value), "top_logprobs": tops})
         return {"content": content}
 
-    def _tops(
-        self, texts: Sequence[str], chosen: Sequence[float], scores: TokenScores | None
-    ) -> list[dict[str, float]]:
-        tops = []
-        if scores is not None:
-            rows = zip(texts, chosen, scores.top_ids.tolist(), scores.top.tolist(), strict=True)
-            for text, value, ids, values in rows:
-                top: dict[str, float] = {}
-                for other, other_value in zip(ids, values, strict=True):
-                    top.setdefault(self.token(other), _finite(other_value))
-                top.setdefault(text, value)
-                tops.append(top)
-        return tops
-
     def _entry(self, token: int, value: float) -> dict[str, object]:
         return {
             "token": self.token(token),
             "logprob": _finite(value),
             "bytes": list(self._backend.piece(token, special=True)),
         }
+
+
+def _tops(
+    names: Sequence[str],
+    chosen: Sequence[float],
+    scores: TokenScores | None,
+    name: Callable[[int], str],
+) -> list[dict[str, float]]:
+    tops = []
+    if scores is not None:
+        rows = zip(names, chosen, scores.top_ids.tolist(), scores.top.tolist(), strict=True)
+        for own, value, ids, values in rows:
+            top: dict[str, float] = {}
+            for other, other_value in zip(ids, values, strict=True):
+                top.setdefault(name(other), _finite(other_value))
+            top.setdefault(own, value)
+            tops.append(top)
+    return tops
+
+
+def _id_name(token: int) -> str:
+    return f"token_id:{token}"
 
 
 def _finite(value: float) -> float:

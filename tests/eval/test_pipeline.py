@@ -61,6 +61,7 @@ def stages(
     monkeypatch.setattr(module, "run_load_test", fake.load)
     monkeypatch.setattr(module, "check_tasks", lambda *_, **__: None)
     monkeypatch.setattr(module, "run_quality", fake.ask)
+    monkeypatch.setattr(module, "run_divergence", lambda *_, **__: None)
     monkeypatch.setattr(module, "explore_formats", lambda *_: None)
     monkeypatch.setattr(module, "figures_path", lambda _: tmp_path / "none")
     monkeypatch.setattr(module, "keep_figures", lambda *_: None)

@@ -1,8 +1,10 @@
-"""``python -m tests.benches.evidence [--simulations 2000] [--only coverage,margin,verdict]``
+"""``python -m tests.benches.evidence [--simulations 2000] [--only coverage,margin,verdict,…]``
 
 Does the evidence keep its word? Where the truth is known because it is drawn: how often every
 interval of the report holds it, how often a loss as large as the margin is passed, and how often
-the verdict of a whole comparison of ten variants is false. Writes ``results/bench/evidence.json``.
+the verdict of a whole comparison of ten variants is false. Where it is known because it is planted
+(``planted``): whether six defects of a real model are called. And ``hf``: whether our table is that
+of lm-eval's own backend. Writes ``results/bench/evidence.json``.
 """
 
 import argparse
@@ -15,13 +17,15 @@ from tests.benches.evidence.coverage import (
     coverage,
     wrongly_passed,
 )
+from tests.benches.evidence.hf_table import measure_hf
+from tests.benches.evidence.planted import measure_planted
 from tests.benches.evidence.whole_comparisons import WORLDS, wrong_share
 from tests.benches.harness.bench_command import Bench, add_names, start
 from tests.benches.harness.bench_figures import at_least, at_most
 from tests.benches.harness.bench_run import BenchRun
 
 SIMULATIONS, SEED = 2000, 15
-PARTS = ("coverage", "margin", "verdict")
+PARTS = ("coverage", "margin", "verdict", "planted", "hf")
 WRONG = 0.05
 
 
@@ -55,9 +59,13 @@ def _verdict(run: BenchRun, simulations: int) -> None:
 
 
 def _measure(run: BenchRun, arguments: argparse.Namespace) -> None:
-    parts = {"coverage": _coverage, "margin": _margin, "verdict": _verdict}
+    drawn = {"coverage": _coverage, "margin": _margin, "verdict": _verdict}
+    asked = {"planted": measure_planted, "hf": measure_hf}
     for name in arguments.only:
-        parts[name](run, arguments.simulations)
+        if name in drawn:
+            drawn[name](run, arguments.simulations)
+        else:
+            asked[name](run)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,3 +1,5 @@
+"""covers: tests/benches/evidence/draw_answers.py"""
+
 import numpy as np
 import pytest
 from numpy.random import Generator

@@ -249,6 +249,18 @@ def test_top_logprobs_hold_the_token_itself_beside_the_likeliest(server: Running
         assert 2 <= len(top) <= 4
 
 
+def test_tokens_can_be_named_by_their_ids_so_that_none_share_a_name(server: RunningServer) -> None:
+    asked: dict[str, Any] = {"prompt": "the cat", "max_tokens": 2, "echo": True, "logprobs": 3}
+    asked["temperature"] = 0
+    plain: Any = server.complete(**asked)
+    named: Any = server.complete(**asked, return_tokens_as_token_ids=True)
+    texts, ids = (answer["choices"][0]["logprobs"] for answer in (plain, named))
+    names = {name for top in ids["top_logprobs"][1:] for name in top}
+    assert all(name.removeprefix("token_id:").isdigit() for name in names.union(ids["tokens"]))
+    assert ids["token_logprobs"][1:] == pytest.approx(texts["token_logprobs"][1:], abs=1e-4)
+    assert ids["text_offset"] == texts["text_offset"]
+
+
 def test_chat_renders_the_template_and_streams_a_role_first(server: RunningServer) -> None:
     messages = [{"role": "user", "content": "hi"}]
     body: dict[str, object] = {"messages": messages, "max_completion_tokens": 6, **GREEDY}
