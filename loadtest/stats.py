@@ -11,6 +11,7 @@ a ratio of sums, and those of what does not vary independently:
 - Few units: resamples of n units spread by sqrt((n - 1) / n) too little, and their quantiles are
   the normal distribution's where Student's are meant. Intervals are widened by both ("expanded
   percentile interval": Hesterberg, The American Statistician 69, 2015, section 5.3).
+- Few documents, of very unequal lengths and losses: see ``bootstrap_ratio``.
 - A series in time: what is left around its line is resampled in blocks that are long against the
   steps of an allocator, which takes a chunk and keeps it (moving block bootstrap: Künsch, Annals
   of Statistics 17, 1989). One step thus widens the interval instead of passing for a growth.
@@ -30,9 +31,13 @@ Floats = npt.NDArray[np.float64]
 # Of load figures and slopes; of quality the plan says it.
 CONFIDENCE = 0.95
 # Resamples of a ratio's units, of rounds and blocks, and of a slope's blocks.
-RATIO_RESAMPLES, BLOCK_RESAMPLES, SLOPE_RESAMPLES = 4000, 1000, 500
+RATIO_RESAMPLES, BLOCK_RESAMPLES, SLOPE_RESAMPLES = 2000, 1000, 500
 # A resample of fewer units says little about the spread of the population.
 LEAST_UNITS = 10
+# No unit counts for more than this share of all where the others tell how it differs.
+MOST_WEIGHT = 0.9
+# Differences that are smaller than this part of what they are of, are none.
+_ROUNDING = 1e-12
 # Fewer rounds say too little of how rounds differ.
 LEAST_WHOLE_ROUNDS = 3
 # With fewer blocks an interval would only look like one.
@@ -129,57 +134,70 @@ def bootstrap_ratio(
     seed: int = 0,
     resamples: int = RATIO_RESAMPLES,
 ) -> Estimate:
-    """BCa bootstrap interval of sum(numerators) / sum(denominators), units resampled together.
+    """Interval of sum(numerators) / sum(denominators), to each side the wider of two.
 
     ``[units]`` each. With ones as denominators it is the mean; with the paired differences of two
     variants as numerators, the interval of their difference (paired bootstrap); with tokens as
     denominators, a figure per token whose unit of resampling stays the document. No bounds with
-    fewer than ``LEAST_UNITS`` units. Bias-corrected and accelerated: Efron, JASA 82, 1987;
-    acceleration from the jackknife (Efron and Tibshirani, 1993, equation 14.15).
+    fewer than ``LEAST_UNITS`` units.
+
+    One is Student's with the jackknife's error and as many units as weights so unequal count for
+    (Kish, Survey Sampling, 1965, section 11.7), the other the bootstrap-t of units that are
+    resampled together (Hall, Annals of Statistics 16, 1988), which sees that they are lopsided.
+    The first alone misses to one side of lopsided units, the second, as BCa's, is too narrow for
+    few units of unequal weights.
     """
     top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
-    value = float(top.sum() / bottom.sum())
+    total = float(bottom.sum())
+    value = float(top.sum() / total)
     if len(top) < LEAST_UNITS:
         return Estimate(value=value)
-    resampled = _resampled_ratios(top, bottom, resamples, np.random.default_rng(seed))
-    jackknife = (top.sum() - top) / (bottom.sum() - bottom)
-    # Units of very different weights count as fewer (Kish, Survey Sampling, 1965, section 11.7).
-    units = max(2.0, float(bottom.sum() ** 2 / (bottom**2).sum()))
-    tail = widened(units, confidence) * z_value(confidence)
-    low, high = _bca_quantiles(resampled, value, jackknife, tail)
-    return Estimate(value=value, low=low, high=high)
+    rest = top - value * bottom
+    error = math.sqrt(float((rest**2).sum())) / total
+    # A unit that alone had all the weight would have nothing left to be held against.
+    jackknife = float(np.linalg.norm(rest / (1 - np.minimum(bottom / total, MOST_WEIGHT)))) / total
+    if error <= abs(value) * _ROUNDING:
+        return Estimate(value=value, low=value, high=value)
+    student = float(special.stdtrit(_units(bottom) - 1, 0.5 + confidence / 2))
+    scores = _resampled_scores(top, bottom, value, resamples, np.random.default_rng(seed))
+    tail = (1 - confidence) / 2
+    low, high = np.clip(np.quantile(scores, [tail, 1 - tail]), -2 * student, 2 * student)
+    return Estimate(
+        value=value,
+        low=value - max(student * jackknife, float(high) * error),
+        high=value + max(student * jackknife, -float(low) * error),
+    )
 
 
-def _resampled_ratios(
-    top: Floats, bottom: Floats, resamples: int, rng: np.random.Generator
+def _units(weights: Floats) -> float:
+    """As how many units of equal weights they count."""
+    return max(2.0, float(weights.sum() ** 2 / (weights**2).sum()))
+
+
+def _resampled_scores(
+    top: Floats, bottom: Floats, value: float, resamples: int, rng: np.random.Generator
 ) -> Floats:
-    rows = max(1, _BLOCK_INDICES // len(top))
+    """By how many of its own errors each resample's ratio lies above the value.
+
+    One in which no unit differs has no error: it lies as far away as can be, or nowhere.
+    """
+    units, rows = len(top), max(1, _BLOCK_INDICES // len(top))
     parts = []
     for start in range(0, resamples, rows):
-        drawn = rng.integers(0, len(top), size=(min(rows, resamples - start), len(top)))
-        parts.append(top[drawn].sum(axis=1) / bottom[drawn].sum(axis=1))
-    return np.concatenate(parts)
-
-
-def _bca_quantiles(
-    resampled: Floats, value: float, jackknife: Floats, reach: float
-) -> tuple[float, float]:
-    """The bounds of the BCa interval that reaches ``reach`` standard errors to both sides.
-
-    The value itself where no resample differs.
-    """
-    if np.ptp(resampled) == 0:
-        return float(resampled[0]), float(resampled[0])
-    # Ties count half, so that a discrete statistic is not taken for a biased one.
-    below = (np.mean(resampled < value) + np.mean(resampled <= value)) / 2
-    bias = float(stats.norm.ppf(np.clip(below, 0.5 / len(resampled), 1 - 0.5 / len(resampled))))
-    away = jackknife.mean() - jackknife
-    spread = float((away**2).sum())
-    acceleration = float((away**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    tail = reach * np.array([-1.0, 1.0])
-    shifted = bias + (bias + tail) / (1 - acceleration * (bias + tail))
-    low, high = np.quantile(resampled, stats.norm.cdf(shifted))
-    return float(low), float(high)
+        drawn = rng.integers(0, units, size=(min(rows, resamples - start), units))
+        one, other = top[drawn], bottom[drawn]
+        products = ((one, one), (one, other), (other, other))
+        moments = [np.einsum("ij,ij->i", *pair) for pair in products]
+        parts.append(np.stack([one.sum(axis=1), other.sum(axis=1), *moments], axis=1))
+    sums = np.concatenate(parts)
+    up, down = sums[:, 0], sums[:, 1]
+    kept = down > 0
+    ratio = up[kept] / down[kept]
+    squares = sums[kept, 2] - 2 * ratio * sums[kept, 3] + ratio**2 * sums[kept, 4]
+    away = (ratio - value) * down[kept]
+    errors = np.sqrt(np.maximum(squares, (_ROUNDING * away) ** 2 + np.finfo(float).tiny))
+    scores: Floats = away / errors
+    return scores
 
 
 def draw_rounds(rounds: int, rng: np.random.Generator) -> Counts:

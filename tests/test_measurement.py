@@ -14,6 +14,8 @@ import pytest
 
 from deploy.artifacts import artifact_of, source_model
 from deploy.plan import Plan
+from eval.divergence.divergence_figures import WHOLE
+from eval.divergence.divergence_stage import run_divergence
 from eval.pipeline import make_report
 from eval.quality import run_quality
 from eval.samples import Sample, read_samples
@@ -31,6 +33,7 @@ from quantize.source.source_model import resolve_model
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
 
+TEXTS = 16
 # Log-likelihood per choice, index of the right one, answered right.
 Direct = tuple[list[float], int, bool]
 
@@ -45,6 +48,8 @@ def run_dir(service: str, plan: Plan, tmp_path_factory: pytest.TempPathFactory) 
     prompts = make_prompts(resolve_model(plan.model), read_texts(text), seed=plan.load.seed)
     assert load_test(plan, prompts, say=print, results=results) == {}
     run_quality(plan, directory)
+    few = plan.quality.model_copy(update={"divergence": TEXTS})
+    run_divergence(plan.model_copy(update={"quality": few}), directory)
     make_report(plan, directory)
     return directory
 
@@ -141,6 +146,22 @@ def test_two_bits_cost_quality_that_eight_bits_do_not(run_dir: Path) -> None:
     baseline = nll("bf16-vllm")
     assert abs(nll("gguf-q8_0") - baseline) < 0.02
     assert nll("gguf-q2_k") > baseline + 0.05
+
+
+def test_fewer_bits_predict_further_from_the_baseline_through_every_engine(run_dir: Path) -> None:
+    comparison = ComparisonFile.model_validate_json((run_dir / "comparison.json").read_text())
+    found = {item.variant: item.divergence.get(WHOLE) for item in comparison.variants}
+    assert found.pop("bf16-vllm") is None
+    kl = {name: it.kl.value for name, it in found.items() if it is not None}
+    assert kl.keys() == found.keys()
+    assert kl["gguf-q8_0"] < kl["gguf-q4_k_m"] < kl["gguf-q2_k"]
+    assert kl["gptq-int4-g128-vllm"] > kl["gguf-q8_0"]
+    for it in found.values():
+        assert it is not None
+        assert it.texts == TEXTS
+        assert it.floor is not None
+        assert it.floor.kl < kl["gguf-q4_k_m"]
+        assert it.answers is not None
 
 
 @pytest.mark.parametrize("variant", ["bf16-vllm", "gguf-bf16"])

@@ -71,8 +71,16 @@ _COMPARISONS: tuple[tuple[str, str], ...] = (
         "Ranges",
         "Brackets and whiskers are confidence intervals: of load figures by resampling rounds and "
         "requests, of accuracy from the paired items. A percentile that the sample cannot certify "
-        "is left out (a p90 needs 64 requests, a p99 needs 662). Percentiles are of all requests: "
-        "one that failed counts as infinitely late, “∞”.",
+        "is left out (a p90 needs 64 requests, a p99 needs 662), and has a range only where as "
+        "many batches of them certify it. Percentiles are of all requests: one that failed counts "
+        "as infinitely late, “∞”.",
+    ),
+    (
+        "Divergence",
+        "How far a variant’s prediction of a token lies from the baseline’s: KL(baseline ‖ "
+        "variant) of the likeliest tokens that both tell of, all others taken as one, so it is a "
+        "lower bound. The floor is the baseline asked again; the excess is paired text by text. "
+        "Called a screen where it is not surely twice the floor or changes no perplexity.",
     ),
     (
         "Throughput ratio",

@@ -108,15 +108,32 @@ def test_the_score_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert covered / len(flips) == pytest.approx(0.95, abs=0.02)
 
 
-def test_the_bootstrap_of_a_mean_agrees_with_scipy() -> None:
-    differences = np.random.default_rng(3).exponential(1.0, 80) - 0.8
-    ours = bootstrap_ratio(differences, np.ones(80), 0.95, resamples=20_000)
-    theirs = scipy_stats.bootstrap(
-        (differences,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert ours.value == pytest.approx(differences.mean())
-    assert ours.low == pytest.approx(theirs.low, abs=0.015)
-    assert ours.high == pytest.approx(theirs.high, abs=0.015)
+def test_the_interval_of_a_mean_is_students_where_units_are_normal() -> None:
+    values = np.random.default_rng(3).normal(0.2, 1.0, 80)
+    ours = bootstrap_ratio(values, np.ones(80), 0.95, resamples=20_000)
+    theirs = scipy_stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert ours.value == pytest.approx(values.mean())
+    assert ours.low == pytest.approx(theirs.low, abs=0.02)
+    assert ours.high == pytest.approx(theirs.high, abs=0.02)
+    assert ours.low <= theirs.low + 1e-9
+    assert ours.high >= theirs.high - 1e-9
+
+
+def test_the_interval_of_lopsided_units_reaches_further_to_their_side() -> None:
+    values = np.random.default_rng(3).exponential(1.0, 30)
+    found = bootstrap_ratio(values, np.ones(30), 0.95)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.value > 1.2 * (found.value - found.low)
+
+
+def test_a_few_units_that_differ_bound_the_mean_on_both_sides() -> None:
+    few = np.zeros(240)
+    few[:3] = -1.0
+    found = bootstrap_ratio(few, np.ones(240), 0.95)
+    assert found.low is not None
+    assert -0.06 < found.low < -0.02
+    assert found.covers(0)
 
 
 def test_the_bootstrap_of_a_ratio_covers_the_truth_as_often_as_it_says() -> None:
@@ -137,7 +154,7 @@ def test_the_bootstrap_weighs_documents_by_their_tokens() -> None:
 
 
 def test_the_bootstrap_repeats_itself_with_its_seed_and_differs_with_another() -> None:
-    values = np.random.default_rng(0).normal(size=50)
+    values = np.random.default_rng(0).exponential(size=50)
     first, again, other = (bootstrap_ratio(values, np.ones(50), 0.95, seed=s) for s in (1, 1, 2))
     assert first == again != other
 

@@ -110,6 +110,16 @@ def _documents(count: int, mean: float, spread: float) -> Draw:
     return draw
 
 
+def _lopsided(count: int, mean: float, shape: float) -> Draw:
+    """The same where a few texts lose most of all that is lost."""
+
+    def draw(rng: Generator) -> list[Estimate]:
+        tokens = np.round(rng.lognormal(5, 0.6, count)) + 5
+        return [bootstrap_ratio(tokens * rng.gamma(shape, mean / shape, count), tokens, CONFIDENCE)]
+
+    return draw
+
+
 def _rounds(rng: Generator, speed: float, common: Sequence[float], at: str) -> list[RoundFigures]:
     noise = rng.normal(0, 0.017, len(common))
     return [
@@ -334,6 +344,16 @@ AT_THE_MARGIN = (
     AtTheMargin(name="accuracy, 961 items", draw=_flips(961, 0.02, 0.05), margin=0.03),
     AtTheMargin(name="nats per token, 24 texts", draw=_documents(24, 0.05, 0.06), margin=0.05),
     AtTheMargin(name="nats per token, 107 texts", draw=_documents(107, 0.05, 0.06), margin=0.05),
+    AtTheMargin(
+        name="nats per token, 24 texts of which few lose most",
+        draw=_lopsided(24, 0.05, 2.0),
+        margin=0.05,
+    ),
+    AtTheMargin(
+        name="nats per token, 107 texts of which few lose most",
+        draw=_lopsided(107, 0.05, 1.0),
+        margin=0.05,
+    ),
 )
 
 
