@@ -6,9 +6,9 @@ instead of keeping clients waiting.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,19 @@ from services.http.cross_origin import CrossOrigin
 from services.http.errors import MODEL_NOT_FOUND, RequestError
 from services.http.front import Front
 from services.http.keys import Keyring
+from services.http.prompt_answer import PromptAnswer
 from services.http.relay import Relay, open_session
 from services.http.request_body import check_refused, check_tokens, parse_object, read_body
 from services.http.request_fields import read_fields
 from services.http.response_format import FIELD, read_format
 from services.http.routes import Route, check_method, find_route, model_of, no_route
-from services.http.tool_calls import Reading
 from services.http.tools import take_tools
 from services.metrics.traffic import Traffic
 from services.metrics.variant_metrics import VariantMetrics
 from services.model_listing import model_entry
 from services.residency.resident import Ask, Resident
+
+Edited = Callable[[Send], Send]
 
 
 class VariantApp:
@@ -145,14 +147,14 @@ class VariantApp:
         with self._admission.admit():
             body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
             # What cannot be answered wakes nobody.
-            asked, reading = self._read(body, route, self._supervisor.variant.engine)
+            asked, edited = self._read(body, route, self._supervisor.variant.engine)
             async with self._engine(receive) as child:
                 # Exact paths only: an engine's other routes, reached by its own key, would obey any
                 # client.
                 return await self._relay.forward(
                     scope,
                     receive,
-                    send if reading is None else CallingAnswer(send, reading),
+                    send if edited is None else edited(send),
                     url=f"{child.base_url}{route.engine_path}",
                     body=asked,
                     headers=child.headers,
@@ -168,9 +170,9 @@ class VariantApp:
             async with self._resident.engine(receive) as child:
                 yield child
 
-    def _read(self, body: bytes, route: Route, spec: EngineSpec) -> tuple[bytes, Reading | None]:
+    def _read(self, body: bytes, route: Route, spec: EngineSpec) -> tuple[bytes, Edited | None]:
         """The body as the engine is asked, which is as it came wherever nothing must be changed;
-        and how calls are read from its answer.
+        and how its answer is edited.
 
         Raises:
             RequestError: 400 for what no engine, or not this one, could answer.
@@ -195,7 +197,12 @@ class VariantApp:
         check_tokens(asked, self._settings.context_length)
         if asked.get("max_tokens") == -1:
             asked["max_tokens"] = spec.no_limit
-        return body if asked == content else to_json(asked), reading
+        edited: Edited | None = None
+        if reading is not None:
+            edited = partial(CallingAnswer, reading=reading)
+        elif spec.counts_unasked and asked.get("max_tokens") == 0:
+            edited = PromptAnswer
+        return body if asked == content else to_json(asked), edited
 
     @cached_property
     def _templates(self) -> Mapping[str, str]:

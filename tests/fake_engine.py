@@ -151,7 +151,7 @@ class FakeEngine(NullServer):
         if body.get("stream") and not body.get("echo_headers"):
             return await self._slow_stream(body, writer)
         told = headers_of(head) if body.get("echo_headers") else {"given": body}
-        return await answer(writer, 200, told)
+        return await answer(writer, 200, {**told, "usage": body.get("usage")})
 
     async def _slow_stream(self, body: dict[str, Any], writer: Writer) -> None:
         """``CHUNKS``, or as the question says only the first, the second for minutes, an error."""

@@ -113,7 +113,8 @@ class EngineSpec:
     One that ``fills_gpu`` sizes a cache for which the plan names no size by what is free on its GPU
     while it starts. ``process_bytes`` is what its processes, the replica's among them, take of a
     CPU machine's memory beside weights, cache and activations, and ``shared_memory_bytes`` what
-    must be free in ``/dev/shm`` where its workers are processes of their own.
+    must be free in ``/dev/shm`` where its workers are processes of their own. One that
+    ``counts_unasked`` counts a token as generated where ``max_tokens`` is 0.
     """
 
     name: str
@@ -139,6 +140,7 @@ class EngineSpec:
     variables: tuple[str, ...] = ()
     rounds_quantized: bool = False
     fills_gpu: bool = False
+    counts_unasked: bool = False
     metrics_path: str = "/metrics"
     series: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refuses: Mapping[tuple[str, ...], str] = field(default_factory=dict)

@@ -215,6 +215,7 @@ VLLM = EngineSpec(
     # The larger of its two queues (``shm_broadcast.py``) is of 240 MiB; few of them are ever used.
     shared_memory_bytes=256 << 20,
     fills_gpu=True,
+    counts_unasked=True,
     refuses=_REFUSES,
     fields=_FIELDS,
     no_limit=None,

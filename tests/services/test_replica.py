@@ -27,8 +27,8 @@ KEY = "a-key-of-this-deployment"
 async def serving(
     tmp_path: Path, *options: str, **changes: Any
 ) -> AsyncIterator[tuple[VariantApp, Supervisor]]:
-    claims = changes.pop("claims", frozenset())
-    engine = replace(spec(*options), claims=claims)
+    claims, counts = changes.pop("claims", frozenset()), changes.pop("counts_unasked", False)
+    engine = replace(spec(*options), claims=claims, counts_unasked=counts)
     watched = supervisor(tmp_path, engine, **changes)
     app = VariantApp(watched)
     async with living(app):
@@ -184,6 +184,17 @@ async def test_an_engine_is_asked_without_what_changes_nothing(tmp_path: Path) -
     }
     assert refused[0] == 400
     assert refused[1]["error"]["message"] == "no"
+
+
+@pytest.mark.parametrize(("limit", "counts", "told"), [(0, True, 0), (0, False, 1), (1, True, 1)])
+async def test_a_token_that_was_not_asked_for_is_not_counted(
+    tmp_path: Path, limit: int, counts: bool, told: int
+) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+    content = {"prompt": [7], "echo": True, "max_tokens": limit, "usage": usage}
+    async with serving(tmp_path, counts_unasked=counts) as (app, _watched):
+        status, answer = await ask_once(app, "/v1/completions", content)
+    assert (status, answer["usage"]["completion_tokens"]) == (200, told)
 
 
 TOOLS = [{"type": "function", "function": {"name": "time", "parameters": {"type": "object"}}}]
