@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.task_score import TaskScore
 from quantize.jobs.failure import RefusedError, ToolError
-from quantize.jobs.surroundings import direct
+from quantize.jobs.surroundings import direct, somebody, stated
 from quantize.jobs.worker import Worker
 
 TELL_EVERY_S = 10.0
@@ -48,7 +48,7 @@ def _environment(job: Job, cache: Path) -> dict[str, str]:
             "HF_DATASETS_OFFLINE": "1",
             "HF_DATASETS_CACHE": str(cache),
         }
-    return {**os.environ, **extra}
+    return {**stated(os.environ), **somebody(os.environ, cache), **extra}
 
 
 def _rate(event: Event) -> str:

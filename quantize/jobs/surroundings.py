@@ -24,6 +24,9 @@ _FOREIGN = (
     *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 )
 
+# Folders that the user names for caches and settings.
+_PLACES = ("XDG_", "HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "TORCH_HOME")
+
 
 def direct(environment: Mapping[str, str], *hosts: str) -> dict[str, str]:
     """The two variables by which nothing asks loopback, or ``hosts``, through the user's proxy."""
@@ -37,10 +40,18 @@ def foreign(environment: Mapping[str, str], own: Sequence[str] = ()) -> list[str
     return sorted(name for name in environment if name.startswith((*_FOREIGN, *own)))
 
 
+def stated(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without places that are empty, which libraries take for the current folder.
+
+    They count as not given (XDG Base Directory Specification).
+    """
+    return {name: it for name, it in environment.items() if it or not name.startswith(_PLACES)}
+
+
 def cleaned(environment: Mapping[str, str], own: Sequence[str] = ()) -> dict[str, str]:
     """An environment without them, and with loopback asked directly."""
     dropped = set(foreign(environment, own))
-    kept = {name: value for name, value in environment.items() if name not in dropped}
+    kept = {name: value for name, value in stated(environment).items() if name not in dropped}
     return kept | direct(kept)
 
 

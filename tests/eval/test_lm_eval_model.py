@@ -85,3 +85,15 @@ def test_the_endpoint_is_asked_directly_whatever_proxy_the_shell_has(
         monkeypatch.setenv(name, value)
     assert should_bypass_proxies(job.url, no_proxy=None)
     assert not should_bypass_proxies("http://huggingface.example/", no_proxy=None)
+
+
+def test_data_sets_are_kept_neither_in_the_current_folder_nor_in_a_home_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    content: dict[str, Any] = {"url": "http://127.0.0.1:8000/v1", "bundled_only": False}
+    job = Job.model_construct(None, **content)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    told = _environment(job, tmp_path)
+    assert "XDG_CACHE_HOME" not in told
+    assert told["HOME"] == str(tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from requests.utils import should_bypass_proxies
 
-from quantize.jobs.surroundings import cleaned, direct, foreign, somebody
+from quantize.jobs.surroundings import cleaned, direct, foreign, somebody, stated
 
 PROXY = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 URLS = ("http://127.0.0.1:8000/v1", "http://localhost:8000/v1", "http://[::1]:8000/v1")
@@ -42,6 +42,12 @@ def test_loopback_is_asked_directly_whatever_the_shell_says(
 def test_what_the_user_excepted_from_the_proxy_stays_and_nothing_stands_twice() -> None:
     told = direct({"no_proxy": "a.example, localhost", "NO_PROXY": "b.example"})
     assert told["no_proxy"] == told["NO_PROXY"] == "a.example,localhost,b.example,127.0.0.1,::1"
+
+
+def test_places_that_are_empty_are_none() -> None:
+    shell = {"XDG_CACHE_HOME": "", "HF_HOME": "", "XDG_DATA_HOME": "/data", "EMPTY": ""}
+    assert stated(shell) == {"XDG_DATA_HOME": "/data", "EMPTY": ""}
+    assert "XDG_CACHE_HOME" not in cleaned(shell)
 
 
 def test_variables_of_the_tools_own_are_dropped_and_can_be_named() -> None:
