@@ -25,7 +25,7 @@ _SENTENCEPIECE = frozenset(
         "Qwen3ForCausalLM",
     }
 )
-# Of these also a tokenizer.json of SentencePiece's kind.
+# Of these also a tokenizer.json of SentencePiece's kind, and whether text begins with a space.
 _HF_SENTENCEPIECE = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"})
 
 
@@ -88,9 +88,9 @@ def why_no_vocabulary(source: PreparedSource) -> str | None:
 def _why_no_sentencepiece(source: PreparedSource) -> str | None:
     """Why a GGUF file would read other tokens than the model's tokenizer of SentencePiece's kind.
 
-    transformers takes the tokenizers of some architectures for byte-level, whatever they are. And
-    of a tokenizer.json the converter reads no order of merges: all tokens get the same score
-    (``LlamaHfVocab``).
+    transformers takes the tokenizers of some architectures for byte-level, whatever they are. Of a
+    tokenizer.json the converter reads no order of merges: all tokens get the same score
+    (``LlamaHfVocab``). And llama.cpp puts a space before a text unless the file denies it.
     """
     if source.record.by_bytes:
         return (
@@ -101,6 +101,12 @@ def _why_no_sentencepiece(source: PreparedSource) -> str | None:
         return (
             "llama.cpp's converter cannot read this kind of tokenizer.json rightly; put the "
             "model's tokenizer.model beside it"
+        )
+    architecture = source.reading.shape.architecture
+    if architecture not in _HF_SENTENCEPIECE and not source.record.spaced:
+        return (
+            "this tokenizer puts no space before a text, which llama.cpp's converter does not "
+            f"pass on for {architecture}: every text would begin with another token"
         )
     return None
 

@@ -42,7 +42,8 @@ class SourceRecord(BaseModel):
     ``templates`` are the chat templates by name, each with what is wrong with it (empty: nothing),
     ``chat_refused`` is why the default one refuses the shortest chat. ``tokenizer_sha256`` is the
     hash by which llama.cpp's converter knows a pre-tokenizer, ``by_bytes`` says whether
-    transformers spells text in bytes. ``notes`` are for the user.
+    transformers spells text in bytes, ``spaced`` whether it puts a space before a text. ``notes``
+    are for the user.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +55,7 @@ class SourceRecord(BaseModel):
     chat_refused: str
     tokenizer_sha256: str
     by_bytes: bool
+    spaced: bool
     notes: tuple[str, ...]
 
 
@@ -161,6 +163,7 @@ def _make(
         chat_refused=found.refused,
         tokenizer_sha256=found.probe_sha256,
         by_bytes=found.by_bytes,
+        spaced=found.spaced,
         notes=(*reading.notes, *_notes(reading, found)),
     )
     (output / RECORD_NAME).write_text(record.model_dump_json(indent=2) + "\n")

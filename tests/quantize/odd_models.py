@@ -214,6 +214,9 @@ ODD_MODELS: Mapping[str, Odd] = {
     ),
     "a value head": Odd(alter=add("v_head.weight", 1, 256), refused=r"v_head\.weight.*remove it"),
     "norms of queries and keys": Odd(family="qwen3"),
+    "norms of queries and keys, no space before a text": Odd(
+        alter=tokenizer(add_prefix_space=False), family="qwen3", no_gguf="puts no space before a"
+    ),
     "experts": Odd(family="mixtral"),
     "experts, one block dense": Odd(
         alter=both(
