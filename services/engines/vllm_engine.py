@@ -122,7 +122,7 @@ def _argv(launch: Launch) -> list[str]:
         '{"backend": "xgrammar", "disable_any_whitespace": true}',
         *_options(launch),
         "--middleware",
-        "services.engines.in_vllm.vllm_extension.require_key",
+        "services.engines.in_vllm.vllm_server.require_key",
         "--worker-extension-cls",
         "services.engines.in_vllm.vllm_extension.WeightReport",
     ]

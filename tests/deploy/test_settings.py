@@ -66,6 +66,7 @@ def test_the_code_that_answers_holds_the_servers_in_the_engines_own_environments
         "services.server.in_llamacpp.llamacpp_backend",
         "services.server.in_quantize.transformers_backend",
         "services.engines.in_vllm.vllm_extension",
+        "services.engines.in_vllm.vllm_server",
         "quantize.emulation.in_quantize.emulation",
     } <= found
     assert not any(name.startswith(("deploy", "loadtest", "eval")) for name in found)

@@ -1,13 +1,10 @@
-"""What runs inside vLLM's own processes: a weight report, and a key on every route.
+"""What runs inside vLLM's workers: a weight report.
 
-Imported by vLLM in its environment (``--worker-extension-cls``, ``--middleware``), so it needs
-nothing but the standard library, its own folder and what vLLM brings.
+Imported by vLLM in its environment (``--worker-extension-cls``), so it needs nothing but the
+standard library, its own folder and what vLLM brings.
 """
 
-import hmac
-import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from services.engines.in_vllm.kernel_report import kernel_report
@@ -62,17 +59,3 @@ def _handed_over_bytes(module: Any) -> int:
     if handler is None or getattr(module, "weight", None) is not None:
         return 0
     return int(handler.n * handler.k)
-
-
-async def require_key(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Refuse every request without the child's key, but for the health probe.
-
-    vLLM's own ``--api-key`` guards only ``/v1``.
-    """
-    from starlette.responses import JSONResponse
-
-    expected = f"Bearer {os.environ['VLLM_API_KEY']}".encode()
-    given = request.headers.get("authorization", "").encode()
-    if request.url.path != "/health" and not hmac.compare_digest(given, expected):
-        return JSONResponse({"error": {"message": "unauthorized", "code": 401}}, status_code=401)
-    return await call_next(request)
