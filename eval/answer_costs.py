@@ -1,5 +1,7 @@
 """What an answer costs under load: the machine's time, its price, its energy. Pure functions."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from eval.drawing.numbers import significant
@@ -49,26 +51,24 @@ def cost_words(
     theirs = answer_cost(baseline, price_per_hour) if baseline is not None and name else None
     if found is None:
         return ""
+    write = _duration(max(found.machine_s, theirs.machine_s if theirs else 0.0))
     said = f"A thousand answers of {found.tokens:.0f} tokens at {mine.point.label} take "
     if found.price is not None:
         against = (
             ""
             if theirs is None or theirs.price is None
-            else (f" ({name}: {_duration(theirs.machine_s)} and {significant(theirs.price)})")
+            else (f" ({name}: {write(theirs.machine_s)} and {significant(theirs.price)})")
         )
-        return f"{said}{_duration(found.machine_s)} and cost {significant(found.price)}{against}."
-    against = "" if theirs is None else f" ({name}: {_duration(theirs.machine_s)})"
+        return f"{said}{write(found.machine_s)} and cost {significant(found.price)}{against}."
+    against = "" if theirs is None else f" ({name}: {write(theirs.machine_s)})"
     return (
-        f"{said}{_duration(found.machine_s)} of this machine{against}; objectives.price_per_hour "
+        f"{said}{write(found.machine_s)} of this machine{against}; objectives.price_per_hour "
         "would say what that costs."
     )
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 2 * 60:
-        return f"{significant(seconds)} s"
-    return (
-        f"{significant(seconds / 60)} min"
-        if seconds < 2 * HOUR_S
-        else (f"{significant(seconds / HOUR_S)} h")
-    )
+def _duration(longest_s: float) -> Callable[[float], str]:
+    """How to write times beside each other: in the unit that fits the longest."""
+    units = ((2 * 60.0, 1.0, "s"), (2 * HOUR_S, 60.0, "min"), (math.inf, HOUR_S, "h"))
+    size, unit = next((size, unit) for limit, size, unit in units if longest_s < limit)
+    return lambda seconds: f"{significant(seconds / size)} {unit}"

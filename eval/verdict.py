@@ -12,7 +12,7 @@ from eval.decision.choice import Choice, choose
 from eval.decision.judging import Candidate, failure
 from eval.decision.next_run import next_runs
 from eval.decision.other_margins import other_margins
-from eval.reasons import sentences
+from eval.reasons import Reason, sentences
 from eval.schema import ComparisonFile, Ranked, VerdictFile
 from eval.verdict_records import verdict_records
 
@@ -30,7 +30,7 @@ def decide(
         variant=found.chosen.name if found.chosen else None,
         sentence=sentence,
         reasons=reasons,
-        caveats=[*evidence.caveats(view, [(c.name, c.undecided) for c in found.open]), *notes],
+        caveats=[*evidence.caveats(view, _left_open(found)), *notes],
         ranking=[*(_ranked(c) for c in found.order), *_absent(comparison)],
         smallest_passing=_smallest(found.passing),
         fastest_passing=_fastest(found.passing),
@@ -59,6 +59,12 @@ def _told(view: words.View, found: Choice) -> tuple[str, list[str]]:
     reasons += [f"{it.variant}: {it.failed[0].sentence}" for it in _absent(view.comparison)]
     nearest = found.nearest
     return words.none_qualifies(view, nearest.name, nearest.failed), reasons
+
+
+def _left_open(found: Choice) -> list[tuple[str, list[Reason]]]:
+    """What is undecided of whom; of the one that the answer itself is about, it stands there."""
+    told = found.rivals[:1] if found.outcome == "not_enough_evidence" else ()
+    return [(c.name, c.undecided) for c in found.open if c not in told]
 
 
 def _ranked(candidate: Candidate) -> Ranked:

@@ -122,8 +122,8 @@ def how_sure(view: View) -> str:
     """The confidence of the whole verdict, which no single interval shows."""
     others = len(view.comparison.variants) - 1
     return (
-        f"How sure: whatever is said to pass, or to be better, among {others} variants and their "
-        f"baseline is right together with {100 * view.objectives.confidence:g} %."
+        f"How sure: {100 * view.objectives.confidence:g} % for all that is said here to pass or to "
+        f"be better, over {others} variants and their baseline together."
     )
 
 

@@ -13,18 +13,51 @@ from eval.schema import ComparisonFile, VariantComparison, VerdictFile
 
 def verdict_records(comparison: ComparisonFile, verdict: VerdictFile) -> dict[str, list[str]]:
     """The records of every sentence of a verdict; of one about no variant there are none."""
-    subject = verdict.variant or next((it.variant for it in verdict.ranking), None)
-    said = [verdict.sentence, *verdict.reasons, *verdict.caveats]
-    said += [*verdict.next_run, *verdict.sensitivity]
-    said += [reason.sentence for it in verdict.ranking for reason in (*it.failed, *it.undecided)]
-    found = {words: records_of(words, comparison, subject) for words in said}
+    subject = verdict.variant or _first_named(verdict.sentence, comparison)
+    found = {words: records_of(words, comparison, subject) for words in _answer(verdict)}
+    for words in (*verdict.caveats, *verdict.next_run, *verdict.sensitivity):
+        found[words] = records_of(words, comparison, _of_the_baseline(words, comparison))
+    for it in verdict.ranking:
+        for reason in (*it.failed, *it.undecided):
+            found[told_of(it.variant, reason.sentence)] = records_of(
+                reason.sentence, comparison, it.variant, alone=True
+            )
     return {words: pointers for words, pointers in found.items() if pointers}
 
 
-def records_of(words: str, comparison: ComparisonFile, subject: str | None) -> list[str]:
-    """JSON pointers to what a sentence names, in the comparison's order."""
-    named = [v for v in comparison.variants if _names(words, v.variant)]
-    variants = named or [v for v in comparison.variants if v.variant == subject]
+def told_of(variant: str, sentence: str) -> str:
+    """A reason of the ranking, told apart from the same words about another variant."""
+    return f"{variant}: {sentence}"
+
+
+def _answer(verdict: VerdictFile) -> list[str]:
+    return [verdict.sentence, *verdict.reasons]
+
+
+def _first_named(words: str, comparison: ComparisonFile) -> str | None:
+    names = [v.variant for v in comparison.variants if _names(words, v.variant)]
+    return min(names, key=words.index, default=None)
+
+
+def _of_the_baseline(words: str, comparison: ComparisonFile) -> str | None:
+    """A caveat about a task alone speaks of the baseline's answers to it."""
+    baseline = next(v for v in comparison.variants if v.variant == comparison.baseline)
+    about = any(words.startswith(f"{task}:") for task in baseline.quality)
+    return baseline.variant if about else None
+
+
+def records_of(
+    words: str, comparison: ComparisonFile, subject: str | None, *, alone: bool = False
+) -> list[str]:
+    """JSON pointers to what a sentence names, in the comparison's order.
+
+    ``alone``: it speaks of the subject, and other names in it are only what that is held against.
+    """
+    variants = [
+        v
+        for v in comparison.variants
+        if v.variant == subject or (not alone and _names(words, v.variant))
+    ]
     return [pointer for variant in variants for pointer in _records(words, comparison, variant)]
 
 

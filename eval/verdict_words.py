@@ -11,6 +11,9 @@ from eval.schema import ComparisonFile, LoadComparison, TaskComparison, VariantC
 from loadtest.intervals import Estimate
 from services.engines.table import ENGINES
 
+# Weights that differ by less are as large.
+SAME_SIZE = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -210,13 +213,18 @@ def is_emulated(variant: VariantComparison) -> bool:
     return engine is not None and engine.emulated
 
 
-def _advantage(view: View, variant: VariantComparison, level: LoadComparison | None) -> str:
+def _advantage(
+    view: View, variant: VariantComparison, level: LoadComparison | None, *, all_: bool = True
+) -> str:
+    """Speed and size against the baseline; without ``all_`` only what differs."""
     parts = []
     void = any(v.why_void or is_emulated(v) for v in (variant, view.baseline))
-    if level is not None and not void:
+    if level is not None and not void and (all_ or not level.output_tok_per_s_ratio.covers(1)):
         speed = ratio_words(level.output_tok_per_s_ratio)
         parts.append(f"{speed} {view.comparison.baseline} at {level.point.label}")
-    parts.append(f"{times(variant.weight_bytes / view.baseline.weight_bytes)} the weights")
+    weights = variant.weight_bytes / view.baseline.weight_bytes
+    if all_ or abs(weights - 1) > SAME_SIZE:
+        parts.append(f"{times(weights)} the weights")
     return ", ".join(parts)
 
 
@@ -237,9 +245,11 @@ def not_enough(
 ) -> str:
     """What is missing, and what to do until it is there."""
     until = f" Until then run {view.comparison.baseline}." if fallback else ""
-    gain = "" if view.is_baseline(rival) else f" would give {_advantage(view, rival, level)}, but"
+    gain = "" if view.is_baseline(rival) else _advantage(view, rival, level, all_=False)
+    would = f" would give {gain}, but" if gain else ""
     return (
-        f"Not enough evidence: {_place(rival)}{gain} is not proven: {undecided[0].sentence}.{until}"
+        f"Not enough evidence: {_place(rival)}{would} is not proven: "
+        f"{undecided[0].sentence}.{until}"
     )
 
 

@@ -263,7 +263,7 @@ def report(
 
 def _two_runs(runs: list[str], output: Path | None, tolerance: float, *, markdown: bool) -> None:
     from eval.two_runs.change_words import as_markdown, as_text
-    from eval.two_runs.written import WorseError, write_change
+    from eval.two_runs.written import VoidError, WorseError, write_change
 
     if len(runs) != 2:
         raise ValueError("name two runs, the earlier first: assay report before/ after/")
@@ -272,3 +272,5 @@ def _two_runs(runs: list[str], output: Path | None, tolerance: float, *, markdow
     say(as_markdown(told) if markdown else f"{as_text(told)}\nfiles: {folder}")
     if told.outcome == "worse":
         raise WorseError(told.sentence)
+    if told.outcome == "void":
+        raise VoidError(told.sentence)

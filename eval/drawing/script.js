@@ -37,7 +37,6 @@ document.body.append(tip);
 for (const title of document.querySelectorAll("svg g > title")) {
   const group = title.parentNode;
   group.dataset.tip = title.textContent;
-  group.setAttribute("aria-label", title.textContent);
   title.remove();
 }
 

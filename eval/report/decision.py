@@ -23,7 +23,7 @@ def decision_table(run: Run, marks: dict[str, Mark]) -> Table:
     rows = []
     for rank, name in enumerate(run.order, 1):
         variant = run.find(name)
-        cells = [Cell(text=str(rank), value=rank), name_cell(name, marks, _part(run, name))]
+        cells = [Cell(text=str(rank), value=rank), name_cell(name, marks, _beside(run, name))]
         cells.append(_passes(run.ranked(name)))
         if variant is None:
             why = "failed" if name in run.comparison.failed else "the run holds no results"
@@ -52,12 +52,17 @@ def _columns(run: Run, priced: bool) -> tuple[Column, ...]:
         Column(title="Weights", note="on disk"),
         Column(title="Bits", note="per w."),
         Column(title="Memory", note="in use"),
-        Column(title="Engine", numeric=False),
     )
 
 
 def _task_note(metric: str) -> str:
     return "accuracy" if metric == "accuracy" else "NLL, nats/token"
+
+
+def _beside(run: Run, name: str) -> str:
+    """Its engine, and what the verdict makes of it."""
+    variant = run.find(name)
+    return ", ".join(filter(None, ["" if variant is None else variant.engine, _part(run, name)]))
 
 
 def _part(run: Run, name: str) -> str:
@@ -168,5 +173,4 @@ def _sizes(variant: VariantComparison) -> list[Cell]:
         ),
         Cell(text=f"{variant.bits_per_weight:.2f}", value=variant.bits_per_weight),
         memory,
-        Cell(text=variant.engine, value=variant.engine),
     ]

@@ -157,7 +157,7 @@ def _line_panel(
     if any(s.faint for s in series):
         notes.append(f"Named: the {_NAMED_LINES} best and the baseline; all others are grey.")
     if any(s.void for s in series):
-        notes.append("Dashed: the figures are void, see “What went wrong or is missing”.")
+        notes.append("Dashed: the figures are void, see “Do the figures count?”.")
     picture = lines(series, axis, title) if series else None
     return Panel(title=title, picture=picture, note=" ".join(note for note in notes if note))
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loadtest.intervals import Estimate
 
-Finding = Literal["worse", "better", "same", "undecided", "not_judged"]
+Finding = Literal["worse", "better", "same", "undecided", "void", "not_judged"]
 Metric = Literal[
     "accuracy",
     "nll_per_token",
@@ -48,7 +48,8 @@ class Change(_File):
     the fewer. ``allowed`` is what is not charged (a difference, or a share of the ratio).
     ``p_value`` is of "it changed by no more than that", ``corrected`` whether it is rejected among
     all that is tested. ``finding``: ``worse`` and ``better`` are proven, ``same`` is proven to lie
-    within the margin, of ``not_judged`` ``why`` says the reason.
+    within the margin; a ``void`` speed was disturbed, what is ``not_judged`` has no test or asks
+    for other work: ``why`` says the reason.
     """
 
     variant: str
@@ -83,7 +84,8 @@ class Setting(_File):
 
 
 class ChangeFile(_File):
-    """``change.json``. ``outcome`` is ``worse`` where at least one figure is proven worse.
+    """``change.json``. ``outcome`` is ``worse`` where at least one figure is proven worse, else
+    ``void`` where one was disturbed, so that what it hides is not known.
 
     ``confidence`` is that of all tests together (Holm), ``tests`` how many these are,
     ``tolerance`` the share by which speeds may differ between two sessions on one machine.
@@ -93,7 +95,7 @@ class ChangeFile(_File):
     schema_version: Literal[1] = 1
     before: RunName
     after: RunName
-    outcome: Literal["worse", "not_worse"]
+    outcome: Literal["worse", "void", "not_worse"]
     sentence: str
     confidence: float
     tests: int

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from eval.two_runs.change_file import QUALITY, Change, ChangeFile, Finding, Metric
+from eval.two_runs.judged import is_tested
 from loadtest.intervals import Estimate
 
 NAMES: dict[Metric, str] = {
@@ -22,12 +23,13 @@ WORDS: dict[Finding, str] = {
     "better": "better",
     "same": "the same",
     "undecided": "not proven",
+    "void": "void",
     "not_judged": "not judged",
 }
 _SIGNS: dict[Finding, str] = {
-    "worse": "✗", "better": "✓", "same": "=", "undecided": "?", "not_judged": "–",
+    "worse": "✗", "better": "✓", "same": "=", "undecided": "?", "void": "!", "not_judged": "–",
 }  # fmt: skip
-_ORDER: Sequence[Finding] = ("worse", "better", "undecided", "same", "not_judged")
+_ORDER: Sequence[Finding] = ("worse", "better", "void", "undecided", "same", "not_judged")
 _HEADER = ("", "variant", "figure", "of", "before", "after", "change", "interval", "p")
 _COLUMNS = (
     *("variant", "metric", "task", "load", "before", "after", "change", "change_low"),
@@ -39,18 +41,21 @@ MOST_SETTINGS = 20
 def sentence(told: ChangeFile) -> str:
     """The answer in one sentence."""
     counts = {finding: _count(told, finding) for finding in _ORDER}
-    judged = sum(counts.values()) - counts["not_judged"]
-    if not judged:
-        return "Nothing could be judged: see the reasons."
+    judged = sum(counts.values()) - counts["not_judged"] - counts["void"]
     rest = (
         f"{counts['better']} better, {counts['same']} the same, {counts['undecided']} not proven "
-        f"either way, {counts['not_judged']} not judged"
+        f"either way, {counts['void']} void, {counts['not_judged']} not judged"
     )
     if counts["worse"]:
         first = next(it for it in told.changes if it.finding == "worse")
         return (
             f"Worse: {counts['worse']} of {judged} figures are proven worse, first {_place(first)} "
             f"({change_words(first)}); {rest}."
+        )
+    if counts["void"]:
+        return (
+            f"Void: {counts['void']} figures were disturbed, so what they hide is not known; "
+            f"nothing is proven worse among {judged} others: {rest}."
         )
     return f"Nothing is proven worse among {judged} figures: {rest}."
 
@@ -110,15 +115,15 @@ def _row(change: Change) -> tuple[str, ...]:
         figure_words(change.metric, change.after),
         change_words(change),
         interval_of(change),
-        "" if change.p_value is None else f"{change.p_value:.2g}",
+        f"{change.p_value:.2g}" if is_tested(change) else "",
     )
 
 
 def how_tested(told: ChangeFile) -> str:
     """What the findings rest on, in a sentence or two."""
-    paired = sum(change.paired and change.p_value is not None for change in told.changes)
+    paired = sum(change.paired and is_tested(change) for change in told.changes)
     return (
-        f"{told.tests} tests together at {100 * told.confidence:g} % (Holm), {paired} of them "
+        f"{told.tests} tests, right together with {100 * told.confidence:g} % (Holm), {paired} "
         f"paired item by item. Speeds are of two sessions: {100 * told.tolerance:g} % of "
         "difference is not charged. “The same” is proven to lie within the plan's margin."
     )
@@ -126,7 +131,7 @@ def how_tested(told: ChangeFile) -> str:
 
 def as_text(told: ChangeFile, width: int = 100) -> str:
     """For the terminal: the answer, the table, what differs."""
-    shown = [change for change in in_order(told) if change.finding != "not_judged"]
+    shown = [it for it in in_order(told) if it.finding not in {"not_judged", "void"}]
     table = _layout([_HEADER, *(_row(change) for change in shown)])
     lines = [f"{told.before.run} → {told.after.run}", "", *table] if shown else []
     lines += ["", *textwrap.wrap(told.sentence, width)]
@@ -150,7 +155,7 @@ def _reasons(told: ChangeFile) -> list[str]:
     """Why figures are not judged, each reason once."""
     found: dict[str, list[str]] = {}
     for change in told.changes:
-        if change.finding == "not_judged" and change.why:
+        if change.finding in {"not_judged", "void"} and change.why:
             found.setdefault(change.why, []).append(f"{change.variant} {NAMES[change.metric]}")
     said = [f"Not judged ({why}): {_names(names)}." for why, names in found.items()]
     return said + [f"{name}: {why}." for name, why in told.left_out.items()]
@@ -175,10 +180,10 @@ def _settings(told: ChangeFile) -> list[str]:
 
 def as_markdown(told: ChangeFile) -> str:
     """For a pull request: the answer, what is proven or open, and the rest folded away."""
-    loud: tuple[Finding, ...] = ("worse", "better", "undecided")
+    loud: tuple[Finding, ...] = ("worse", "better", "void", "undecided")
     first = [it for it in in_order(told) if it.finding in loud]
     rest = [it for it in in_order(told) if it.finding not in loud]
-    mark = "❌" if told.outcome == "worse" else "✅"
+    mark = {"worse": "❌", "void": "⚠️", "not_worse": "✅"}[told.outcome]
     parts = [f"### {mark} `{told.before.run}` → `{told.after.run}`", told.sentence]
     parts += [_table(first)] if first else []
     parts += [_folded(f"{len(rest)} figures the same or not judged", _table(rest))] if rest else []

@@ -7,7 +7,7 @@ from eval.schema import LoadComparison, VariantComparison
 from eval.two_runs import figures
 from eval.two_runs.change_file import Change, ChangeFile, RunName
 from eval.two_runs.change_words import sentence
-from eval.two_runs.judged import is_tested, judge_changes
+from eval.two_runs.judged import VOID, is_tested, judge_changes, outcome_of
 from eval.two_runs.kept_run import KeptRun, KeptRunError
 from eval.two_runs.settings import differences, same_seed, why_other_work
 from eval.verdict_words import is_emulated
@@ -35,7 +35,7 @@ def compare_runs(
     told = ChangeFile(
         before=_name(before),
         after=_name(after),
-        outcome="worse" if any(it.finding == "worse" for it in judged) else "not_worse",
+        outcome=outcome_of(judged),
         sentence="",
         confidence=after.confidence,
         tests=sum(is_tested(change) for change in judged),
@@ -136,9 +136,9 @@ def _why_void(*sides: tuple[VariantComparison, LoadComparison]) -> str:
         if is_emulated(variant):
             return "emulated, so its speed says nothing"
         if variant.why_void:
-            return f"void {when}: {variant.why_void}"
+            return f"{VOID} {when}: {variant.why_void}"
         if not is_steady(level.settling):
-            return f"void {when}: not steady at {level.point.label}"
+            return f"{VOID} {when}: not steady at {level.point.label}"
     return ""
 
 

@@ -5,9 +5,13 @@ called a change that is none (Holm, ``eval/decision/families.py``).
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from eval.decision.families import holm
 from eval.two_runs.change_file import MORE_IS_BETTER, QUALITY, Change, Finding
+
+# How the reason of a figure begins that was disturbed.
+VOID = "void"
 
 
 def is_loss(change: Change) -> bool:
@@ -43,7 +47,7 @@ def _judged(change: Change, real: bool) -> Change:
 
 def _finding(change: Change, real: bool) -> Finding:
     if change.p_value is None:
-        return "not_judged"
+        return "void" if change.why.startswith(VOID) else "not_judged"
     if real:
         return "worse" if is_loss(change) else "better"
     return "same" if _within_margin(change) else "undecided"
@@ -56,3 +60,9 @@ def _within_margin(change: Change) -> bool:
     if change.metric in QUALITY:
         return -change.margin <= bounds[0] and bounds[1] <= change.margin
     return 1 / (1 + change.margin) <= bounds[0] and bounds[1] <= 1 + change.margin
+
+
+def outcome_of(changes: Sequence[Change]) -> Literal["worse", "void", "not_worse"]:
+    """What all findings come to."""
+    findings = {change.finding for change in changes}
+    return "worse" if "worse" in findings else "void" if "void" in findings else "not_worse"

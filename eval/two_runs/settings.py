@@ -59,7 +59,13 @@ def _both(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tupl
     """Every key's two values; a plan leaves out one that has its default."""
     sides = [_flat(side) for side in (before, after)]
     names = dict.fromkeys([*sides[0], *sides[1]])
-    return {name: (sides[0].get(name, _DEFAULT), sides[1].get(name, _DEFAULT)) for name in names}
+    return {name: (_known(sides[0], name), _known(sides[1], name)) for name in names}
+
+
+def _known(content: Mapping[str, Any], name: str) -> Any:
+    """A key's value; nothing, written or not, is the default."""
+    value = content.get(name)
+    return _DEFAULT if value is None else value
 
 
 def _flat(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:

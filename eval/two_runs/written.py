@@ -18,6 +18,12 @@ class WorseError(RuntimeError):
     """The later run is proven worse; the message says in what."""
 
 
+class VoidError(RuntimeError):
+    """Speeds of the two runs were disturbed, so nothing is known of them: measure again."""
+
+    exit_code = 3
+
+
 def write_change(
     before: str, after: str, *, folder: Path | None = None, tolerance: float = TOLERANCE
 ) -> tuple[ChangeFile, Path]:

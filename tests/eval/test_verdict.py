@@ -122,6 +122,19 @@ def test_an_unproven_variant_that_would_not_be_better_does_not_cast_doubt() -> N
     assert verdict.sentence == "Run bf16-vllm on vLLM: no other variant is better and proven."
 
 
+def test_what_the_answer_says_itself_is_no_caveat_too_and_equal_weights_are_no_gain() -> None:
+    found = only("bf16-vllm", "gguf-bf16")
+    for name in ("bf16-vllm", "gguf-bf16"):
+        found = changed(found, name, void=["other programs"])
+    verdict = decide(found, OBJECTIVES)
+    assert verdict.outcome == "not_enough_evidence"
+    open_ = [it.variant for it in verdict.ranking if it.undecided]
+    told = [name for name in open_ if f"{name} is undecided" in " ".join(verdict.caveats)]
+    assert len(open_) == 2
+    assert len(told) == 1
+    assert "would give" not in verdict.sentence
+
+
 def test_too_few_requests_within_the_latency_objective_disqualify() -> None:
     verdict = decide(with_load(comparison(), "gguf-q4_k_m", goodput_share=share(0.91)), OBJECTIVES)
     assert verdict.variant == "gguf-q8_0"

@@ -4,7 +4,7 @@ import json
 
 from deploy.plan_sections import Objectives
 from eval.verdict import decide
-from eval.verdict_records import looked_up, records_of, verdict_records
+from eval.verdict_records import looked_up, records_of, told_of, verdict_records
 from tests.eval.report import builders
 
 FOUND = builders.comparison()
@@ -31,6 +31,23 @@ def test_a_sentence_leads_to_the_task_and_the_load_that_it_names() -> None:
 def test_a_sentence_that_names_no_variant_speaks_of_the_subject() -> None:
     assert records_of("Its weights take 3 MiB.", FOUND, "bf16-vllm") == ["/variants/0"]
     assert records_of("Measured on a CPU.", FOUND, None) == []
+
+
+def test_a_reason_of_the_ranking_leads_to_its_own_variant() -> None:
+    verdict = decide(FOUND, Objectives())
+    [q2_k] = [it for it in verdict.ranking if it.variant == "gguf-q2_k"]
+    place = next(i for i, v in enumerate(FOUND.variants) if v.variant == "gguf-q2_k")
+    for reason in q2_k.failed:
+        assert verdict.records[told_of("gguf-q2_k", reason.sentence)] == [
+            f"/variants/{place}/quality/{reason.task}"
+        ]
+    assert q2_k.failed
+
+
+def test_a_caveat_of_a_task_is_about_the_baseline_and_a_note_about_nothing() -> None:
+    verdict = decide(FOUND, Objectives(), notes=["assay_words: asked once.", "On a CPU."])
+    assert verdict.records["assay_words: asked once."] == ["/variants/0/quality/assay_words"]
+    assert "On a CPU." not in verdict.records
 
 
 def test_a_name_within_a_longer_one_is_not_meant() -> None:

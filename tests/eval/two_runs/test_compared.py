@@ -131,8 +131,16 @@ def test_void_speeds_are_not_judged(tmp_path: Path) -> None:
         runs.with_rounds(builders.comparison(runs.TWO), 0.5), Q8, void=["other programs"]
     )
     told = compared(runs.write(tmp_path / "a"), runs.write(tmp_path / "b", void))
-    assert of(told, Q8, "output_tok_per_s").why == "void now: other programs"
+    found = of(told, Q8, "output_tok_per_s")
+    assert (found.finding, found.why) == ("void", "void now: other programs")
     assert of(told, "bf16-vllm", "output_tok_per_s").finding == "worse"
+
+
+def test_disturbed_speeds_hide_what_they_hide(tmp_path: Path) -> None:
+    void = runs.changed(runs.with_rounds(builders.comparison(runs.TWO)), Q8, void=["others"])
+    told = compared(runs.write(tmp_path / "a"), runs.write(tmp_path / "b", void))
+    assert told.outcome == "void"
+    assert told.sentence.startswith("Void: 5 figures were disturbed")
 
 
 def test_heavier_weights_are_worse_and_memory_is_only_told(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ import pytest
 
 from eval.command_line.measuring_commands import report
 from eval.two_runs.change_words import as_csv, as_markdown, as_text
-from eval.two_runs.written import SCHEMA_PATH, WorseError, published_schema, write_change
+from eval.two_runs.written import (
+    SCHEMA_PATH,
+    VoidError,
+    WorseError,
+    published_schema,
+    write_change,
+)
 from tests.eval.report import builders
 from tests.eval.run_on_disk import BASE, flipped
 from tests.eval.two_runs import runs
@@ -85,5 +91,12 @@ def test_the_command_ends_with_an_error_where_something_is_worse(
     assert capsys.readouterr().out.startswith("### ❌")
     report(runs=[worse[0], worse[0]])
     assert "Nothing is proven worse" in capsys.readouterr().out
+    void = runs.changed(
+        runs.with_rounds(builders.comparison(runs.TWO)), "gguf-q8_0", void=["others"]
+    )
+    disturbed = runs.write(Path(worse[0]).parent / "disturbed", void)
+    with pytest.raises(VoidError) as error:
+        report(runs=[worse[0], str(disturbed)])
+    assert error.value.exit_code == 3
     with pytest.raises(ValueError, match="name two runs, the earlier first"):
         report(runs=[worse[0]])
