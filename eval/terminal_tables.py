@@ -11,14 +11,14 @@ UNKNOWN = "-"
 READINGS = {"floor": "none seen", "screen": "a screen", "apart": "apart"}
 
 
-def layout(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell; names to the left, figures to the right."""
+def layout(header: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 2) -> list[str]:
+    """Columns as wide as their widest cell; the first are ``names``, to the left, then figures."""
     table = [list(header), *[list(row) for row in rows]]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     lines = []
     for row in table:
-        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        left = [cell.ljust(width) for cell, width in zip(row[:names], widths[:names], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[names:], widths[names:], strict=True)]
         lines.append("  ".join([*left, *right]).rstrip())
     return [lines[0], "-" * max(len(line) for line in lines), *lines[1:]]
 

@@ -16,10 +16,15 @@ _LONGEST = 320
 
 @dataclass(frozen=True, kw_only=True)
 class FlippedAnswer:
-    """One item whose answer the variant and the baseline did not both get right."""
+    """One item whose answer the variant and the baseline did not both get right.
+
+    ``became`` says what the variant's written answer is, where that is more than wrong: truncated,
+    empty, looping and the like.
+    """
 
     item: int
     part: str
+    became: str
     question: str
     right: str
     baseline: str
@@ -99,6 +104,7 @@ def _answer(mine: Sample, other: Sample) -> FlippedAnswer:
     return FlippedAnswer(
         item=mine.item,
         part=mine.stratum or "",
+        became=mine.outcome if mine.outcome not in (None, "right", "wrong") else "",
         question=_end(mine.prompt or ""),
         right=_begin(mine.target or ""),
         baseline=_begin(other.answer or ""),

@@ -5,6 +5,7 @@ import io
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from eval.terminal_tables import layout
 from eval.two_runs.change_file import QUALITY, Change, ChangeFile, Finding, Metric
 from eval.two_runs.judged import is_tested
 from loadtest.intervals import Estimate
@@ -132,23 +133,13 @@ def how_tested(told: ChangeFile) -> str:
 def as_text(told: ChangeFile, width: int = 100) -> str:
     """For the terminal: the answer, the table, what differs."""
     shown = [it for it in in_order(told) if it.finding not in {"not_judged", "void"}]
-    table = _layout([_HEADER, *(_row(change) for change in shown)])
+    table = layout(_HEADER, [_row(change) for change in shown], names=4)
     lines = [f"{told.before.run} → {told.after.run}", "", *table] if shown else []
     lines += ["", *textwrap.wrap(told.sentence, width)]
     said = [how_tested(told), *_reasons(told), *told.caveats, *_settings(told)]
     for words in said:
         lines += textwrap.wrap(words, width, initial_indent="  - ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"
-
-
-def _layout(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        left = [cell.ljust(width) for cell, width in zip(row[:4], widths[:4], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(row[4:], widths[4:], strict=True)]
-        lines.append("  ".join([*left, *right]).rstrip())
-    return lines
 
 
 def _reasons(told: ChangeFile) -> list[str]:

@@ -88,6 +88,14 @@ def test_the_page_shows_question_and_both_answers_as_text(tmp_path: Path) -> Non
     assert HOSTILE in unescape(page)
 
 
+def test_what_became_of_an_answer_is_said_where_it_is_more_than_wrong(tmp_path: Path) -> None:
+    write(tmp_path, BF16, told([True, True]))
+    mine = told([False, False])
+    write(tmp_path, Q4, [replace(mine[0], outcome="looping"), replace(mine[1], outcome="wrong")])
+    [group] = read_flips(tmp_path, BF16, [Q4])
+    assert [it.became for it in group.shown] == ["looping", ""]
+
+
 def test_every_link_of_a_sentence_leads_to_a_place_of_the_page(tmp_path: Path) -> None:
     write(tmp_path, BF16, told(BASE))
     write(tmp_path, Q4, told(turned(BASE, to_wrong=12, to_right=3)))
