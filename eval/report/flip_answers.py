@@ -104,7 +104,7 @@ def _answer(mine: Sample, other: Sample) -> FlippedAnswer:
     return FlippedAnswer(
         item=mine.item,
         part=mine.stratum or "",
-        became=mine.outcome if mine.outcome not in (None, "right", "wrong") else "",
+        became="" if mine.outcome in {None, "right", "wrong"} else str(mine.outcome),
         question=_end(mine.prompt or ""),
         right=_begin(mine.target or ""),
         baseline=_begin(other.answer or ""),
