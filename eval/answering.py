@@ -76,15 +76,19 @@ def answering(
     if not are_written(samples):
         return None
     counts = Counter(sample.outcome for sample in samples)
-    alike = [(one, other) for one, other in pairs if one.correct == other.correct]
     tokens = _tokens(samples)
     return Answering(
         outcomes={name: counts[name] for name in OUTCOMES if counts[name]},
         tokens=bootstrap_ratio(tokens, [1.0] * len(tokens), confidence),
-        inflation=_inflation(pairs, confidence),
-        inflation_alike=_inflation(alike, confidence),
+        inflation=inflation(pairs, confidence),
+        inflation_alike=inflation(answered_alike(pairs), confidence),
         tokens_per_right=per_right(samples, confidence),
     )
+
+
+def answered_alike(pairs: Sequence[tuple[Sample, Sample]]) -> list[tuple[Sample, Sample]]:
+    """The questions that both answer right, or both wrong."""
+    return [(one, other) for one, other in pairs if one.correct == other.correct]
 
 
 def per_right(samples: Sequence[Sample], confidence: float) -> Estimate | None:
@@ -110,7 +114,8 @@ def _tokens(samples: Sequence[Sample]) -> list[float]:
     return [float(sample.output_tokens or 0) for sample in samples]
 
 
-def _inflation(pairs: Sequence[tuple[Sample, Sample]], confidence: float) -> Estimate | None:
+def inflation(pairs: Sequence[tuple[Sample, Sample]], confidence: float) -> Estimate | None:
+    """How many times as many tokens the variant writes to the same questions; None without any."""
     known = [(v, b) for v, b in pairs if None not in (v.output_tokens, b.output_tokens)]
     mine, theirs = _tokens([v for v, _ in known]), _tokens([b for _, b in known])
     return bootstrap_ratio(mine, theirs, confidence) if sum(theirs) > 0 else None

@@ -17,6 +17,7 @@ from scipy import special
 from loadtest.intervals import Estimate
 from loadtest.stats import (
     CONFIDENCE,
+    LEAST_BLOCKS,
     LEAST_WHOLE_ROUNDS,
     Counts,
     Floats,
@@ -29,11 +30,11 @@ def share_estimate(hits: Counts, sizes: Counts, rounds: Counts) -> Estimate:
     """A share of requests with its interval.
 
     Of every block ``[blocks]`` how many requests are counted, how many it has, and in which round
-    it lies. Where all or none count nothing tells how blocks differ: then Wilson's, as of requests
-    that are independent.
+    it lies. Where all or none count, or blocks are few, nothing tells how blocks differ: then
+    Wilson's, as of requests that are independent.
     """
     met, count = int(hits.sum()), int(sizes.sum())
-    if met in (0, count) or len(hits) < 2:
+    if met in (0, count) or len(hits) < LEAST_BLOCKS:
         return wilson_interval(met, count, CONFIDENCE)
     low, high = _interval(met / count, hits, sizes, rounds)
     return Estimate(value=met / count, low=low, high=high)

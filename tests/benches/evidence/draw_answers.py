@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from eval.answering import answering, quotient
+from eval.answering import answered_alike, inflation, per_right, quotient
 from eval.divergence.compare_texts import Apart, compare_texts
 from eval.divergence.divergence_figures import WHOLE, Divergence
 from eval.divergence.token_divergence import Floats, Ints, TokenDivergence
@@ -110,14 +110,12 @@ def written(rng: Generator, longer: float) -> tuple[list[Sample], list[Sample]]:
     return sides[0], sides[1]
 
 
-def inflation(longer: float, *, alike: bool) -> Draw:
+def longer(factor: float, *, alike: bool) -> Draw:
     """How many times as many tokens the variant writes."""
 
     def draw(rng: Generator) -> list[Estimate]:
-        mine, theirs = written(rng, longer)
-        found = answering(mine, list(zip(mine, theirs, strict=True)), CONFIDENCE)
-        assert found is not None
-        told = found.inflation_alike if alike else found.inflation
+        pairs = list(zip(*written(rng, factor), strict=True))
+        told = inflation(answered_alike(pairs) if alike else pairs, CONFIDENCE)
         return [] if told is None else [told]
 
     return draw
@@ -125,11 +123,10 @@ def inflation(longer: float, *, alike: bool) -> Draw:
 
 def seconds_per_right(rng: Generator) -> list[Estimate]:
     """The endpoint's seconds for a right answer, of a speed that was measured too."""
-    found = answering(written(rng, 1.0)[0], [], CONFIDENCE)
-    assert found is not None
-    assert found.tokens_per_right is not None
+    tokens = per_right(written(rng, 1.0)[0], CONFIDENCE)
+    assert tokens is not None
     speed = student_interval(rng.normal(SPEED, SPEED_NOISE * SPEED, ROUNDS))
-    return [quotient(found.tokens_per_right, speed)]
+    return [quotient(tokens, speed)]
 
 
 def true_seconds_per_right() -> float:

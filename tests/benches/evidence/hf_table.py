@@ -2,7 +2,8 @@
 
 Both compute in single precision; ours through the transformers engine behind our server, as a plan
 is asked. Told as lm-eval prints its table, in four digits after the point, bare, with examples, and
-with examples in the model's chat template.
+with examples in the model's chat template. Of whole texts lm-eval is told not to put BOS before a
+BOS that the tokenizer puts (``eval/rolling_windows.py``).
 """
 
 import tempfile
@@ -30,25 +31,26 @@ from tests.benches.harness.bench_figures import Figure, at_most
 from tests.benches.harness.bench_run import BenchRun
 from tests.benches.harness.bench_table import columns
 
-TASKS = ("assay_general_choice", "assay_general_text", "assay_words")
+CHOICES, TEXTS, WRITTEN = "assay_general_choice", "assay_text", "assay_words"
 METRICS = ("acc", "acc_norm", "exact_match", "word_perplexity", "byte_perplexity", "bits_per_byte")
-LIMIT, CONTEXT_LENGTH, THREADS, DIGITS = 60, 1024, 2, 4
+LIMIT, CONTEXT_LENGTH, THREADS, DIGITS = 60, 2048, 2, 4
 RECIPE = "bf16"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How the tasks are asked."""
+    """How which tasks are asked; what is written has no examples to be taken from."""
 
     name: str
+    tasks: tuple[str, ...]
     examples: int
     templated: bool
 
 
 WAYS = (
-    Way(name="bare", examples=0, templated=False),
-    Way(name="3 examples", examples=3, templated=False),
-    Way(name="3 examples in the chat template", examples=3, templated=True),
+    Way(name="bare", tasks=(CHOICES, TEXTS, WRITTEN), examples=0, templated=False),
+    Way(name="3 examples", tasks=(CHOICES,), examples=3, templated=False),
+    Way(name="3 examples in the chat template", tasks=(CHOICES,), examples=3, templated=True),
 )
 Table = dict[str, dict[str, float]]
 
@@ -80,7 +82,7 @@ def _hf(source: Path, way: Way, scratch: Path) -> Table:
     request = HfRequest(
         model=source,
         tasks_dir=TASKS_DIR,
-        tasks=TASKS,
+        tasks=way.tasks,
         limit=LIMIT,
         num_fewshot=way.examples,
         apply_chat_template=way.templated,
@@ -100,7 +102,7 @@ def _endpoint(run: BenchRun, artifact: Path, source: Path, way: Way, scratch: Pa
                 variant=NAME,
                 url=f"{address}/v1/completions",
                 tokenizer=str(source),
-                tasks=TASKS,
+                tasks=way.tasks,
                 tasks_dirs=(str(TASKS_DIR),),
                 bundled_only=True,
                 limit=LIMIT,
@@ -116,14 +118,17 @@ def _endpoint(run: BenchRun, artifact: Path, source: Path, way: Way, scratch: Pa
             answer = ask_endpoint(
                 job, log=scratch / "ours.log", cache=scratch / "cache", label="ours", tell=run.say
             )
-    return {task: dict(score.details) for task, score in answer.scores.items()}
+    return {
+        task: {name.partition(",")[0]: value for name, value in score.details.items()}
+        for task, score in answer.scores.items()
+    }
 
 
 def _pairs(ours: Table, theirs: Table) -> list[tuple[str, str, float, float]]:
     """Every metric that both have, as lm-eval prints it."""
     return [
         (task, metric, round(ours[task][metric], DIGITS), round(theirs[task][metric], DIGITS))
-        for task in TASKS
+        for task in theirs
         for metric in METRICS
         if metric in ours.get(task, {}) and metric in theirs.get(task, {})
     ]

@@ -24,7 +24,7 @@ from tests.benches.harness.bench_run import BenchRun
 from tests.benches.harness.bench_table import columns
 
 RECIPE = "gguf-q8_0"
-ITEMS, TEXTS = 200, 60
+ITEMS, TEXTS = 200, 40
 # BOS, the plain end and what marks the turns of a chat, in the bundled model's vocabulary.
 NAMES = Names(bos=1, end=2, chat=frozenset(range(4, 8)))
 NOTHING = Defect(name="nothing planted")
@@ -47,6 +47,7 @@ def measure_planted(run: BenchRun) -> None:
                 folder = planted(defect, artifact, Path(scratch))
                 mine: Pass = ask(run, questions, folder, defect, defect.name)
                 found[defect.name] = judge(mine, first, again)
+                run.say("\n".join(_table(found).splitlines()[:: len(found)]))
     run.say("\n" + _table(found))
     run.figures += figures(found)
 

@@ -22,13 +22,14 @@ from tests.benches.evidence.planted_defects import Defect
 from tests.benches.evidence.relay import Relay, listening
 from tests.benches.harness.bench_run import BenchRun
 
-CHOICES, WRITTEN = "assay_choice", "assay_words"
+CHOICES, WRITTEN = "assay_choice", "bench_words_chat"
+OWN_TASKS = Path(__file__).parent / "tasks"
 KEY, NAME = "bench", "planted"
 CONTEXT_LENGTH, STREAMS, CONCURRENCY, THREADS = 1024, 16, 4, 2
 # The environment of each backend.
 _HOMES = {"llamacpp": "llamacpp", "transformers": "quantize"}
 _READY = re.compile(r"ready: (http://\S+)")
-_STOP_S = 20.0
+_STOP_S, TIMEOUT_S = 20.0, 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,29 +91,30 @@ def ask(run: BenchRun, questions: Questions, artifact: Path, defect: Defect, nam
 
 
 def _asked(run: BenchRun, questions: Questions, url: str, name: str) -> Pass:
-    place = questions.scratch / re.sub(r"\W+", "-", name)
+    samples = [it for task in (CHOICES, WRITTEN) for it in _task(run, questions, url, name, task)]
+    target = Target(variant=NAME, url=url, headers={}, concurrency=CONCURRENCY, timeout_s=TIMEOUT_S)
+    return Pass(samples=by_task(samples), scored=score_texts(target, questions.texts))
+
+
+def _task(run: BenchRun, questions: Questions, url: str, name: str, task: str) -> list[Sample]:
+    """One task: choices bare, as the model reads them, and what is written in its chats."""
+    place = questions.scratch / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{task}"
     job = Job(
         variant=NAME,
         url=url,
         tokenizer=str(questions.tokenizer),
-        tasks=(CHOICES, WRITTEN),
-        tasks_dirs=(str(TASKS_DIR),),
+        tasks=(task,),
+        tasks_dirs=(str(TASKS_DIR), str(OWN_TASKS)),
         bundled_only=True,
         limit=questions.items,
-        apply_chat_template=True,
+        apply_chat_template=task == WRITTEN,
         concurrency=CONCURRENCY,
         batch_size=STREAMS // CONCURRENCY,
         context_length=CONTEXT_LENGTH,
-        request_timeout_s=120,
+        request_timeout_s=TIMEOUT_S,
         capabilities=tuple(sorted(CAPABILITIES)),
         samples=str(place.with_suffix(".parquet")),
     )
     cache = questions.scratch / "cache"
     run_job(job, log=place.with_suffix(".log"), cache=cache, label=name, tell=run.say)
-    target = Target(
-        variant=NAME, url=url, headers={}, concurrency=CONCURRENCY, timeout_s=job.request_timeout_s
-    )
-    return Pass(
-        samples=by_task(read_samples(Path(job.samples))),
-        scored=score_texts(target, questions.texts),
-    )
+    return read_samples(Path(job.samples))

@@ -29,6 +29,8 @@ def carry_out(request: HfRequest, _: Callable[[HfTable], None]) -> HfTable:
         task = manager.load([name])["tasks"][name]
         if task.OUTPUT_TYPE != _ROLLING:
             task.set_config(key="num_fewshot", value=request.num_fewshot)
+        # Else a text's BOS would be scored after another one.
+        model.add_bos_token = False if task.OUTPUT_TYPE == _ROLLING else None
         result = simple_evaluate(
             model=model,
             tasks=[task],
@@ -43,7 +45,7 @@ def carry_out(request: HfRequest, _: Callable[[HfTable], None]) -> HfTable:
 
 def _numbers(result: dict[str, object]) -> dict[str, float]:
     return {
-        key.removesuffix(",none"): float(value)
+        key.partition(",")[0]: float(value)
         for key, value in result.items()
         if isinstance(value, float | int) and "stderr" not in key
     }
