@@ -4,7 +4,7 @@ Reads what the earlier stages left, decides nothing. A variant whose load test o
 missing stays in the comparison without those figures; only the baseline's must be there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Plan
 from deploy.plan_sections import Objectives, Slo
 from eval.artifact_remarks import artifact_remarks
-from eval.attribution import attribute
-from eval.divergence.compare_run import compare_divergence
+from eval.attribution import attribute, unquantized_sibling
+from eval.divergence.compare_run import attribute_divergence, compare_divergence
 from eval.limits import read_rates, shape_in, with_distances
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat, speed_ratio
 from eval.paired import compare_task, noise_floor
@@ -27,8 +27,10 @@ from eval.schema import (
 )
 from eval.task_signal import without_signal
 from loadtest.failures import Stage, read_failures
+from loadtest.intervals import Estimate
 from loadtest.load_file import LevelSummary, LoadFigures
 from loadtest.load_kinds import pick
+from loadtest.load_point import LoadPoint
 from loadtest.pairing import in_turns, noise, round_figures, settling
 from loadtest.rate_search import SloFile
 from loadtest.summary import goodput
@@ -225,6 +227,28 @@ def _one_line(reason: str) -> str:
     )
 
 
+def _attribution(
+    run_dir: Path,
+    plan: Plan,
+    measured: Mapping[str, Measured],
+    point: LoadPoint | None,
+    silent: Collection[str],
+) -> dict[str, dict[str, Estimate]]:
+    """Shares of engine and recipe in differences, speeds and divergences."""
+    confidence, names = plan.objectives.confidence, list(measured)
+    shares = attribute(measured, plan.baseline, point, confidence, silent)
+    siblings = {name: unquantized_sibling(name, plan.baseline, names) for name in names}
+    apart = attribute_divergence(
+        run_dir,
+        plan.baseline,
+        {name: it.manifest.content_sha256 for name, it in measured.items()},
+        {name: plain for name, plain in siblings.items() if plain is not None},
+        confidence,
+    )
+    both = [name for name in names if name in shares or name in apart]
+    return {name: {**shares.get(name, {}), **apart.get(name, {})} for name in both}
+
+
 def build_comparison(
     run_dir: Path, plan: Plan, *, artifacts: Path = ARTIFACTS_DIR
 ) -> ComparisonFile:
@@ -264,12 +288,9 @@ def build_comparison(
         compare_variant(variant, measured[variant.name], baseline, plan.objectives, ground)
         for variant in variants
     ]
-    divergences = compare_divergence(
-        run_dir,
-        plan.baseline,
-        {name: it.manifest.content_sha256 for name, it in measured.items()},
-        plan.objectives.confidence,
-    )
+    artifacts_now = {name: it.manifest.content_sha256 for name, it in measured.items()}
+    confidence = plan.objectives.confidence
+    divergences = compare_divergence(run_dir, plan.baseline, artifacts_now, confidence)
     compared = [
         found.model_copy(update={"divergence": divergences.get(found.variant, {})})
         for found in compared
@@ -289,9 +310,7 @@ def build_comparison(
         baseline=plan.baseline,
         variants=compared,
         failed={name: _why(found) for name, found in failures.items() if found},
-        attribution=attribute(
-            measured, plan.baseline, point, plan.objectives.confidence, ground.silent
-        ),
+        attribution=_attribution(run_dir, plan, measured, point, ground.silent),
         device=rates,
     )
     write_whole(run_dir / COMPARISON_NAME, result.model_dump_json(indent=2))

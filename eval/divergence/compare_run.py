@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eval.divergence.compare_texts import Apart, apart, compare_texts
+from eval.divergence.compare_texts import Apart, apart, compare_texts, mean_divergence
 from eval.divergence.divergence_figures import Divergence
 from eval.divergence.divergence_stage import DivergenceFile, read_divergence
 from eval.divergence.scored_tokens import ScoredTokens
+from loadtest.intervals import Estimate
 
 Pass = tuple[DivergenceFile, ScoredTokens]
 
@@ -33,6 +34,39 @@ def compare_divergence(
             continue
         found[name] = _compared(first, mine, again, confidence)
     return found
+
+
+def attribute_divergence(
+    run_dir: Path,
+    baseline: str,
+    artifacts: Mapping[str, str],
+    siblings: Mapping[str, str],
+    confidence: float,
+) -> dict[str, dict[str, Estimate]]:
+    """Of every variant the divergence of its engine and that of its recipe, in nats per token.
+
+    ``siblings`` names the unquantized variant on the same engine: the engine's is the sibling's
+    from the baseline, the recipe's the variant's from the sibling. Unlike differences they do not
+    add up.
+    """
+    names = {baseline, *siblings, *siblings.values()}
+    scored = {name: read_divergence(run_dir, name) for name in names}
+    first = scored[baseline]
+    if first is None:
+        return {}
+    kept = {
+        name: it[1]
+        for name, it in scored.items()
+        if it is not None and it[0].artifact_sha256 == artifacts[name] and _same_texts(first, it)
+    }
+    return {
+        name: {
+            "divergence_engine": mean_divergence(apart(kept[baseline], kept[plain]), confidence),
+            "divergence_recipe": mean_divergence(apart(kept[plain], kept[name]), confidence),
+        }
+        for name, plain in siblings.items()
+        if {baseline, plain, name} <= kept.keys()
+    }
 
 
 def _compared(

@@ -66,6 +66,11 @@ def apart(baseline: ScoredTokens, other: ScoredTokens) -> Apart:
     )
 
 
+def mean_divergence(found: Apart, confidence: float) -> Estimate:
+    """Nats per token over all texts, with its interval."""
+    return _per_token(found.tokens, found.tokens.kl, confidence)
+
+
 def compare_texts(
     variant: Apart, again: Apart | None, strata: Sequence[str], confidence: float
 ) -> dict[str, Divergence]:

@@ -15,7 +15,7 @@ import eval.divergence.divergence_stage as module
 from deploy.plan import Plan
 from eval.divergence.asked_texts import AskedText
 from eval.divergence.asking import DivergenceError, Target
-from eval.divergence.compare_run import compare_divergence
+from eval.divergence.compare_run import attribute_divergence, compare_divergence
 from eval.divergence.divergence_figures import WHOLE
 from eval.divergence.divergence_stage import read_divergence, run_divergence
 from eval.divergence.scored_tokens import ScoredTokens
@@ -24,8 +24,8 @@ from quantize.source.source_model import REFERENCE_WEIGHTS
 from tests.eval.divergence.plans import own
 from tests.eval.divergence.scored import normal, told
 
-BASE, OTHER = "bf16-vllm", "gguf-q8_0"
-ARTIFACTS = {BASE: "a", OTHER: "b"}
+BASE, PLAIN, OTHER = "bf16-vllm", "gguf-bf16", "gguf-q8_0"
+ARTIFACTS = {BASE: "a", PLAIN: "c", OTHER: "b"}
 
 
 class Endpoints:
@@ -93,6 +93,19 @@ def test_a_run_is_compared_by_what_it_kept(
     assert whole.kl.value > 10 * whole.floor.kl > 0
     assert whole.answers is not None
     assert whole.answers.same.value == 1
+
+
+def test_what_the_engine_and_what_the_recipe_diverge_by_is_told_apart(
+    endpoints: Endpoints, plan: Plan, tmp_path: Path
+) -> None:
+    three = plan.model_copy(update={"variants": (BASE, PLAIN, OTHER)})
+    run_divergence(three, tmp_path, tell=lambda _: None)
+    shares = attribute_divergence(tmp_path, BASE, ARTIFACTS, {OTHER: PLAIN}, 0.95)[OTHER]
+    assert shares["divergence_recipe"].value > 10 * shares["divergence_engine"].value > 0
+    assert (
+        attribute_divergence(tmp_path, BASE, {**ARTIFACTS, PLAIN: "new"}, {OTHER: PLAIN}, 0.95)
+        == {}
+    )
 
 
 def test_scores_of_another_artifact_or_of_other_texts_are_compared_with_nothing(
