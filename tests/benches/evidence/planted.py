@@ -1,7 +1,7 @@
 """Are planted defects called, and nothing where none is planted? The part of the bench that asks.
 
-The bundled model in Q8_0, served by llama.cpp, is asked 200 items of two tasks and some texts: as
-it is three times, and with each defect once.
+The bundled model in Q8_0, served by llama.cpp, is asked 200 questions in its chats and some texts:
+as it is three times, and with each defect once.
 """
 
 import tempfile
@@ -87,7 +87,7 @@ def figures(found: dict[str, Found]) -> list[Figure]:
     if (nothing := found.get(NOTHING.name)) is not None:
         called = float(bool(nothing.called))
         told.append(at_most("called where nothing is planted", called, "yes or no", 0.0))
-    by_accuracy = sum(bool(it.by_accuracy) for name, it in found.items() if name != NOTHING.name)
+    by_accuracy = sum(it.by_accuracy for name, it in found.items() if name != NOTHING.name)
     if told:
         most = float(len(told) - 2)
         told.append(at_most("called by bare accuracy", float(by_accuracy), "defects", most))
@@ -96,21 +96,24 @@ def figures(found: dict[str, Found]) -> list[Figure]:
 
 def _table(found: dict[str, Found]) -> str:
     return columns(
-        ("planted", "KL excess", "flips p", "length", "accuracy", "our call", "bare accuracy"),
+        (
+            *("planted", "KL beyond the floor", "perplexity x", "flips p", "length x"),
+            *("accuracy", "not right", "our call", "bare accuracy"),
+        ),
         [(name, *_cells(it)) for name, it in found.items()],
     )
 
 
 def _cells(found: Found) -> tuple[str, ...]:
-    excess, length = found.divergence.excess, found.inflation
+    excess, (mine, theirs) = found.divergence.excess, found.accuracy
+    others = (f"{count} {name}" for name, count in found.outcomes.items() if name != "right")
     return (
         "-" if excess is None else f"{excess.value:.2g}",
-        ", ".join(f"{p:.2g}" for p in found.p_values.values()),
-        "-" if length is None else f"{length.value:.2f}",
-        ", ".join(
-            f"{100 * mine:.1f} ({100 * (mine - theirs):+.1f})"
-            for mine, theirs in found.accuracy.values()
-        ),
+        f"{found.divergence.perplexity_ratio.value:.3f}",
+        f"{found.p_value:.2g}",
+        f"{found.length.value:.2f}",
+        f"{100 * mine:.1f} ({100 * (mine - theirs):+.1f})",
+        ", ".join(others) or "-",
         ", ".join(found.called) or "none",
-        ", ".join(found.by_accuracy) or "misses it",
+        "calls it" if found.by_accuracy else "misses it",
     )

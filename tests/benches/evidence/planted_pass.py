@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,7 @@ from eval.divergence.asking import Target, score_texts
 from eval.divergence.scored_tokens import ScoredTokens
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import run_job
-from eval.quality_job import TASKS_DIR
-from eval.samples import Sample, by_task, read_samples
+from eval.samples import Sample, read_samples
 from quantize.jobs.environment import python_of
 from quantize.root import ROOT
 from services.engines.spec import CAPABILITIES
@@ -22,8 +21,8 @@ from tests.benches.evidence.planted_defects import Defect
 from tests.benches.evidence.relay import Relay, listening
 from tests.benches.harness.bench_run import BenchRun
 
-CHOICES, WRITTEN = "assay_choice", "bench_words_chat"
-OWN_TASKS = Path(__file__).parent / "tasks"
+TASK = "bench_words_chat"
+TASKS_DIR = Path(__file__).parent / "tasks"
 KEY, NAME = "bench", "planted"
 CONTEXT_LENGTH, STREAMS, CONCURRENCY, THREADS = 1024, 16, 4, 2
 # The environment of each backend.
@@ -34,15 +33,15 @@ _STOP_S, TIMEOUT_S = 20.0, 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """What one pass brought: the samples of both tasks, and the scored texts."""
+    """What one pass brought: the samples of the task, and the scored texts."""
 
-    samples: Mapping[str, Sequence[Sample]]
+    samples: Sequence[Sample]
     scored: ScoredTokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """What every pass asks; ``tokenizer`` is the model's folder, ``items`` those of each task."""
+    """What every pass asks; ``tokenizer`` is the model's folder, ``items`` those of the task."""
 
     tokenizer: Path
     texts: Sequence[AskedText]
@@ -91,23 +90,16 @@ def ask(run: BenchRun, questions: Questions, artifact: Path, defect: Defect, nam
 
 
 def _asked(run: BenchRun, questions: Questions, url: str, name: str) -> Pass:
-    samples = [it for task in (CHOICES, WRITTEN) for it in _task(run, questions, url, name, task)]
-    target = Target(variant=NAME, url=url, headers={}, concurrency=CONCURRENCY, timeout_s=TIMEOUT_S)
-    return Pass(samples=by_task(samples), scored=score_texts(target, questions.texts))
-
-
-def _task(run: BenchRun, questions: Questions, url: str, name: str, task: str) -> list[Sample]:
-    """One task: choices bare, as the model reads them, and what is written in its chats."""
-    place = questions.scratch / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{task}"
+    place = questions.scratch / re.sub(r"[^a-z0-9]+", "-", name.lower())
     job = Job(
         variant=NAME,
         url=url,
         tokenizer=str(questions.tokenizer),
-        tasks=(task,),
-        tasks_dirs=(str(TASKS_DIR), str(OWN_TASKS)),
+        tasks=(TASK,),
+        tasks_dirs=(str(TASKS_DIR),),
         bundled_only=True,
         limit=questions.items,
-        apply_chat_template=task == WRITTEN,
+        apply_chat_template=True,
         concurrency=CONCURRENCY,
         batch_size=STREAMS // CONCURRENCY,
         context_length=CONTEXT_LENGTH,
@@ -117,4 +109,6 @@ def _task(run: BenchRun, questions: Questions, url: str, name: str, task: str) -
     )
     cache = questions.scratch / "cache"
     run_job(job, log=place.with_suffix(".log"), cache=cache, label=name, tell=run.say)
-    return read_samples(Path(job.samples))
+    target = Target(variant=NAME, url=url, headers={}, concurrency=CONCURRENCY, timeout_s=TIMEOUT_S)
+    samples = read_samples(Path(job.samples))
+    return Pass(samples=samples, scored=score_texts(target, questions.texts))
