@@ -124,15 +124,19 @@ def _distance(
 ) -> Distance | None:
     """From the medians of TPOT and, at one stream, TTFT; None where the load fixes no batch.
 
-    A limit that was exceeded is none, and is not told.
+    Of a prefix that prompts share an engine needs to compute nothing, and to read its keys and
+    values once a step for all; answers are as long as they came. A limit that was exceeded is
+    none, and is not told.
     """
     sequences, tpot, ttft = level.point.sequences, level.tpot_s.get("p50"), level.ttft_s.get("p50")
     if sequences is None or tpot is None or tpot.value <= 0:
         return None
-    prompt_tokens = round(load.prompt_tokens.average)
-    context = prompt_tokens + load.output_tokens.average / 2
+    prompt_tokens, prefix = round(load.prompt_tokens.average), load.shared_prefix_tokens
+    answer = level.answers.tokens.value if level.answers else load.output_tokens.average
+    shared = prefix * min(sequences, load.shared_prefixes) / sequences
+    context = prompt_tokens + answer / 2 + shared
     step = decode_limit(work, card, sequences=sequences, context=context)
-    prefill = prefill_limit(work, card, prompt=prompt_tokens)
+    prefill = prefill_limit(work, card, prompt=prompt_tokens, prefix=prefix)
     if step.seconds > tpot.value:
         return None
     alone = sequences == 1 and ttft is not None and card.flop_per_s is not None

@@ -96,9 +96,9 @@ def decode_limit(work: Work, card: Card, *, sequences: int, context: float) -> L
     return _limit(work.step_bytes(sequences, context), flop, card)
 
 
-def prefill_limit(work: Work, card: Card, *, prompt: int) -> Limit:
-    """The least time until a prompt's first token."""
-    read = work.step_bytes(prompt, 0) + prompt * work.token_bytes
+def prefill_limit(work: Work, card: Card, *, prompt: int, prefix: int = 0) -> Limit:
+    """The least time until a prompt's first token, behind a prefix that is in the cache."""
+    read = work.step_bytes(prompt, 0) + (prompt + prefix) * work.token_bytes
     return _limit(read, prompt * work.token_flop + work.head_flop, card)
 
 

@@ -48,6 +48,11 @@ class Contaminated(ClosedLoop):
         return f"{self.number} at once, some very long"
 
     @property
+    def sequences(self) -> int | None:
+        """Nobody knows how many are long at the moment."""
+        return None
+
+    @property
     def certified_as(self) -> LoadPoint:
         """The client has as many streams."""
         return ClosedLoop(self.amount)

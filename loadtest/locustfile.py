@@ -42,7 +42,7 @@ from loadtest.job import KEY_VARIABLE, LOAD, Job, Leg, LoadMessage
 from loadtest.levels import Level, Phase, Ticket
 from loadtest.prompts import PromptSource, load_prompts, plain_prompts, prompt_number
 from loadtest.records import RequestRecord, as_row
-from loadtest.texts import load_texts, text_of
+from loadtest.texts import Texts, load_texts
 from quantize.jobs.job_server import Channel
 from services.http.stream_chunk import error_message
 
@@ -74,7 +74,7 @@ class Round:
         self.job = Job.model_validate_json(asked["job"])
         texts, path = self.job.dialect is not None, self.job.prompts
         self.prompts: PromptSource = plain_prompts() if texts else load_prompts(path)
-        self.texts = load_texts(path) if texts else []
+        self.texts = load_texts(path) if texts else Texts(())
         self.headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := os.environ.get(KEY_VARIABLE):
             self.headers["Authorization"] = f"Bearer {key}"
@@ -118,7 +118,7 @@ class Round:
     def request(self, leg: Leg, ask: Ask, request_id: str) -> bytes:
         """A request, whole: token ids for ours, a text for an endpoint with a dialect."""
         if (dialect := self.job.dialect) is not None:
-            text = text_of(self.texts, ask.number)
+            text = self.texts.text(ask.number)
             route, body = dialect.route, dialect.body(text, ask.output_tokens)
         else:
             route = f"/{leg.variant}/v1/completions"

@@ -6,6 +6,7 @@ that was disturbed does not count.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,18 +23,21 @@ from loadtest.load_file import Endpoint
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.neighbours import watch_service
 from loadtest.open_loop import PoissonRate
-from loadtest.prompts import PromptSource
+from loadtest.processes import processes_for
+from loadtest.prompts import ATTEMPTS, PromptSource
 from loadtest.records import RequestRecord
 from loadtest.run_directory import RESULTS_DIR, begin_series, open_run
-from loadtest.slo_search import Trial, is_narrow, next_rate, rate_estimate
+from loadtest.slo_search import Trial, rate_estimate, searching
 from loadtest.summary import meets
 from loadtest.validity import why_void
 from quantize.jobs.whole_file import write_whole, writing
+from quantize.processors import usable_cpus
 from quantize.validity.made_from import key_of
 
 SLO_NAME = "slo.json"
 # Requests of a trial, and how long it lasts at most where they come slowly.
-REQUESTS, LONGEST_S = 200, 60.0
+REQUESTS, LONGEST_S = 600, 60.0
+WARMUP_REQUESTS, LONGEST_WARMUP_S = 50, 15.0
 MOST_TRIALS = 60
 FIRST_RATE = 1.0
 
@@ -95,41 +99,29 @@ def search(
                 raise
             say(f"FAILED  {error}")
             continue
-        ground = _Ground(plan=plan, prompts_file=prompts_file, run=run, series=series)
-        found[name] = _search(ground, endpoint, prompts, say, most_trials)
+        trials = Trials(plan=plan, prompts_file=prompts_file, run=run, series=series)
+        found[name] = _search(trials, endpoint, prompts, say, most_trials)
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Ground:
-    """What all trials of a search share; ``series`` is how many load tests there were before."""
-
-    plan: Plan
-    prompts_file: Path
-    run: Path
-    series: int
-
-
 def _search(
-    ground: _Ground, endpoint: Endpoint, prompts: PromptSource, say: Say, most_trials: int
+    ground: "Trials", endpoint: Endpoint, prompts: PromptSource, say: Say, most_trials: int
 ) -> SloFile:
-    plan = ground.plan
-    folder, slo = ground.run / endpoint.variant, plan.objectives.slo
+    plan, name = ground.plan, endpoint.variant
+    folder, slo = ground.run / name, plan.objectives.slo
     made_from = {
-        **measured_from(plan, endpoint, _job(ground, endpoint.variant, 1.0, 0), prompts),
+        **measured_from(plan, endpoint, ground.job(name, FIRST_RATE, 0), prompts),
         "slo": slo.model_dump_json(),
     }
     stored = read_slo(folder)
     same = stored is not None and stored.inputs_sha256 == key_of(made_from)
     trials = list(stored.trials) if stored is not None and same else []
-    while len(trials) < most_trials and not is_narrow(rate_estimate(trials)):
-        rate = next_rate(trials, FIRST_RATE)
-        trial = _try(ground, endpoint.variant, rate, len(trials))
+    for trial in searching([*trials], FIRST_RATE, most_trials, partial(ground.attempt, name)):
         trials.append(trial)
         _write(folder, endpoint, made_from, slo, trials)
-        say(f"{endpoint.variant:<24} {rate:7.2f} /s  {trial.met}/{trial.requests} meet the SLO")
+        say(f"{name:<24} {trial.rate:7.2f} /s  {trial.met}/{trial.requests} meet the SLO")
     result = _write(folder, endpoint, made_from, slo, trials)
-    say(f"{endpoint.variant}: {rate_words(result.rate_per_s)}")
+    say(f"{name}: {rate_words(result.rate_per_s)}")
     return result
 
 
@@ -158,48 +150,74 @@ def _write(
     return result
 
 
-def _job(ground: _Ground, variant: str, rate: float, number: int) -> Job:
-    """A trial: its number takes the place of a round's, so arrivals and prompts are its own."""
-    point, plan = PoissonRate(rate), ground.plan
-    load = plan.load.model_copy(update={"duration_s": min(LONGEST_S, REQUESTS / rate)})
-    return Job(
-        url=plan.serving.url,
-        round=number,
-        rounds=MOST_TRIALS * 2,
-        points=(point,),
-        legs=(Leg(variant=variant, point=point),),
-        loads=(load,),
-        request_timeout_s=plan.serving.request_timeout_s,
-        prompts=ground.prompts_file,
-        series=ground.series,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """Tries rates at the variants of a plan; ``series`` is how many load tests there were before.
 
-
-def _try(ground: _Ground, variant: str, rate: float, number: int) -> Trial:
-    """One trial; one that was disturbed is tried once more.
-
-    Raises:
-        LoadTestError: Locust failed, or the second try was disturbed too.
+    ``run`` is the run's folder, ``prompts_file`` what ``PromptSource.save`` wrote.
     """
-    kept: list[tuple[LegEnd, list[RequestRecord]]] = []
-    plan, folder = ground.plan, ground.run / variant
-    folder.mkdir(parents=True, exist_ok=True)
-    for attempt in range(2):
-        job = _job(ground, variant, rate, number)
+
+    plan: Plan
+    prompts_file: Path
+    run: Path
+    series: int
+
+    def job(self, variant: str, rate: float, number: int) -> Job:
+        """A trial: its number takes the place of a round's, so arrivals and prompts are its own."""
+        point, plan = PoissonRate(rate), self.plan
+        load = plan.load.model_copy(update=trial_times(rate, plan.load.warmup_s))
+        return Job(
+            url=plan.serving.url,
+            round=number,
+            rounds=MOST_TRIALS * 2,
+            points=(point,),
+            legs=(Leg(variant=variant, point=point),),
+            loads=(load,),
+            request_timeout_s=plan.serving.request_timeout_s,
+            prompts=self.prompts_file,
+            series=self.series,
+            processes=processes_for([(point, load)], load.processes, usable_cpus()),
+        )
+
+    def attempt(self, variant: str, rate: float, number: int) -> Trial:
+        """One trial; one that was disturbed is tried once more.
+
+        Raises:
+            LoadTestError: Locust failed, or the second try was disturbed too.
+        """
+        limit = self.plan.load.neighbour_limit
+        for again in range(ATTEMPTS):
+            job = self.job(variant, rate, number).model_copy(update={"attempt": again})
+            end, records = self._run(variant, job)
+            if (why := why_void(end.level, limit)) is None:
+                return trial_of(rate, records, self.plan.objectives.slo)
+        raise LoadTestError(f"{variant}: a trial at {rate:.2f} /s is void twice: {why}")
+
+    def _run(self, variant: str, job: Job) -> tuple[LegEnd, list[RequestRecord]]:
+        kept: list[tuple[LegEnd, list[RequestRecord]]] = []
+        folder = self.run / variant
+        folder.mkdir(parents=True, exist_ok=True)
         with writing(folder / "locust-slo.html") as html:
             run_locust(
-                job.model_copy(update={"attempt": attempt}),
+                job,
                 html=html,
                 log=folder / "locust-slo.log",
                 on_leg=lambda end, records: kept.append((end, records)),
-                watch=watch_service(plan.serving),
+                watch=watch_service(self.plan.serving),
             )
-        end, records = kept[-1]
-        if why_void(end.level, plan.load.neighbour_limit) is None:
-            break
-    else:
-        why = why_void(end.level, plan.load.neighbour_limit)
-        raise LoadTestError(f"{variant}: a trial at {rate:.2f} /s is void twice: {why}")
+        # What was sent late, as a server far beyond its rate kept all users, is late for the SLO.
+        return kept[-1]
+
+
+def trial_times(rate: float, warmup_s: float) -> dict[str, float]:
+    """How long a trial warms up and lasts (s): a queue takes many requests to become what it is."""
+    return {
+        "warmup_s": max(warmup_s, min(LONGEST_WARMUP_S, WARMUP_REQUESTS / rate)),
+        "duration_s": min(LONGEST_S, REQUESTS / rate),
+    }
+
+
+def trial_of(rate: float, records: Sequence[RequestRecord], slo: Slo) -> Trial:
+    """What the records of a trial say."""
     mine = [record for record in records if record.counted]
-    met = sum(meets(record, plan.objectives.slo) for record in mine)
-    return Trial(rate=rate, requests=len(mine), met=met)
+    return Trial(rate=rate, requests=len(mine), met=sum(meets(record, slo) for record in mine))

@@ -2,33 +2,39 @@
 
 Trials at many rates tell the share of requests that met every objective. That share cannot rise
 with the rate, so the trials are fitted by isotonic regression (Barlow, Bartholomew, Bremner and
-Brunk, Statistical Inference under Order Restrictions, 1972), and the rate is read where the fit
-passes the share that must. Requests of a trial wait for each other, so the interval resamples
-trials, and not requests.
+Brunk, Statistical Inference under Order Restrictions, 1972), which tells where the fit passes the
+share that must. There the share is a straight line in its logit and the rate's logarithm, through
+all trials nearby, which are too few for a line of steps. Requests of a trial wait for each other,
+so the interval goes by what the trials differ by, and not by requests.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from pydantic import ConfigDict
-from scipy import optimize
+from scipy import optimize, special, stats
 
 from loadtest.intervals import Estimate
 from loadtest.stats import CONFIDENCE, Floats
 
 # The share of requests that must meet every objective.
 TARGET_SHARE = 0.95
-RESAMPLES = 1000
 # Below so many trials near the rate that is sought, an interval would only look like one.
-LEAST_TRIALS = 8
-# A bracket is halved until its ends are so near; then trials are spread over a little more.
-BRACKET, SPREAD = 1.15, 1.2
+LEAST_TRIALS = 24
+# A bracket is halved until its ends are so near, if that takes no more than so many trials; then
+# trials are spread over a little more, and those that lie so near make up the line.
+BRACKET, MOST_HALVED, SPREAD, NEAR = 1.15, 16, 1.2, 1.3
 # A search ends when the interval is so narrow against its value.
-NARROW = 0.06
+NARROW = 0.05
 GROWTH = 2.0
+_TARGET_LOGIT = math.log(TARGET_SHARE / (1 - TARGET_SHARE))
+# Newton's steps of a fit, and how long one may be.
+STEPS, LONGEST_STEP, DONE = 25, 5.0, 1e-6
+# A share that falls less than this is no knee; one that falls more is a cliff between two trials.
+FLATTEST, STEEPEST = -0.5, -200.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +79,66 @@ def _levels(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     return np.add.reduceat(weights * rates, starts) / totals, np.asarray(fit.x)[starts]
 
 
-def rate_estimate(trials: Sequence[Trial], *, seed: int = 0) -> Estimate | None:
-    """The highest rate with its interval over resampled trials; None while it is not enclosed."""
+def rate_estimate(trials: Sequence[Trial]) -> Estimate | None:
+    """The highest rate with its interval; None while it is not enclosed.
+
+    Without bounds while there are too few trials nearby, or these show no fall.
+    """
     value = highest_rate(trials)
     if value is None:
         return None
-    near = sum(value / SPREAD <= it.rate <= value * SPREAD for it in trials)
-    if near < LEAST_TRIALS:
-        return Estimate(value=value)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(trials), size=(RESAMPLES, len(trials)))
-    found = [highest_rate([trials[place] for place in row]) for row in drawn]
-    kept = np.array([it for it in found if it is not None])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(kept, [tail, 1 - tail])
-    return Estimate(value=value, low=min(value, float(low)), high=max(value, float(high)))
+    near = [it for it in trials if value / NEAR <= it.rate <= value * NEAR]
+    found = _on_a_line(near, value) if len(near) >= LEAST_TRIALS else None
+    return found or Estimate(value=value)
+
+
+def _on_a_line(near: Sequence[Trial], value: float) -> Estimate | None:
+    """Where the line of the logits passes the target; None where they show no fall there.
+
+    A logistic regression whose trials differ by more than their requests would alone: the variance
+    is that of the binomial times Pearson's chi-square over its degrees of freedom (McCullagh and
+    Nelder, Generalized Linear Models, 1989, 4.5). The interval is that of the quotient (delta
+    method), with Student's quantile.
+    """
+    x = np.log([it.rate / value for it in near])
+    design = np.stack([np.ones_like(x), x], axis=1)
+    requests = np.array([float(it.requests) for it in near])
+    met = np.array([float(it.met) for it in near])
+    (height, slope), information, chi_square = _logistic(design, met, requests)
+    if slope < STEEPEST:
+        return _cliff(near)
+    at = (_TARGET_LOGIT - height) / slope if slope < FLATTEST else math.inf
+    if abs(at) > math.log(NEAR):
+        return None
+    freedom = len(near) - 2
+    direction = np.array([-1 / slope, -at / slope])
+    variance = direction @ np.linalg.inv(information) @ direction * max(1.0, chi_square / freedom)
+    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(float(variance))
+    low, middle, high = (value * math.exp(at + it) for it in (-reach, 0.0, reach))
+    return Estimate(value=middle, low=low, high=high)
+
+
+def _logistic(design: Floats, met: Floats, requests: Floats) -> tuple[Floats, Floats, float]:
+    """Height and slope of the most likely line, their information, and Pearson's chi-square."""
+    line = np.array([_TARGET_LOGIT, -1.0])
+    for _ in range(STEPS):
+        shares = special.expit(design @ line)
+        weights = np.maximum(requests * shares * (1 - shares), 1e-9)
+        information = design.T @ (design * weights[:, None])
+        step = np.linalg.solve(information, design.T @ (met - requests * shares))
+        line = line + step * min(1.0, LONGEST_STEP / max(DONE, float(np.abs(step).max())))
+        if np.abs(step).max() < DONE or line[1] < STEEPEST:
+            break
+    return line, information, float(((met - requests * shares) ** 2 / weights).sum())
+
+
+def _cliff(near: Sequence[Trial]) -> Estimate | None:
+    """Between the last trial that passes and the first that does not; None where these overlap."""
+    passed = max((it.rate for it in near if it.passes), default=math.inf)
+    missed = min((it.rate for it in near if not it.passes), default=0.0)
+    if passed >= missed:
+        return None
+    return Estimate(value=math.sqrt(passed * missed), low=passed, high=missed)
 
 
 def is_narrow(found: Estimate | None) -> bool:
@@ -97,6 +148,19 @@ def is_narrow(found: Estimate | None) -> bool:
         and found.bounds is not None
         and (found.bounds[1] - found.bounds[0] <= NARROW * found.value)
     )
+
+
+def searching(
+    trials: Sequence[Trial], first: float, most: int, attempt: Callable[[float, int], Trial]
+) -> Iterator[Trial]:
+    """Go on with a search until it is done or has ``most`` trials; yields each new one.
+
+    ``attempt`` makes the trial of a rate and a number, which counts from 0.
+    """
+    found = list(trials)
+    while len(found) < most and not is_narrow(rate_estimate(found)):
+        found.append(attempt(next_rate(found, first), len(found)))
+        yield found[-1]
 
 
 def next_rate(trials: Sequence[Trial], first: float) -> float:
@@ -114,7 +178,7 @@ def next_rate(trials: Sequence[Trial], first: float) -> float:
     if not passed:
         return min(missed) / GROWTH
     below = max((rate for rate in passed if rate < min(missed)), default=min(missed) / GROWTH)
-    if min(missed) / below > BRACKET and len(trials) < 2 * LEAST_TRIALS:
+    if min(missed) / below > BRACKET and len(trials) < MOST_HALVED:
         return math.sqrt(below * min(missed))
     middle = highest_rate(trials) or math.sqrt(below * min(missed))
     golden = len(trials) * (math.sqrt(5) - 1) / 2 % 1

@@ -13,7 +13,8 @@ sent in the measuring window, each followed to its end while the load went on (`
   loses up to a request per user at either edge: for a window that is not much longer than a
   request it would call slow variants slower than they are.
 - Request rate and goodput: the same with 1 per request, or per request that meets the SLO.
-  A failed request gives no tokens and meets no SLO, yet its cycle counts.
+  A failed request gives no tokens and meets no SLO, yet its cycle counts. An intruder's tokens
+  count, and it is no part of goodput.
 - TTFO: as TTFT, to the first token that is no reasoning. A gap lies between two chunks with tokens
   (ITL of a chunk). A stall is a gap of at least ``STALL_S``, and ten times the median gap where
   that is more.
@@ -319,11 +320,14 @@ def request_rate(records: Sequence[RequestRecord], *, seed: int = 0) -> Estimate
 
 
 def goodput(records: Sequence[RequestRecord], slo: Slo, *, seed: int = 0) -> Goodput:
-    """Requests per second that meet every objective; errors count in the denominator."""
-    kept = counted(records)
+    """Requests per second that meet every objective; errors count in the denominator.
+
+    Intruders are none of those whom the objectives are for: only their time counts.
+    """
+    asked = [record for record in counted(records) if not record.intruder]
     return Goodput(
         per_s=_rate(records, lambda record: float(meets(record, slo)), seed),
-        share=_share(kept, slo),
+        share=_share(asked, slo) if asked else Estimate(value=0.0),
     )
 
 
@@ -335,8 +339,8 @@ def _share(kept: Sequence[RequestRecord], slo: Slo) -> Estimate:
 
 
 def meets(record: RequestRecord, slo: Slo) -> bool:
-    """Whether a request succeeded within every objective that is asked for."""
-    if record.error is not None:
+    """Whether a request succeeded within every objective that is asked for; no intruder does."""
+    if record.error is not None or record.intruder:
         return False
     limits = ((record.ttft_s, slo.ttft_s), (record.tpot_s, slo.tpot_s), (record.e2e_s, slo.e2e_s))
     return all(limit is None or (it is not None and it <= limit) for it, limit in limits)

@@ -1,13 +1,17 @@
 """Prompts as texts, for endpoints that take no token ids: unique, and about as long as asked.
 
 With a tokenizer a text is decoded from so many ids of real text, and kept only where it is encoded
-into as many again: the length is exact. Without one, ``CHARACTERS`` stand for a token. All texts of
-a run begin with its mark: what the endpoint was asked in earlier runs it may answer from its cache.
+into as many again: the length is exact, of every text. Without one, ``CHARACTERS`` stand for a
+token. All texts of a run begin with its mark: what the endpoint was asked in earlier runs it may
+answer from its cache. When all texts are used they come again, each time behind other marks.
 """
 
+import hashlib
 import json
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -21,14 +25,82 @@ MOST = 4096
 # Texts begin so many words or ids apart, and no two with the same characters.
 _STRIDE = 7
 _BEGINNING = 40
+# A text that is shorter grows by its mark, as marks alone would not tell it from others.
+_SHORTEST = 16
+# Marks that are tried before a text, and texts before it is given up.
+_MARKS, _TRIES = 8, 64
+_MARK_CHARACTERS = 8
 
 
 def new_mark() -> str:
     """What no run before began its texts with."""
-    return f"{secrets.token_hex(4)} "
+    return f"{secrets.token_hex(_MARK_CHARACTERS // 2)} "
 
 
-def plain_texts(texts: Sequence[str], tokens: int, mark: str = "") -> list[str]:
+@cache
+def _known(tokenizer: str) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(Path(tokenizer).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PromptError(f"{tokenizer}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What texts of exactly ``tokens`` ids are cut from: ``ids`` of real text, from ``starts`` on.
+
+    ``tokenizer`` is its file, ``mark`` the run's.
+    """
+
+    tokenizer: str
+    tokens: int
+    mark: str
+    ids: Sequence[int]
+    starts: Sequence[int]
+
+    def text(self, start: int, mark: str) -> str | None:
+        """The text behind a mark, as far as that leaves room for one id; None: it is not exact."""
+        known = _known(self.tokenizer)
+        first = known.encode(mark, add_special_tokens=False).ids[: self.tokens - 1]
+        rest = self.ids[start : start + self.tokens - len(first)]
+        text: str = known.decode([*first, *rest], skip_special_tokens=False)
+        again = known.encode(text, add_special_tokens=False).ids
+        return text if len(again) == self.tokens else None
+
+    def again(self, lap: int, place: int) -> str:
+        """The text of a place when all were used ``lap`` times: behind a mark that none had.
+
+        Raises:
+            PromptError: no mark leaves it as long as it must be.
+        """
+        for attempt in range(_TRIES):
+            start = self.starts[(place + attempt // _MARKS) % len(self.starts)]
+            words = f"{self.mark} {lap} {place} {attempt}".encode()
+            mark = hashlib.blake2b(words, digest_size=_MARK_CHARACTERS // 2).hexdigest()
+            if (text := self.text(start, f"{mark} ")) is not None:
+                return text
+        raise PromptError(f"{self.tokenizer}: no mark leaves a text at {self.tokens} tokens")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The prompts of a run; ``exact`` is what they were cut from where their length is exact."""
+
+    texts: Sequence[str]
+    exact: Exact | None = None
+
+    def text(self, number: int) -> str:
+        """Prompt ``number`` (from 0), as long as all."""
+        lap, place = divmod(number, len(self.texts))
+        text = self.texts[place]
+        if not lap:
+            return text
+        if self.exact is not None:
+            return self.exact.again(lap, place)
+        return f"({lap}) {text}"[: max(len(text), _SHORTEST)]
+
+
+def plain_texts(texts: Sequence[str], tokens: int, mark: str = "") -> Texts:
     """Stretches of the texts of about so many tokens each, the mark before them among these.
 
     Raises:
@@ -43,14 +115,14 @@ def plain_texts(texts: Sequence[str], tokens: int, mark: str = "") -> list[str]:
     found = [_cut(row[start : start + tokens * 4], wanted) for start in starts]
     # Of those that begin alike an engine's prefix cache would answer the second.
     kept = [*{text[:_BEGINNING]: text for text in found}.values()][:MOST]
-    return [f"{mark}{text}" for text in kept]
+    return Texts([f"{mark}{text}" for text in kept])
 
 
 def _cut(words: Sequence[str], characters: int) -> str:
     return " ".join(words)[:characters].rstrip()
 
 
-def exact_texts(texts: Sequence[str], tokens: int, tokenizer: Path, mark: str = "") -> list[str]:
+def exact_texts(texts: Sequence[str], tokens: int, tokenizer: Path, mark: str = "") -> Texts:
     """Stretches that a tokenizer (a folder with ``tokenizer.json``) makes exactly so many ids of.
 
     They begin with the mark, as far as that leaves room for one id of text.
@@ -59,38 +131,35 @@ def exact_texts(texts: Sequence[str], tokens: int, tokenizer: Path, mark: str = 
         PromptError: there is no tokenizer, or no such stretch.
     """
     path = tokenizer / "tokenizer.json"
-    try:
-        known = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PromptError(f"{path}: {error}") from None
-    ids = [i for text in texts for i in known.encode(text, add_special_tokens=False).ids]
+    known = _known(str(path))
+    ids = [i for it in texts for i in known.encode(it, add_special_tokens=False).ids]
     ids *= 1 + tokens // max(1, len(ids))
-    first = known.encode(mark, add_special_tokens=False).ids[: tokens - 1]
-    length = tokens - len(first)
-    kept = []
-    for start in range(0, len(ids) - length, _STRIDE):
-        text = known.decode([*first, *ids[start : start + length]], skip_special_tokens=False)
-        if len(known.encode(text, add_special_tokens=False).ids) == tokens:
-            kept.append(text)
+    source = Exact(tokenizer=str(path), tokens=tokens, mark=mark, ids=ids, starts=())
+    kept: dict[int, str] = {}
+    for start in range(0, len(ids) - tokens, _STRIDE):
+        if (text := source.text(start, mark)) is not None:
+            kept[start] = text
         if len(kept) == MOST:
             break
     if not kept:
         raise PromptError(f"{path}: no stretch of the text is {tokens} tokens again")
-    return kept
+    return Texts([*kept.values()], replace(source, starts=[*kept]))
 
 
-def save_texts(path: Path, texts: Sequence[str]) -> None:
+def save_texts(path: Path, texts: Texts) -> None:
     """Write them, whole or not at all."""
-    write_whole(path, json.dumps(list(texts)))
+    write_whole(path, json.dumps(asdict(texts)))
 
 
-def load_texts(path: Path) -> list[str]:
-    """Read what ``save_texts`` wrote."""
-    texts: list[str] = json.loads(path.read_text(encoding="utf-8"))
-    return texts
+def load_texts(path: Path) -> Texts:
+    """Read what ``save_texts`` wrote, and the tokenizer: a large one would take its time later.
 
-
-def text_of(texts: Sequence[str], number: int) -> str:
-    """Prompt ``number`` (from 0); when all are used they come again behind a mark of their own."""
-    lap, place = divmod(number, len(texts))
-    return f"({lap}) {texts[place]}" if lap else texts[place]
+    Raises:
+        PromptError: the tokenizer is gone.
+    """
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if told["exact"] is None:
+        return Texts(told["texts"])
+    exact = Exact(**told["exact"])
+    _known(exact.tokenizer)
+    return Texts(told["texts"], exact)

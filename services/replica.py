@@ -6,6 +6,7 @@ instead of keeping clients waiting.
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
@@ -148,6 +149,7 @@ class VariantApp:
             body = await read_body(receive, self._settings.max_body_bytes, scope["headers"])
             # What cannot be answered wakes nobody.
             asked, edited = self._read(body, route, self._supervisor.variant.engine)
+            began_s = time.monotonic()
             async with self._engine(receive) as child:
                 # Exact paths only: an engine's other routes, reached by its own key, would obey any
                 # client.
@@ -158,6 +160,7 @@ class VariantApp:
                     url=f"{child.base_url}{route.engine_path}",
                     body=asked,
                     headers=child.headers,
+                    waited_s=time.monotonic() - began_s,
                 )
         raise AssertionError
 

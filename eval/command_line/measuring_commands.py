@@ -118,23 +118,20 @@ def loadtest_ui(
     """Open Locust's own page on what is served."""
     from loadtest.endpoint import read_health
     from loadtest.live.live_job import LiveJob, our_targets, show_page
-    from loadtest.run_directory import RESULTS_DIR
-    from loadtest.texts import new_mark, plain_texts, save_texts
-    from quantize.calibration.calibration_set import calibration_plan, read_texts
+    from loadtest.measure import plan_prompts
+    from loadtest.run_directory import RESULTS_DIR, begin_series
 
     shown = choose(plan, model, variants).load()
     for name in shown.variants:
         read_health(shown.serving.url, name)
-    text = shown.calibration
-    texts = read_texts(calibration_plan(text.text, text.samples, text.sequence_length).path)
     folder = RESULTS_DIR / "live"
     folder.mkdir(parents=True, exist_ok=True)
-    length = round(shown.load.prompt_tokens.average)
-    save_texts(folder / "texts.json", plain_texts(texts, length, new_mark()))
+    plan_prompts(shown).save(folder / "prompts.npz")
     job = LiveJob(
         targets=our_targets(shown.serving.url, shown.variants),
-        texts=folder / "texts.json",
-        output_tokens=round(shown.load.output_tokens.average),
+        load=shown.load,
+        prompts=folder / "prompts.npz",
+        series=begin_series(RESULTS_DIR, shown.serving.url),
         request_timeout_s=shown.serving.request_timeout_s,
     )
     if code := show_page(job, folder, port, say):

@@ -6,7 +6,7 @@ the machine.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,7 +28,7 @@ from loadtest.processes import processes_of
 from loadtest.prompts import plain_prompts
 from loadtest.records import RequestRecord, write_records
 from loadtest.target import write_result
-from loadtest.texts import save_texts
+from loadtest.texts import Texts, save_texts
 from loadtest.validity import void_reasons
 from quantize.jobs.whole_file import writing
 from quantize.processors import usable_cpus
@@ -48,7 +48,7 @@ class Asked:
     key: str
     found: Found
     load: Load
-    texts: Sequence[str]
+    texts: Texts
     folder: Path
 
     @property

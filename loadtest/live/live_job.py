@@ -1,4 +1,4 @@
-"""What Locust's own page is asked to load: endpoints, how each is asked, and with which texts."""
+"""What Locust's own page is asked to load: endpoints, and what the plan's load asks of them."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from loadtest.dialect import Dialect
+from deploy.plan_load import AnyLoad
 from loadtest.locust_process import locust_environment
 from quantize.jobs.lifeline import end, guarded
 from quantize.jobs.whole_file import write_whole
@@ -20,13 +20,12 @@ LOCUSTFILE = ROOT / "loadtest" / "live" / "live_locustfile.py"
 
 
 class LiveTarget(BaseModel):
-    """One endpoint, by the name under which it stands on the page."""
+    """One variant, by its name; ``url`` is what its ``/v1`` stands below."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     url: str
-    dialect: Dialect
 
     @property
     def user_kind(self) -> str:
@@ -35,26 +34,23 @@ class LiveTarget(BaseModel):
 
 
 class LiveJob(BaseModel):
-    """All endpoints of a page; ``texts`` is a file, lengths are in tokens."""
+    """All endpoints of a page, and the section that says what they are asked.
+
+    ``prompts`` is the file of the prompt source, ``series`` how many load tests there were before.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     targets: tuple[LiveTarget, ...]
-    texts: Path
-    output_tokens: int
+    load: AnyLoad
+    prompts: Path
+    series: int
     request_timeout_s: float
 
 
 def our_targets(url: str, variants: Sequence[str]) -> tuple[LiveTarget, ...]:
     """Variants that we serve, each at its own base."""
-    return tuple(
-        LiveTarget(
-            name=name,
-            url=f"{url}/{name}/v1",
-            dialect=Dialect(api="completions", model=name),
-        )
-        for name in variants
-    )
+    return tuple(LiveTarget(name=name, url=f"{url}/{name}") for name in variants)
 
 
 def start_page(job: LiveJob, folder: Path, port: int) -> subprocess.Popen[bytes]:

@@ -43,6 +43,7 @@ _HOP_BY_HOP = frozenset(
 # every engine keeps: 5 s): a request on one that is being closed is lost, and nobody may repeat it.
 IDLE_S = 2.0
 FIRST_ERROR = 400
+_CONNECTING = aiohttp.ClientTimeout(total=None, sock_connect=5)
 # Of an error that is no JSON, what is passed on as its message.
 _SHOWN_BYTES = 300
 
@@ -56,12 +57,13 @@ def open_session() -> aiohttp.ClientSession:
 class Relay:
     """Forwards requests through one connection pool.
 
-    ``timeout_s`` bounds a whole request; streams that still flow are cut at that point too.
+    ``timeout_s`` bounds a whole request, with what it waited for before it is forwarded; streams
+    that still flow are cut at that point too.
     """
 
     def __init__(self, session: aiohttp.ClientSession, timeout_s: float) -> None:
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5)
+        self._timeout_s = timeout_s
 
     async def forward(
         self,
@@ -72,11 +74,13 @@ class Relay:
         url: str,
         body: bytes,
         headers: Mapping[str, str],
+        waited_s: float = 0.0,
     ) -> int:
         """Send the request to ``url`` and stream the answer back; returns its status (499 for a
         client that left).
 
-        ``headers`` are added to the client's own (its authorization is never passed on).
+        ``headers`` are added to the client's own (its authorization is never passed on);
+        ``waited_s`` is how much of its time is over.
 
         Raises:
             RequestError: what the server behind refused the request with, in a stream's first event
@@ -93,7 +97,8 @@ class Relay:
         query = scope.get("query_string", b"").decode("latin-1")
         target = f"{url}?{query}" if query else url
         async with WhileConnected(receive):
-            return await self._exchange(scope["method"], target, body, passed, send)
+            exchange = self._exchange(scope["method"], target, body, passed, send, waited_s)
+            return await exchange
         return CLIENT_LEFT
 
     async def _exchange(
@@ -103,14 +108,15 @@ class Relay:
         body: bytes,
         headers: Mapping[str, str],
         send: Send,
+        waited_s: float,
     ) -> int:
-        answer = _Answer(send)
+        answer, left_s = _Answer(send), max(0.0, self._timeout_s - waited_s)
         try:
             # The session's own timeout does not run while a client that reads nothing holds us up.
             async with (
-                asyncio.timeout(self._timeout.total),
+                asyncio.timeout(left_s),
                 self._session.request(
-                    method, url, data=body or None, headers=headers, timeout=self._timeout
+                    method, url, data=body or None, headers=headers, timeout=_CONNECTING
                 ) as response,
             ):
                 if response.status >= FIRST_ERROR:
@@ -121,7 +127,9 @@ class Relay:
                 await answer.complete()
                 return response.status
         except TimeoutError:
-            error = RequestError(504, "the engine did not answer in time")
+            woken = f" in the {left_s:.0f} s that were left when it was awake"
+            when = " in time" if waited_s < 1 else woken
+            error = RequestError(504, f"the engine did not answer{when}")
         except aiohttp.ClientError as failure:
             error = RequestError(502, f"the engine broke off: {type(failure).__name__}")
         return await answer.fail(error)

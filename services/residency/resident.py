@@ -23,7 +23,7 @@ from services.residency.owner import Report
 # For how long a variant without open requests stays while another is waited for.
 LINGER_S = 1.0
 RETRY_S = 0.5
-# The wait is a part of the time that a request may take; what is left is for saying so.
+# The wait is a part of the time that a request may take; what is left is for its answer.
 WAIT_SHARE = 0.9
 _PHASES = {
     State.READY: Phase.AWAKE,

@@ -16,6 +16,8 @@ from eval.limits import (
     work_of_variant,
 )
 from eval.schema import VariantComparison
+from loadtest.intervals import Estimate
+from loadtest.summary import Answers
 from quantize.artifact.manifest import Manifest
 from quantize.source.model_shape import read_shape
 from services.gpus.rates_job import DeviceRates
@@ -95,6 +97,33 @@ def test_every_load_gets_its_distance_and_one_stream_that_of_its_prompt_too() ->
     assert limit is not None
     assert one.distance.prefill_share == pytest.approx(512 / ttft / limit)
     assert many.distance.prefill_share is None
+
+
+def test_what_prompts_share_is_read_once_and_computed_never() -> None:
+    variant, weights = find_variant("bf16-vllm"), of_size(2 * SHAPE.parameters)
+    work, compared = work_of_variant(variant, weights, SHAPE), measured({"GPU-a": "NVIDIA H200"})
+    for prefixes, contexts in ((1, 1000), (4, 4000), (99, 16_000)):
+        load = LOAD.model_copy(update={"shared_prefix_tokens": 1000, "shared_prefixes": prefixes})
+        one, _, many = with_distances(compared, variant, weights, SHAPE, H200, load).load
+        assert one.distance is not None
+        assert many.distance is not None
+        read = work.step_bytes(16, 0) + (16 * 576 + contexts) * work.token_bytes
+        assert many.distance.bytes_per_token == pytest.approx(read / 16)
+        # Only what is the prompt's own is computed; with the prefix it would be three times this.
+        assert one.distance.prefill_tok_per_s == pytest.approx(512 / one.ttft_s["p50"].value)
+        assert one.distance.bytes_per_token == work.step_bytes(1, 1576)
+
+
+def test_answers_of_natural_length_are_as_long_as_they_came() -> None:
+    variant, weights = find_variant("bf16-vllm"), of_size(2 * SHAPE.parameters)
+    compared = measured({"GPU-a": "NVIDIA H200"})
+    came = Answers(tokens=Estimate(value=30.0), ended_share=1.0)
+    levels = [level.model_copy(update={"answers": came}) for level in compared.load]
+    natural = compared.model_copy(update={"load": levels})
+    load = LOAD.model_copy(update={"natural_length": True})
+    found = with_distances(natural, variant, weights, SHAPE, H200, load).load[0].distance
+    assert found is not None
+    assert found.bytes_per_token == work_of_variant(variant, weights, SHAPE).step_bytes(1, 527)
 
 
 def test_two_cards_read_twice_as_fast() -> None:

@@ -9,7 +9,8 @@ import pytest
 from deploy.plan import Plan
 from deploy.plan_sections import Slo
 from loadtest.intervals import Estimate
-from loadtest.rate_search import rate_words, read_slo, search
+from loadtest.job import Job
+from loadtest.rate_search import Trials, rate_words, read_slo, search, trial_times
 from loadtest.run_directory import run_directory
 from tests.fake_engine import FakeEngine, running_engine
 from tests.loadtest.examples import VARIANTS, a_plan, some_prompts
@@ -31,6 +32,7 @@ def test_an_slo_that_no_rate_meets_is_told_and_the_trials_are_kept(
     engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loadtest.rate_search.REQUESTS", 10)
+    monkeypatch.setattr("loadtest.rate_search.WARMUP_REQUESTS", 2)
     monkeypatch.setattr("loadtest.rate_search.FIRST_RATE", 40.0)
     # The fake engine's first token takes 10 ms.
     plan = a_search(engine, Slo(ttft_s=0.001))
@@ -49,6 +51,26 @@ def test_an_slo_that_no_rate_meets_is_told_and_the_trials_are_kept(
     assert second.trials[0] == first.trials[0]
     assert second.trials[1].rate == 20
     assert read_slo(run_directory(plan, tmp_path) / VARIANTS[0]) == second
+
+
+def test_a_trial_has_as_many_processes_as_its_rate_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("loadtest.rate_search.usable_cpus", lambda: 32)
+
+    def job(rate: float, **load: Any) -> Job:
+        plan = a_plan(1, output_tokens=64, **load)
+        place = Path("/nowhere")
+        return Trials(plan=plan, prompts_file=place, run=place, series=0).job("x", rate, 0)
+
+    assert [job(rate).processes for rate in (1.0, 100.0, 500.0)] == [1, 3, 13]
+    assert job(1.0, processes=2).processes == 2
+
+
+def test_a_trial_lasts_for_its_requests_and_a_slow_one_for_a_minute_at_most() -> None:
+    assert trial_times(60.0, 0.5) == pytest.approx({"warmup_s": 50 / 60, "duration_s": 10.0})
+    assert trial_times(0.5, 2.0) == {"warmup_s": 15.0, "duration_s": 60.0}
+    assert trial_times(1000.0, 2.0)["warmup_s"] == 2.0
 
 
 def test_a_plan_without_an_slo_is_refused(engine: FakeEngine, tmp_path: Path) -> None:

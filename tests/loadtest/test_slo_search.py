@@ -1,67 +1,69 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from loadtest.slo_search import (
-    TARGET_SHARE,
-    Trial,
-    highest_rate,
-    is_narrow,
-    next_rate,
-    rate_estimate,
-)
-
-SERVICE_S, LIMIT_S = 0.1, 0.4
-MOST_TRIALS = 60
-REQUESTS = 600
+from loadtest.slo_search import Trial, highest_rate, is_narrow, next_rate, rate_estimate, searching
+from tests.benches.evidence.known_queue import SERVICE_S, simulated_search, true_rate
 
 
-def waits_at_most(rate: float, time_s: float) -> float:
-    """P(wait <= t) of M/D/1 (Erlang; Crommelin 1932)."""
-    load, total = rate * SERVICE_S, 0.0
-    for k in range(int(time_s / SERVICE_S) + 1):
-        rest = time_s - k * SERVICE_S
-        total += (-rate * rest) ** k / math.factorial(k) * math.exp(rate * rest)
-    return (1 - load) * total
-
-
-def true_rate() -> float:
-    low, high = 0.1, 9.9
-    for _ in range(60):
-        middle = (low + high) / 2
-        enough = waits_at_most(middle, LIMIT_S - SERVICE_S) >= TARGET_SHARE
-        low, high = (middle, high) if enough else (low, middle)
-    return low
-
-
-def served(rate: float, rng: np.random.Generator) -> Trial:
-    """A trial at an M/D/1 server: arrivals at random, each served for the same time, in order."""
-    free, met = 0.0, 0
-    warm_up = 100
-    for number, arrival in enumerate(np.cumsum(rng.exponential(1 / rate, REQUESTS + warm_up))):
-        free = max(free, arrival) + SERVICE_S
-        met += number >= warm_up and free - arrival <= LIMIT_S
-    return Trial(rate=rate, requests=REQUESTS, met=met)
-
-
-def searched(seed: int) -> list[Trial]:
-    rng, trials = np.random.default_rng(seed), list[Trial]()
-    while len(trials) < MOST_TRIALS:
-        trials.append(served(next_rate(trials, 1.0), rng))
-        if len(trials) % 10 == 0 and is_narrow(rate_estimate(trials)):
-            break
-    return trials
+def trials_at(slope: float, count: int, requests: int = 600) -> list[Trial]:
+    """Shares that fall with the rate's logarithm, and pass the target at 10 a second."""
+    found = []
+    for rate in np.linspace(8.2, 12, count):
+        logit = math.log(19) + slope * math.log(rate / 10)
+        found.append(
+            Trial(rate=rate, requests=requests, met=round(requests / (1 + math.exp(-logit))))
+        )
+    return found
 
 
 def test_the_knee_of_a_known_queue_is_found_and_the_interval_covers_it() -> None:
-    truth = true_rate()
-    found = [rate_estimate(searched(seed)) for seed in range(20)]
-    values = [it.value for it in found if it is not None]
+    truth = true_rate(SERVICE_S)
+    found = [rate_estimate(simulated_search(number)) for number in range(20)]
+    values = np.array([it.value for it in found if it is not None])
     assert len(values) == 20
-    assert np.median(values) == pytest.approx(truth, rel=0.03)
-    assert np.mean(np.abs(np.array(values) / truth - 1)) < 0.03
+    assert np.abs(values / truth - 1).max() < 0.04
+    assert np.mean(np.abs(values / truth - 1)) < 0.02
     assert sum(it is not None and it.covers(truth) for it in found) >= 19
+
+
+def test_a_line_through_the_trials_nearby_tells_the_rate_more_surely_than_the_steps_of_a_fit() -> (
+    None
+):
+    found = rate_estimate(trials_at(-7.0, 40))
+    assert found is not None
+    assert found.value == pytest.approx(10, rel=0.005)
+    assert found.covers(10)
+    assert found.bounds is not None
+    assert found.bounds[1] - found.bounds[0] < 0.5
+    # The same with trials that differ by more than their requests would: less is known.
+    uneven = [
+        replace(it, met=min(it.requests, max(0, it.met + (25 if place % 2 else -25))))
+        for place, it in enumerate(trials_at(-7.0, 40))
+    ]
+    wider = rate_estimate(uneven)
+    assert wider is not None
+    assert wider.bounds is not None
+    assert wider.bounds[1] - wider.bounds[0] > 1.5 * (found.bounds[1] - found.bounds[0])
+
+
+def test_a_cliff_lies_between_the_last_trial_that_passes_and_the_first_that_does_not() -> None:
+    trials = [Trial(rate=r, requests=600, met=600 if r < 10 else 60) for r in np.arange(8, 12, 0.1)]
+    found = rate_estimate(trials)
+    assert found is not None
+    assert found.bounds == pytest.approx((9.9, 10.0), abs=0.01)
+    assert is_narrow(found)
+
+
+def test_trials_that_do_not_fall_give_no_bounds() -> None:
+    flat = [
+        Trial(rate=r, requests=600, met=571 - (place % 3))
+        for place, r in enumerate(np.arange(8, 12, 0.1))
+    ]
+    found = rate_estimate([*flat, Trial(rate=12.5, requests=600, met=500)])
+    assert found is None or found.bounds is None or found.bounds[1] - found.bounds[0] > 1
 
 
 def test_the_search_doubles_halves_and_then_encloses() -> None:
@@ -88,3 +90,18 @@ def test_a_rate_that_is_not_enclosed_is_not_told() -> None:
     assert found is not None
     assert found.bounds is None
     assert not is_narrow(found)
+
+
+def test_a_search_goes_on_with_its_trials_until_it_is_narrow_or_has_enough() -> None:
+    tried: list[tuple[float, int]] = []
+
+    def attempt(rate: float, number: int) -> Trial:
+        tried.append((rate, number))
+        return Trial(rate=rate, requests=600, met=600 if rate < 10 else 60)
+
+    begun = [Trial(rate=2, requests=600, met=600)]
+    assert len(list(searching(begun, 1.0, 3, attempt))) == 2
+    assert tried == [(4.0, 1), (8.0, 2)]
+    found = list(searching([], 1.0, 60, attempt))
+    assert is_narrow(rate_estimate(found))
+    assert len(found) < 60

@@ -7,11 +7,13 @@ from pydantic import TypeAdapter
 
 from deploy.plan_sections import Slo
 from loadtest.closed_loop import ClosedLoop
+from loadtest.contamination import Contaminated
 from loadtest.intervals import Estimate
 from loadtest.summary import (
     Stalls,
     gap_percentiles,
     goodput,
+    goodput_rate,
     meets,
     output_throughput,
     percentiles,
@@ -103,6 +105,24 @@ def test_goodput_counts_errors_in_the_denominator() -> None:
     found = goodput([*in_a_row(3), slow, lost], Slo(ttft_s=0.6))
     assert found.share.value == pytest.approx(3 / 5)
     assert found.per_s.value == pytest.approx(3 / 5)
+
+
+def test_goodput_is_of_those_who_are_disturbed_and_not_of_the_intruders() -> None:
+    point = Contaminated(2)
+    short = in_a_row(6, point=point)
+    slo = Slo(e2e_s=1.0)
+    for took_s in (0.5, 6.0):
+        long = [
+            a_record(point=point, scheduled_s=s, send_s=s, last_token_s=s + 1, end_s=s + took_s,
+                     intruder=True)
+            for s in (0.0, 1.0)
+        ]  # fmt: skip
+        found = goodput([*short, *long], slo)
+        # Six of two users' time, whether what disturbs them is within the objective or not.
+        assert found.share.value == 1
+        assert found.per_s.value == pytest.approx(6 / ((6 + 2 * took_s) / 2))
+        assert goodput_rate([*short, *long], slo) == pytest.approx(found.per_s.value)
+    assert goodput(long, slo).share.value == 0
 
 
 def test_an_objective_that_is_not_asked_for_is_met_and_a_missing_time_is_not() -> None:

@@ -1,33 +1,28 @@
 """``python -m tests.benches.agreement``: do load generators agree about one endpoint?
 
-Ours, ``vllm bench serve``, GuideLLM and AIPerf load the same endpoint at 1, 8 and 32 streams, in
-turns that the second pass reverses: first a null server, whose true figures are known, then a real
-llama.cpp. Held to 3 % of ours (of the truth, where it is known): TTFT and TPOT at the median, and
-throughput. What each costs per event is told beside. Writes ``results/bench/agreement.json``.
+Ours, ``vllm bench serve``, GuideLLM and AIPerf load the same endpoint at 1, 8 and 32 streams: first
+a null server, whose true figures are known, then a real llama.cpp, twice there and the second time
+in the opposite order. All ask for answers of one forced length, with prompts of the same length
+that no engine has seen. At the null server ours is held to 3 % of the truth, at the engine each is
+held to 3 % of ours: TTFT and TPOT at the median, and throughput as all of them define it. Beside
+that stands by how much each tool was late at the null server, which is no difference of the
+endpoint, and what an event costs each. Writes ``results/bench/agreement.json``.
 """
 
 import argparse
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
-from deploy.plan_load import ClosedLoopLoad
-from loadtest.any_endpoint.endpoint_load import Asked, load_endpoint
-from loadtest.any_endpoint.probe import Found
-from loadtest.client_cost import measure_cost
-from loadtest.dialect import Dialect
-from loadtest.load_file import REQUESTS_NAME
 from loadtest.null_server import Pace, null_server
 from loadtest.other_tools.foreign_run import ForeignRun
-from loadtest.other_tools.side_by_side import columns, rows_of_ours, rows_of_theirs
-from loadtest.prompts import plain_prompts
-from loadtest.records import RequestRecord, read_records
-from loadtest.texts import exact_texts
-from quantize.calibration.calibration_set import BUNDLED_TEXT, read_texts
+from loadtest.other_tools.side_by_side import columns, rows_of_theirs
 from quantize.root import ROOT
-from tests.benches.agreement.peers import PEERS, Ask, PeerRun, event_cost_us, run_peer
+from tests.benches.agreement.costs import cost_figures
+from tests.benches.agreement.ours import BY_EDGES, measure_ours
+from tests.benches.agreement.peers import PEERS, Ask, PeerRun, run_peer
+from tests.benches.agreement.served import Served, served_between, totals
 from tests.benches.harness.bench_command import Bench, add_names, start
 from tests.benches.harness.bench_figures import Figure, at_most
 from tests.benches.harness.bench_run import BenchRun
@@ -39,142 +34,166 @@ STREAMS = (1, 8, 32)
 PER_STREAM = {1: 16, 8: 8, 32: 8}
 PROMPT_TOKENS, OUTPUT_TOKENS = 128, 32
 PACE = Pace(ttft_s=0.05, gap_s=0.02)
+# Of ours, where nobody has told yet how fast the endpoint is.
 SECONDS = 4.0
 OFF_LIMIT_PERCENT = 3.0
 ENDPOINTS = ("null", "llamacpp")
 OURS = "ours"
-METRICS = {"TTFT p50": "ttft", "TPOT p50": "tpot", "tok/s": "tok_per_s"}
+# Our columns, and theirs for the same: throughput is theirs by the edges of the run.
+METRICS = {"TTFT p50": "ttft", "TPOT p50": "tpot", BY_EDGES: "tok_per_s"}
+LATENCIES = ("TTFT p50", "TPOT p50")
 
 Figures = dict[str, float]
-# Processor seconds and events, by place and tool.
-Costs = dict[tuple[str, str], tuple[float, int]]
+Told = Mapping[str, Figures]
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """What goes from one cell to another: processor seconds by tool, and lateness at the truth."""
+
+    cpu_s: dict[tuple[int, str], float] = field(default_factory=dict)
+    late: dict[int, Told] = field(default_factory=dict)
 
 
 def truth(streams: int) -> Figures:
     """What the null server's schedule gives, in the columns of the table."""
-    answer_s = PACE.end_s(OUTPUT_TOKENS)
     return {
         "TTFT p50": 1000 * PACE.ttft_s,
         "TPOT p50": 1000 * PACE.gap_s,
-        "tok/s": streams * OUTPUT_TOKENS / answer_s,
+        BY_EDGES: streams * OUTPUT_TOKENS / PACE.end_s(OUTPUT_TOKENS),
     }
-
-
-def edge_rate(records: Sequence[RequestRecord]) -> float:
-    """Throughput as the others define it: tokens / (last response - first send)."""
-    good = [record for record in records if record.error is None]
-    seconds = max(r.end_s for r in good) - min(r.send_s for r in good)
-    return sum(r.output_tokens for r in good) / seconds
-
-
-def ours(ask: Ask) -> Figures:
-    """What our load test says of the endpoint."""
-    load = ClosedLoopLoad(
-        concurrencies=(ask.streams,),
-        rounds=1,
-        warmup_s=0.5,
-        duration_s=SECONDS,
-        prompt_tokens=ask.prompt_tokens,
-        output_tokens=ask.output_tokens,
-    )
-    dialect = Dialect(api="completions", model=ask.model)
-    with tempfile.TemporaryDirectory(prefix="assay-agreement-") as name:
-        asked = Asked(
-            url=f"{ask.root}/v1",
-            key="",
-            found=Found(dialect=dialect, server="", remarks=()),
-            load=load,
-            # Our prompt has no BOS of its own here: the server adds it, as to theirs.
-            texts=exact_texts(read_texts(BUNDLED_TEXT), ask.prompt_tokens, ask.tokenizer),
-            folder=Path(name),
-        )
-        found, _ = load_endpoint(asked, lambda _: None)
-        records = read_records(Path(name) / REQUESTS_NAME)
-    return {**rows_of_ours(found)[0].figures, "tok/s by edges": edge_rate(records)}
 
 
 def theirs(found: PeerRun, name: str) -> Figures:
     """What a peer says, in the same columns."""
     run = ForeignRun(tool=name, version="", model="", cells=[found.cell])
-    return dict(rows_of_theirs(run)[0].figures)
+    told = dict(rows_of_theirs(run)[0].figures)
+    return {**told, BY_EDGES: told["tok/s"]}
 
 
-def off_figures(
-    place: str, told: Mapping[str, Figures], against: Figures, name_of_it: str
-) -> list[Figure]:
-    """How far each is off, in percent; where they count the same it is bounded."""
-    figures = []
-    for name, its in told.items():
+def off_percent(its: Figures, against: Figures, column: str) -> float:
+    """By how much a figure is off."""
+    return 100 * abs(its[column] / against[column] - 1)
+
+
+def figures_at_truth(place: str, told: Told, true: Figures) -> list[Figure]:
+    """How far each is off what is known; ours is bounded, the others are who they are."""
+    return [
+        at_most(
+            f"{metric}_{place}_{name}_off_truth",
+            off_percent(its, true, column),
+            "%",
+            OFF_LIMIT_PERCENT if name == OURS else None,
+        )
+        for name, its in told.items()
+        for column, metric in METRICS.items()
+    ]
+
+
+def figures_at_engine(place: str, told: Told, late: Told) -> list[Figure]:
+    """How far each is off ours, and what is left of that without its lateness at the truth."""
+    figures, ours = [], told[OURS]
+    for name in (name for name in told if name != OURS):
         for column, metric in METRICS.items():
-            if column in its:
-                off = 100 * abs(its[column] / against[column] - 1)
-                limit = OFF_LIMIT_PERCENT if metric != "tok_per_s" or name == OURS else None
-                figures.append(
-                    at_most(f"{metric}_{place}_{name}_off_{name_of_it}", off, "%", limit)
-                )
+            off, what = off_percent(told[name], ours, column), f"{metric}_{place}_{name}_off_ours"
+            figures.append(at_most(what, off, "%", OFF_LIMIT_PERCENT))
+            if column in LATENCIES and {name, OURS} <= late.keys():
+                mine = {column: ours[column] - late[OURS][column]}
+                its = {column: told[name][column] - late[name][column]}
+                rest = off_percent(its, mine, column)
+                figures.append(at_most(f"{what}_but_for_lateness", rest, "%", None))
     return figures
 
 
-def measure_cell(
-    run: BenchRun, place: str, ask: Ask, names: Sequence[str], costs: Costs
-) -> dict[str, Figures]:
-    """All tools at one load, twice in opposite order; the means of both, by tool."""
-    passes: dict[str, list[Figures]] = {name: [] for name in names}
-    for order in (names, names[::-1]):
-        for name in order:
-            with run.cell(f"{place} {name}"):
-                if name == OURS:
-                    passes[name].append(ours(ask))
-                    continue
-                found = run_peer(PEERS[name], ask)
-                passes[name].append(theirs(found, name))
-                costs[place, name] = (found.cpu_s, ask.requests * ask.output_tokens)
+def lateness(told: Told, true: Figures) -> Told:
+    """What each tool adds to the latencies (ms), where the truth is known."""
     return {
-        name: {column: fmean(it[column] for it in found) for column in found[0]}
-        for name, found in passes.items()
-        if found
+        name: {column: its[column] - true[column] for column in LATENCIES}
+        for name, its in told.items()
     }
 
 
-def load_at(run: BenchRun, endpoint: str, ask: Ask, names: Sequence[str], costs: Costs) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One endpoint under one load: ``passes`` times, every second time in the opposite order."""
+
+    endpoint: str
+    ask: Ask
+    names: Sequence[str]
+    passes: int
+
+    @property
+    def place(self) -> str:
+        """As figures name it."""
+        return f"{self.endpoint}_c{self.ask.streams}"
+
+    def measure(self, run: BenchRun, findings: Findings) -> Told:
+        """The means of all passes, by tool; ours last at first, as it lasts as long as they did."""
+        found: dict[str, list[Figures]] = {name: [] for name in (*self.names, OURS)}
+        served: dict[str, list[Served]] = {name: [] for name in found}
+        for number in range(self.passes):
+            ask = replace(self.ask, seed=100 * self.ask.streams + number)
+            for name in list(found)[:: -1 if number % 2 else 1]:
+                with run.cell(f"{self.place} {name}"):
+                    before = totals(ask) if self.endpoint != "null" else None
+                    found[name].append(self._one(name, ask, found, findings))
+                    if before is not None:
+                        served[name].append(served_between(before, totals(ask), ask))
+        run.more[self.place] = {
+            "figures": found,
+            "served": {name: [*map(asdict, its)] for name, its in served.items()},
+        }
+        run.say(self._lines(_means(found), served))
+        return _means(found)
+
+    def _one(
+        self, name: str, ask: Ask, found: Mapping[str, list[Figures]], findings: Findings
+    ) -> Figures:
+        if name == OURS:
+            rates = [it[-1][BY_EDGES] for it in found.values() if it]
+            seconds = ask.requests * ask.output_tokens / max(rates) if rates else SECONDS
+            return measure_ours(ask, seconds)
+        peer = run_peer(PEERS[name], ask)
+        if self.endpoint == "null":
+            findings.cpu_s[ask.streams, name] = peer.cpu_s
+        return theirs(peer, name)
+
+    def _lines(self, told: Told, served: Mapping[str, list[Served]]) -> str:
+        shown = [*(column for column in columns() if column in LATENCIES), BY_EDGES]
+        rows = [
+            f"  {name:<12}"
+            + "".join(f"{c} {its[c]:9.2f}  " for c in shown)
+            + "".join(it.words for it in served[name][-1:])
+            for name, its in told.items()
+        ]
+        return "\n".join([self.place, *rows])
+
+
+def _means(found: Mapping[str, list[Figures]]) -> dict[str, Figures]:
+    return {
+        name: {column: fmean(it[column] for it in passes) for column in passes[0]}
+        for name, passes in found.items()
+        if passes
+    }
+
+
+def load_at(run: BenchRun, endpoint: str, ask: Ask, tools: Sequence[str], it: Findings) -> None:
     """Compare at every number of streams."""
     for streams in STREAMS:
         asked = replace(ask, streams=streams, requests=streams * PER_STREAM[streams])
-        place = f"{endpoint}_c{streams}"
-        told = measure_cell(run, place, asked, names, costs)
-        run.say(_line(place, told))
-        run.more[place] = told
-        if endpoint == "null":
-            run.figures += off_figures(place, told, truth(streams), "truth")
+        is_null = endpoint == "null"
+        cell = Cell(endpoint=endpoint, ask=asked, names=tools, passes=1 if is_null else 2)
+        told = cell.measure(run, it)
+        if is_null:
+            it.late[streams] = lateness(told, truth(streams))
+            run.figures += figures_at_truth(cell.place, told, truth(streams))
         elif OURS in told:
-            others = {name: its for name, its in told.items() if name != OURS}
-            run.figures += off_figures(place, others, told[OURS], "ours")
-
-
-def _line(place: str, told: Mapping[str, Figures]) -> str:
-    shown = [*(column for column in columns() if column in METRICS), "tok/s by edges"]
-    rows = [
-        f"  {name:<12}" + "".join(f"{c} {its[c]:9.2f}  " for c in shown if c in its)
-        for name, its in told.items()
-    ]
-    return "\n".join([place, *rows])
-
-
-def cost_figures(costs: Costs) -> list[Figure]:
-    """Microseconds of processor per event, of each peer from its runs at the null server."""
-    ours_us = measure_cost(plain_prompts()).per_event_us
-    figures = [at_most("event_cost_ours", ours_us, "us", None)]
-    for name in PEERS:
-        few, many = costs.get(("null_c8", name)), costs.get(("null_c32", name))
-        if few and many:
-            cost_us = event_cost_us(few, many)
-            figures.append(at_most(f"event_cost_{name}", cost_us, "us", None, ours_us))
-    return figures
+            run.figures += figures_at_engine(cell.place, told, it.late.get(streams, {}))
 
 
 def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
     """Both endpoints, all tools."""
-    names, costs = [OURS, *arguments.tools], Costs()
+    tools, findings = arguments.tools, Findings()
     ask = Ask(
         root="",
         model="",
@@ -187,14 +206,17 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
     if "null" in arguments.endpoints:
         with null_server(ttft_s=PACE.ttft_s, tpot_s=PACE.gap_s) as port:
             there = replace(ask, root=f"http://127.0.0.1:{port}", model="null-model")
-            load_at(run, "null", there, names, costs)
-        with run.cell("what an event costs"):
-            run.figures += cost_figures(costs)
+            load_at(run, "null", there, tools, findings)
+            few_s = {name: it for (c, name), it in findings.cpu_s.items() if c == STREAMS[-1]}
+            most = replace(
+                there, streams=STREAMS[-1], requests=STREAMS[-1] * PER_STREAM[STREAMS[-1]]
+            )
+            cost_figures(run, most, few_s)
     if "llamacpp" in arguments.endpoints:
         with own_service(str(PLAN), "make bench-agreement", run.say, None) as service:
             (variant,) = service.plan.variants
             there = replace(ask, root=f"{service.url}/{variant}", model=variant)
-            load_at(run, "llamacpp", there, names, costs)
+            load_at(run, "llamacpp", there, tools, findings)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,11 @@ QUIET = {
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """``root`` is the base without its ``/v1``; lengths are in tokens of ``tokenizer``."""
+    """``root`` is the base without its ``/v1``; lengths are in tokens of ``tokenizer``.
+
+    ``seed`` is another for every run: an engine would answer the prompts of an earlier one from its
+    cache, and these tools make the same ones each time unless they are told.
+    """
 
     root: str
     model: str
@@ -42,6 +46,7 @@ class Ask:
     output_tokens: int
     streams: int
     requests: int
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,7 @@ def _vllm_bench(ask: Ask, folder: Path) -> list[str]:
         *("--dataset-name", "random", "--random-input-len", str(ask.prompt_tokens)),
         *("--random-output-len", str(ask.output_tokens), "--ignore-eos"),
         *("--num-prompts", str(ask.requests), "--max-concurrency", str(ask.streams)),
+        *("--seed", str(ask.seed)),
         *("--disable-tqdm", "--save-result", "--save-detailed", "--result-dir", str(folder)),
         *("--result-filename", "result.json"),
     ]
@@ -82,12 +88,13 @@ def _guidellm(ask: Ask, folder: Path) -> list[str]:
         *("--profile", f"kind=concurrent,streams={ask.streams}"),
         *("--constraint", f"kind=max_requests,count={ask.requests}"),
         *("--tokenizer", f"kind=huggingface_auto,model={ask.tokenizer}"),
-        *("--data", f"kind=synthetic_text,{data}"),
+        *("--data", f"kind=synthetic_text,{data}", "--seed", f"kind=static,value={ask.seed}"),
         *("--output", f"kind=json,path={folder / 'result.json'}"),
     ]
 
 
 def _aiperf(ask: Ask, folder: Path) -> list[str]:
+    """Counts the tokens that the server tells: of the answer's text another number may be made."""
     return [
         *(str(CLIENTS / "aiperf"), "profile", "--model", ask.model, "--url", ask.root),
         *("--endpoint-type", "completions", "--streaming", "--tokenizer", str(ask.tokenizer)),
@@ -95,6 +102,8 @@ def _aiperf(ask: Ask, folder: Path) -> list[str]:
         *("--synthetic-input-tokens-mean", str(ask.prompt_tokens)),
         *("--synthetic-input-tokens-stddev", "0", "--output-tokens-mean", str(ask.output_tokens)),
         *("--output-tokens-stddev", "0", "--extra-inputs", "ignore_eos:true"),
+        *("--use-server-token-count", "--random-seed", str(ask.seed)),
+        *("--num-dataset-entries", str(ask.requests)),
         *("--ui-type", "none", "--output-artifact-dir", str(folder)),
     ]
 
@@ -116,8 +125,17 @@ def run_peer(peer: Peer, ask: Ask) -> PeerRun:
     before = _children_cpu_s()
     with tempfile.TemporaryDirectory(prefix="assay-agreement-") as name:
         folder = Path(name)
+        _run(peer.argv(ask, folder))
+        (cell,) = read_foreign(folder / peer.result).cells
+    if cell.point != ClosedLoop(ask.streams) or cell.errors:
+        raise RuntimeError(f"it measured {cell.load} with {cell.errors} errors")
+    return PeerRun(cell=cell, cpu_s=_children_cpu_s() - before)
+
+
+def _run(words: list[str]) -> None:
+    try:
         ended = subprocess.run(
-            peer.argv(ask, folder),
+            words,
             cwd=ROOT,
             env={**os.environ, **QUIET},
             stdout=subprocess.PIPE,
@@ -126,22 +144,12 @@ def run_peer(peer: Peer, ask: Ask) -> PeerRun:
             timeout=TIMEOUT_S,
             check=False,
         )
-        if ended.returncode:
-            raise RuntimeError((ended.stdout.strip().splitlines() or ["it said nothing"])[-1])
-        (cell,) = read_foreign(folder / peer.result).cells
-    if cell.point != ClosedLoop(ask.streams) or cell.errors:
-        raise RuntimeError(f"it measured {cell.load} with {cell.errors} errors")
-    return PeerRun(cell=cell, cpu_s=_children_cpu_s() - before)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"it did not end within {TIMEOUT_S} s") from error
+    if ended.returncode:
+        raise RuntimeError((ended.stdout.strip().splitlines() or ["it said nothing"])[-1])
 
 
 def _children_cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def event_cost_us(few: tuple[float, int], many: tuple[float, int]) -> float:
-    """Microseconds per event, from the processor seconds and events of two runs.
-
-    What a start costs is in both of them, and cancels.
-    """
-    return (many[0] - few[0]) / (many[1] - few[1]) * 1e6

@@ -1,7 +1,8 @@
 """``python -m tests.benches.client``: what the load generator adds to what it measures, and costs.
 
 The real Locust loads a null server at 1, 4, 16 and 128 streams of 50 tokens a second, and at 64 as
-fast as an H100 sends them, by one process and by two. Writes ``results/bench/client.json``.
+fast as an H100 sends them, by one process and by two; then at more and more streams, until its
+certificate says that it is the limit. Writes ``results/bench/client.json``.
 """
 
 import argparse

@@ -5,12 +5,14 @@ its own. Whatever is measured beyond the schedule was added by the client, the l
 null server together, so the figures are upper bounds of the client's own share.
 """
 
+from collections.abc import Iterable, Sequence
+
 from loadtest.certificate import Added, Certified, certified, meet
-from loadtest.client_cost import LONG, PACE, PROMPT_TOKENS, Cost, measure_cost
+from loadtest.client_cost import LONG, PACE, PROMPT_TOKENS, Cost, climb, measure_cost
 from loadtest.closed_loop import ClosedLoop
 from loadtest.null_server import Pace
 from loadtest.prompts import plain_prompts
-from tests.benches.harness.bench_figures import Figure, at_most
+from tests.benches.harness.bench_figures import Figure, at_least, at_most
 from tests.benches.harness.bench_run import BenchRun
 
 # Streams of 50 tokens a second.
@@ -26,7 +28,7 @@ DURATION_S = 3.0
 
 
 def calibrate(run: BenchRun) -> None:
-    """Load the null server at every concurrency and compare with its schedule; about a minute."""
+    """Load the null server at every concurrency and compare with its schedule; about 2 min."""
     for concurrency in CONCURRENCIES:
         with run.cell(f"c={concurrency}"):
             run.figures += figures_of(_measure(concurrency))
@@ -38,6 +40,8 @@ def calibrate(run: BenchRun) -> None:
             run.figures += figures_of(found, name)
     with run.cell("cost"):
         run.figures += cost_figures(measure_cost(plain_prompts()))
+    with run.cell("where it saturates"):
+        run.figures += saturation_figures(told(run, climb(plain_prompts())))
 
 
 def figures_of(found: Certified, kind: str = "") -> list[Figure]:
@@ -66,6 +70,25 @@ def cost_figures(cost: Cost) -> list[Figure]:
     return [
         at_most("request_cost", cost.per_request_us, "us", None, MLPERF_REQUEST_US),
         at_most("event_cost", cost.per_event_us, "us", None),
+    ]
+
+
+def told(run: BenchRun, steps: Iterable[Certified]) -> list[Certified]:
+    """The steps of a climb, each said as its certificate says it."""
+    found = []
+    for step in steps:
+        found.append(step)
+        run.say(step.words + (f"; VOID: {step.why_void}" if step.why_void else ""))
+    return found
+
+
+def saturation_figures(steps: Sequence[Certified]) -> list[Figure]:
+    """The most streams that were borne, and the fewest of which the certificate says: too many."""
+    borne = max((int(it.point.amount) for it in steps if not it.why_void), default=0)
+    void = [it.point.amount for it in steps if it.why_void]
+    return [
+        at_least("streams_borne", borne, "streams", None),
+        *(at_most("streams_void_from", streams, "streams", None) for streams in void[:1]),
     ]
 
 

@@ -1,7 +1,10 @@
+import pytest
+
 from loadtest.certificate import Added, Certified
 from loadtest.client_cost import LONG, PACE, Cost
 from loadtest.closed_loop import ClosedLoop
-from tests.benches.client.calibrate import cost_figures, figures_of
+from tests.benches.client.calibrate import cost_figures, figures_of, saturation_figures, told
+from tests.benches.harness.bench_run import BenchRun
 
 
 def found(p99_s: float) -> Certified:
@@ -36,3 +39,19 @@ def test_the_cost_of_a_request_is_held_against_mlperf_s_client() -> None:
     assert (request.value, request.ratio) == (94, 2)
     assert event.unit == "us"
     assert LONG > 2
+
+
+def test_where_it_saturates_is_where_its_certificate_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    steps = [
+        found(p99_s).model_copy(update={"point": ClosedLoop(streams)})
+        for streams, p99_s in ((64, 0.001), (128, 0.004), (256, 0.02))
+    ]
+    figures = {
+        it.name: it.value
+        for it in saturation_figures(told(BenchRun(name="client", selection={}), steps))
+    }
+    assert figures == {"streams_borne": 128, "streams_void_from": 256}
+    assert "VOID: the load generator adds 20.0 ms" in capsys.readouterr().out
+    assert [it.name for it in saturation_figures(steps[:1])] == ["streams_borne"]

@@ -1,12 +1,14 @@
 """``python -m tests.benches.detect [--comparisons 20] [--rounds 24] [--duration 0.7] [--slower X]``
 
 Is a difference seen, and none where there is none? A server that computes is loaded under two
-names while a neighbour comes and goes: A/A, then A/B with B slower by ``slower``. Prints the
-operating curve. Writes ``results/bench/detect.json``.
+names while a neighbour comes and goes: A/A, then A/B with B slower by ``slower``. A comparison has
+its rounds, in each of which both take a turn; it calls a difference where the 99 % interval of
+their ratio excludes 1. Prints the operating curve. Writes ``results/bench/detect.json``.
 """
 
 import argparse
 
+from loadtest.intervals import Estimate
 from tests.benches.detect.comparisons import (
     Compared,
     compare,
@@ -36,7 +38,7 @@ def _measure(run: BenchRun, arguments: argparse.Namespace) -> None:
                         compare(port, rounds=arguments.rounds, duration_s=arguments.duration)
                     )
                     rows.append(_row(name, found[-1]))
-                    run.say(f"{name} {number}: {rows[-1]}")
+                    run.say(_line(f"{name} {number}", found[-1]))
         if found:
             run.figures += figures_of(name, found, differ=slower > 0)
             everything += found
@@ -49,14 +51,22 @@ def _measure(run: BenchRun, arguments: argparse.Namespace) -> None:
 def _row(name: str, found: Compared) -> dict[str, object]:
     return {
         "what": name,
-        "paired": _told(found.paired.value, found.paired.bounds),
-        "unpaired": _told(found.unpaired.value, found.unpaired.bounds),
+        "paired": _told(found.paired()),
+        "unpaired": _told(found.unpaired()),
+        "log_ratios": [round(it, 5) for it in found.log_ratios],
         "told_apart_after": found.stopped_after,
     }
 
 
-def _told(value: float, bounds: tuple[float, float] | None) -> list[float]:
-    return [round(it, 4) for it in (value, *(bounds or ()))]
+def _line(name: str, found: Compared) -> str:
+    """One comparison in one line."""
+    paired, alone = _told(found.paired()), _told(found.unpaired())
+    noise = 100 * paired_noise([found])
+    return f"{name}: b / a {paired} in turns, {alone} apart; noise of paired rounds {noise:.1f} %"
+
+
+def _told(found: Estimate) -> list[float]:
+    return [round(it, 4) for it in (found.value, *(found.bounds or ()))]
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from loadtest.pairing import RoundFigures, log_ratios, ratio, round_figures
 from loadtest.power import power_of
 from loadtest.prompts import plain_prompts
 from loadtest.records import RequestRecord
+from loadtest.stats import CONFIDENCE
 from tests.benches.harness.bench_figures import Figure, at_least, at_most
 
 A, B = "a", "b"
@@ -28,6 +29,9 @@ PROMPT_TOKENS, OUTPUT_TOKENS = 16, 16
 WARMUP_S = 0.3
 # Of twenty comparisons, how many must be right: no difference seen, a difference seen.
 SAME_SHARE, SEEN_SHARE = 0.95, 0.8
+# A difference is called where the interval of this confidence excludes it: one of 95 % calls one of
+# twenty equals different on average, and more than one in a quarter of all such series.
+CALLED = 0.99
 CURVE = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12)
 
 
@@ -38,15 +42,13 @@ class Compared:
     a: Sequence[RoundFigures]
     b: Sequence[RoundFigures]
 
-    @property
-    def paired(self) -> Estimate:
+    def paired(self, confidence: float = CALLED) -> Estimate:
         """The ratio b / a by rounds."""
-        return self._ratio(self.a)
+        return self._ratio(self.a, confidence)
 
-    @property
-    def unpaired(self) -> Estimate:
+    def unpaired(self, confidence: float = CALLED) -> Estimate:
         """The same as if nobody knew which rounds belong together."""
-        return self._ratio([replace(found, started_at="") for found in self.a])
+        return self._ratio([replace(found, started_at="") for found in self.a], confidence)
 
     @property
     def stopped_after(self) -> int | None:
@@ -60,8 +62,8 @@ class Compared:
         """Of every round."""
         return log_ratios(self.b, self.a)
 
-    def _ratio(self, a: Sequence[RoundFigures]) -> Estimate:
-        found = ratio(self.b, a)
+    def _ratio(self, a: Sequence[RoundFigures], confidence: float) -> Estimate:
+        found = ratio(self.b, a, confidence=confidence)
         assert found is not None, "a server that always answers has no round without tokens"
         return found
 
@@ -122,8 +124,9 @@ def figures_of(name: str, compared: Sequence[Compared], *, differ: bool) -> list
     """How many comparisons were right, and what pairing gained."""
     count = len(compared)
     right = {
-        "paired": sum(_tells(it.paired, 1.0) is differ for it in compared) / count,
-        "unpaired": sum(_tells(it.unpaired, 1.0) is differ for it in compared) / count,
+        "paired": sum(_tells(it.paired(), 1.0) is differ for it in compared) / count,
+        "usual": sum(_tells(it.paired(CONFIDENCE), 1.0) is differ for it in compared) / count,
+        "unpaired": sum(_tells(it.unpaired(), 1.0) is differ for it in compared) / count,
         "anytime": sum((it.stopped_after is not None) is differ for it in compared) / count,
     }
     word = "seen" if differ else "same"
@@ -131,6 +134,7 @@ def figures_of(name: str, compared: Sequence[Compared], *, differ: bool) -> list
     return [
         at_least(f"{name}_{word}_paired", right["paired"], "of all", limit, right["unpaired"]),
         at_least(f"{name}_{word}_anytime", right["anytime"], "of all", None if differ else limit),
+        at_least(f"{name}_{word}_paired_at_95", right["usual"], "of all", None),
         at_least(f"{name}_{word}_unpaired", right["unpaired"], "of all", None),
         at_most(f"{name}_noise_paired", 100 * paired_noise(compared), "%", None),
         at_most(f"{name}_noise_between", 100 * between_noise(compared), "%", None),
@@ -165,4 +169,4 @@ def _root_mean(variances: Sequence[float]) -> float:
 
 def operating_curve(noise: float, rounds: int) -> list[tuple[str, str]]:
     """With which probability so many paired rounds of that noise see a difference."""
-    return [(f"{100 * s:g} %", f"{100 * power_of(s, noise, rounds):.0f} %") for s in CURVE]
+    return [(f"{100 * s:g} %", f"{100 * power_of(s, noise, rounds, CALLED):.0f} %") for s in CURVE]

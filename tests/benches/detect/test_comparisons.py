@@ -71,4 +71,4 @@ def test_the_real_client_takes_turns_at_a_server_that_computes() -> None:
         found = compare(port, rounds=4, duration_s=0.5)
     assert len(found.log_ratios) == 4
     # Twice the work per token: the ratio lies near a half on any machine.
-    assert found.paired.value == pytest.approx(0.5, abs=0.25)
+    assert found.paired().value == pytest.approx(0.5, abs=0.25)

@@ -1,10 +1,12 @@
 """``python -m tests.benches.evidence [--simulations 2000] [--only coverage,margin,verdict,…]``
 
 Does the evidence keep its word? Where the truth is known because it is drawn: how often every
-interval of the report holds it, how often a loss as large as the margin is passed, and how often
-the verdict of a whole comparison of ten variants is false. Where it is known because it is planted
-(``planted``): whether six defects of a real model are called. And ``hf``: whether our table is that
-of lm-eval's own backend. Writes ``results/bench/evidence.json``.
+interval of the report holds it, how often a loss as large as the margin is passed, how often the
+verdict of a whole comparison of ten variants is false, how often a load test that stops early ever
+calls equal variants different (``stop``), and whether the search for the highest rate finds that of
+a queue whose waits are known (``knee``; ``queue``: by the real client at a real queue). Where it is
+known because it is planted (``planted``): whether six defects of a real model are called. And
+``hf``: whether our table is that of lm-eval's own backend. Writes ``results/bench/evidence.json``.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from tests.benches.evidence.coverage import (
     wrongly_passed,
 )
 from tests.benches.evidence.hf_table import measure_hf
+from tests.benches.evidence.load_parts import measure_knee, measure_queue, measure_stop
 from tests.benches.evidence.planted import measure_planted
 from tests.benches.evidence.whole_comparisons import WORLDS, wrong_share
 from tests.benches.harness.bench_command import Bench, add_names, start
@@ -25,7 +28,7 @@ from tests.benches.harness.bench_figures import at_least, at_most
 from tests.benches.harness.bench_run import BenchRun
 
 SIMULATIONS, SEED = 2000, 15
-PARTS = ("coverage", "margin", "verdict", "planted", "hf")
+PARTS = ("coverage", "margin", "verdict", "stop", "knee", "queue", "planted", "hf")
 WRONG = 0.05
 
 
@@ -60,7 +63,8 @@ def _verdict(run: BenchRun, simulations: int) -> None:
 
 def _measure(run: BenchRun, arguments: argparse.Namespace) -> None:
     drawn = {"coverage": _coverage, "margin": _margin, "verdict": _verdict}
-    asked = {"planted": measure_planted, "hf": measure_hf}
+    asked = {"stop": measure_stop, "knee": measure_knee, "queue": measure_queue}
+    asked |= {"planted": measure_planted, "hf": measure_hf}
     for name in arguments.only:
         if name in drawn:
             drawn[name](run, arguments.simulations)

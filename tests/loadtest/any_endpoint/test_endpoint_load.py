@@ -11,9 +11,10 @@ from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.locust_process import LoadTestError
 from loadtest.records import read_records
+from loadtest.texts import Texts
 from tests.loadtest.any_endpoint.foreign_endpoint import ForeignEndpoint, foreign_endpoint
 
-TEXTS = [f"text {number} of a river" for number in range(50)]
+TEXTS = Texts([f"text {number} of a river" for number in range(50)])
 
 
 def asked(endpoint: ForeignEndpoint, folder: Path, key: str = "") -> Asked:

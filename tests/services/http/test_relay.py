@@ -50,10 +50,18 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.messages)
 
 
-async def forward(client: Client, url: str, body: bytes, timeout_s: float = 20) -> int:
+async def forward(
+    client: Client, url: str, body: bytes, timeout_s: float = 20, waited_s: float = 0.0
+) -> int:
     async with aiohttp.ClientSession() as session:
         return await Relay(session, timeout_s).forward(
-            client.scope, client.receive, client.send, url=url, body=body, headers=HEADERS
+            client.scope,
+            client.receive,
+            client.send,
+            url=url,
+            body=body,
+            headers=HEADERS,
+            waited_s=waited_s,
         )
 
 
@@ -101,6 +109,15 @@ async def test_a_stream_that_stalls_ends_in_a_timeout_event() -> None:
         body = b'{"stream": true, "forever": true}'
         assert await forward(client, f"{url}/v1/completions", body, timeout_s=0.2) == 504
     assert b'"type": "timeout_error"' in client.body.split(b"\n\n")[-2]
+
+
+async def test_what_was_waited_for_the_engine_is_a_part_of_the_time_of_the_whole_request() -> None:
+    async with engine() as url, asyncio.timeout(5):
+        client = Client()
+        body = b'{"stream": true, "forever": true}'
+        target = f"{url}/v1/completions"
+        assert await forward(client, target, body, timeout_s=300, waited_s=299.8) == 504
+    assert b"did not answer in the 0 s that were left when it was awake" in client.body
 
 
 # The head, the first of three chunks, and the end.
