@@ -130,6 +130,9 @@ def _piece(spread: float, number: int) -> npt.NDArray[np.float64]:
 @cache
 def _began(spread: float, number: int) -> float:
     """When a piece begins: with the last arrival of the one before."""
-    return (
-        0.0 if number == 0 else _began(spread, number - 1) + float(_piece(spread, number - 1)[-1])
-    )
+    if number == 0:
+        return 0.0
+    # In order: each asks the one before it, and Python does not ask a thousand deep.
+    for earlier in range(number - 1):
+        _began(spread, earlier)
+    return _began(spread, number - 1) + float(_piece(spread, number - 1)[-1])

@@ -23,18 +23,21 @@ from loadtest.stats import CONFIDENCE, Floats
 # The share of requests that must meet every objective.
 TARGET_SHARE = 0.95
 # Below so many trials near the rate that is sought, an interval would only look like one.
-LEAST_TRIALS = 24
+LEAST_TRIALS = 30
 # A bracket is halved until its ends are so near, if that takes no more than so many trials; then
 # trials are spread over a little more, and those that lie so near make up the line.
 BRACKET, MOST_HALVED, SPREAD, NEAR = 1.15, 16, 1.2, 1.3
-# A search ends when the interval is so narrow against its value.
-NARROW = 0.05
+# A search ends when the interval is so narrow against its value. One that is looked at until it is
+# narrow holds the truth less often than it says, so it says less than it holds.
+NARROW = 0.06
+LOOKED_AT = 1 - (1 - CONFIDENCE) / 2
 GROWTH = 2.0
 _TARGET_LOGIT = math.log(TARGET_SHARE / (1 - TARGET_SHARE))
 # Newton's steps of a fit, and how long one may be.
 STEPS, LONGEST_STEP, DONE = 25, 5.0, 1e-6
-# A share that falls less than this is no knee; one that falls more is a cliff between two trials.
-FLATTEST, STEEPEST = -0.5, -200.0
+# A logit that falls less than this with the rate's logarithm is no knee. A share that falls by more
+# from one trial to the next falls off a cliff; one that is less is on no line with the others.
+FLATTEST, CLIFF, HOPELESS = -0.5, 0.3, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,11 @@ class Trial:
     met: int
 
     @property
+    def share(self) -> float:
+        """How large a part did."""
+        return self.met / self.requests
+
+    @property
     def passes(self) -> bool:
         """Whether enough did."""
         return self.met >= TARGET_SHARE * self.requests
@@ -56,27 +64,27 @@ class Trial:
 def highest_rate(trials: Sequence[Trial]) -> float | None:
     """The rate at which the fitted share passes the target; None where no trial lies beyond it.
 
-    Between two levels of the fit, each at the mean rate of its trials, it is a straight line.
+    From the last trial of one level of the fit to the first of the next it is a straight line.
     """
-    rates, shares = _levels(trials)
+    rates = sorted(it.rate for it in trials)
+    shares, starts = _levels(trials)
     beyond = np.flatnonzero(shares < TARGET_SHARE)
     if not len(beyond) or beyond[0] == 0:
         return None
     after = int(beyond[0])
-    (low, high), (above, below) = rates[after - 1 : after + 1], shares[after - 1 : after + 1]
+    low, high = rates[starts[after] - 1], rates[starts[after]]
+    above, below = shares[after - 1 : after + 1]
     return float(low + (high - low) * (above - TARGET_SHARE) / (above - below))
 
 
-def _levels(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
-    """The levels of the falling fit: each one's mean rate, and its share."""
+def _levels(trials: Sequence[Trial]) -> tuple[Floats, Sequence[int]]:
+    """The levels of the falling fit: the share of each, and its first trial in order of rates."""
     ordered = sorted(trials, key=lambda it: it.rate)
     weights = np.array([float(it.requests) for it in ordered])
-    rates = np.array([it.rate for it in ordered])
-    shares = np.array([it.met for it in ordered]) / weights
+    shares = np.array([it.share for it in ordered])
     fit = optimize.isotonic_regression(shares, weights=weights, increasing=False)
     starts = fit.blocks[:-1]
-    totals = np.add.reduceat(weights, starts)
-    return np.add.reduceat(weights * rates, starts) / totals, np.asarray(fit.x)[starts]
+    return np.asarray(fit.x)[starts], [int(it) for it in starts]
 
 
 def rate_estimate(trials: Sequence[Trial]) -> Estimate | None:
@@ -88,8 +96,11 @@ def rate_estimate(trials: Sequence[Trial]) -> Estimate | None:
     if value is None:
         return None
     near = [it for it in trials if value / NEAR <= it.rate <= value * NEAR]
-    found = _on_a_line(near, value) if len(near) >= LEAST_TRIALS else None
-    return found or Estimate(value=value)
+    if len(near) < LEAST_TRIALS:
+        return Estimate(value=value)
+    if all(it.passes for it in near) or not any(it.passes for it in near):
+        return Estimate(value=value)
+    return _cliff(near) or _on_a_line(near, value) or Estimate(value=value)
 
 
 def _on_a_line(near: Sequence[Trial], value: float) -> Estimate | None:
@@ -98,22 +109,24 @@ def _on_a_line(near: Sequence[Trial], value: float) -> Estimate | None:
     A logistic regression whose trials differ by more than their requests would alone: the variance
     is that of the binomial times Pearson's chi-square over its degrees of freedom (McCullagh and
     Nelder, Generalized Linear Models, 1989, 4.5). The interval is that of the quotient (delta
-    method), with Student's quantile.
+    method), with Student's quantile. Where far too few are in time the share is no longer on a line
+    with the others, so such trials are left out.
     """
+    near = [it for it in near if it.share >= HOPELESS]
+    if len(near) < LEAST_TRIALS / 2:
+        return None
     x = np.log([it.rate / value for it in near])
     design = np.stack([np.ones_like(x), x], axis=1)
     requests = np.array([float(it.requests) for it in near])
     met = np.array([float(it.met) for it in near])
     (height, slope), information, chi_square = _logistic(design, met, requests)
-    if slope < STEEPEST:
-        return _cliff(near)
     at = (_TARGET_LOGIT - height) / slope if slope < FLATTEST else math.inf
     if abs(at) > math.log(NEAR):
         return None
     freedom = len(near) - 2
     direction = np.array([-1 / slope, -at / slope])
     variance = direction @ np.linalg.inv(information) @ direction * max(1.0, chi_square / freedom)
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(float(variance))
+    reach = float(stats.t.ppf(0.5 + LOOKED_AT / 2, freedom)) * math.sqrt(float(variance))
     low, middle, high = (value * math.exp(at + it) for it in (-reach, 0.0, reach))
     return Estimate(value=middle, low=low, high=high)
 
@@ -127,18 +140,20 @@ def _logistic(design: Floats, met: Floats, requests: Floats) -> tuple[Floats, Fl
         information = design.T @ (design * weights[:, None])
         step = np.linalg.solve(information, design.T @ (met - requests * shares))
         line = line + step * min(1.0, LONGEST_STEP / max(DONE, float(np.abs(step).max())))
-        if np.abs(step).max() < DONE or line[1] < STEEPEST:
+        if np.abs(step).max() < DONE:
             break
     return line, information, float(((met - requests * shares) ** 2 / weights).sum())
 
 
 def _cliff(near: Sequence[Trial]) -> Estimate | None:
-    """Between the last trial that passes and the first that does not; None where these overlap."""
-    passed = max((it.rate for it in near if it.passes), default=math.inf)
-    missed = min((it.rate for it in near if not it.passes), default=0.0)
-    if passed >= missed:
+    """Between the last trial that passes and the first that does not; None where it is no cliff."""
+    passed = [it for it in near if it.passes]
+    missed = [it for it in near if not it.passes]
+    last, first = max(it.rate for it in passed), min(it.rate for it in missed)
+    falls_by = min(it.share for it in passed) - max(it.share for it in missed)
+    if last >= first or falls_by < CLIFF:
         return None
-    return Estimate(value=math.sqrt(passed * missed), low=passed, high=missed)
+    return Estimate(value=math.sqrt(last * first), low=last, high=first)
 
 
 def is_narrow(found: Estimate | None) -> bool:

@@ -41,6 +41,10 @@ def test_the_schedule_is_the_same_for_everyone_and_scales_with_the_rate(
     assert read_point(kind(2.5).key) == kind(2.5)
 
 
+def test_a_late_round_has_arrivals_too() -> None:
+    assert ConstantRate(1.0).due_s(600 * PIECE + 5) == 600 * PIECE + 6
+
+
 def test_a_round_begins_its_own_arrivals_with_its_own_time() -> None:
     point = PoissonRate(5.0)
     asks = some_asks(point, round=1)

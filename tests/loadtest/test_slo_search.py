@@ -50,7 +50,10 @@ def test_a_line_through_the_trials_nearby_tells_the_rate_more_surely_than_the_st
 
 
 def test_a_cliff_lies_between_the_last_trial_that_passes_and_the_first_that_does_not() -> None:
-    trials = [Trial(rate=r, requests=600, met=600 if r < 10 else 60) for r in np.arange(8, 12, 0.1)]
+    trials = [
+        Trial(rate=r, requests=600, met=600 if r < 10 else 60)
+        for r in (it / 10 for it in range(80, 120))
+    ]
     found = rate_estimate(trials)
     assert found is not None
     assert found.bounds == pytest.approx((9.9, 10.0), abs=0.01)
@@ -60,7 +63,7 @@ def test_a_cliff_lies_between_the_last_trial_that_passes_and_the_first_that_does
 def test_trials_that_do_not_fall_give_no_bounds() -> None:
     flat = [
         Trial(rate=r, requests=600, met=571 - (place % 3))
-        for place, r in enumerate(np.arange(8, 12, 0.1))
+        for place, r in enumerate(it / 10 for it in range(80, 120))
     ]
     found = rate_estimate([*flat, Trial(rate=12.5, requests=600, met=500)])
     assert found is None or found.bounds is None or found.bounds[1] - found.bounds[0] > 1

@@ -1,4 +1,4 @@
-"""``python -m tests.benches.detect [--comparisons 20] [--rounds 24] [--duration 0.7] [--slower X]``
+"""``python -m tests.benches.detect [--comparisons 20] [--rounds 60] [--duration 0.25]``
 
 Is a difference seen, and none where there is none? A server that computes is loaded under two
 names while a neighbour comes and goes: A/A, then A/B with B slower by ``slower``. A comparison has
@@ -22,7 +22,7 @@ from tests.benches.harness.bench_command import Bench, start
 from tests.benches.harness.bench_run import BenchRun
 from tests.benches.harness.bench_table import columns
 
-COMPARISONS, ROUNDS, DURATION_S, SLOWER = 20, 24, 0.7, 0.05
+COMPARISONS, ROUNDS, DURATION_S, SLOWER = 20, 60, 0.25, 0.05
 
 
 def _measure(run: BenchRun, arguments: argparse.Namespace) -> None:

@@ -26,7 +26,8 @@ from tests.benches.harness.bench_figures import Figure, at_least, at_most
 A, B = "a", "b"
 STREAMS = 4
 PROMPT_TOKENS, OUTPUT_TOKENS = 16, 16
-WARMUP_S = 0.3
+# Short turns, and many of them: few have a neighbour who comes or goes between the two.
+WARMUP_S = 0.05
 # Of twenty comparisons, how many must be right: no difference seen, a difference seen.
 SAME_SHARE, SEEN_SHARE = 0.95, 0.8
 # A difference is called where the interval of this confidence excludes it: one of 95 % calls one of

@@ -52,8 +52,7 @@ def _drifting(rng: Generator) -> Floats:
 def _on_and_off(rng: Generator) -> Floats:
     """1 in legs in which something is there, 0 else; it stays as it is for some legs."""
     changes = rng.random(LEGS) > STAYS
-    found: Floats = (np.cumsum(changes) + rng.integers(2)) % 2.0
-    return found
+    return ((np.cumsum(changes) + rng.integers(2)) % 2).astype(np.float64)
 
 
 def _beside_a_neighbour(rng: Generator) -> Floats:

@@ -19,7 +19,6 @@ from scipy import optimize
 
 from deploy.plan import Plan
 from deploy.plan_sections import Slo
-from loadtest.asks import ARRIVALS_APART
 from loadtest.client_health import go_first
 from loadtest.intervals import Estimate
 from loadtest.null_server import NullServer, Pace, precise_loop, server_process
@@ -35,6 +34,8 @@ REAL_SERVICE_S = 0.02
 # The objective: so many times the service.
 LIMIT_TIMES = 4
 VARIANT = "queue"
+# A simulated trial has fewer requests; the next one goes on where it ends.
+APART = 1000
 
 
 def waits_at_most(rate: float, time_s: float, service_s: float) -> float:
@@ -66,7 +67,7 @@ def slo_of(service_s: float) -> Slo:
 def simulated_trial(search: int, rate: float, number: int) -> Trial:
     """A trial as Locust would make it, each search with arrivals of its own."""
     times, point = trial_times(rate, 0.0), PoissonRate(rate)
-    first = (search * MOST_TRIALS + number) * ARRIVALS_APART
+    first = (search * MOST_TRIALS + number) * APART
     opens_s, records, free_s, due_s = times["warmup_s"], list[RequestRecord](), 0.0, 0.0
     ends_s, index = opens_s + times["duration_s"], 0
     while due_s < ends_s:

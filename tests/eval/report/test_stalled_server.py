@@ -58,13 +58,19 @@ def test_the_report_s_response_latency_tells_a_stall_that_its_service_latency_hi
     assert any(LATE in reason for reason in found.void)
     figures = {name: getattr(level, name) for name in LoadFigures.model_fields}
     comparison = builders.comparison()
-    first, *others = comparison.variants
-    first = first.model_copy(update={"load": [first.load[-1].model_copy(update=figures)]})
-    told = comparison.model_copy(update={"variants": [first, *others]})
+    told = comparison.model_copy(
+        update={
+            "variants": [
+                it.model_copy(update={"load": [it.load[-1].model_copy(update=figures)]})
+                for it in comparison.variants
+            ]
+        }
+    )
     page = write_report(write_run(tmp_path / "run", told, verdicts.recommended())).read_text()
     table = page.split("<h3>Response and service")[1].split("</table>")[0]
-    (row,) = (row for row in table.split("<tr")[1:] if ">p50<" in row)
+    row, *_ = (row for row in table.split("<tr")[1:] if ">p50<" in row)
     response, service = (
         formats.seconds(it["p50"].value) for it in (level.e2e_s, level.service_e2e_s)
     )
-    assert row.index(f">{response}<") < row.index(f">{service}<")
+    assert response != service
+    assert row.index(response) < row.index(service)
