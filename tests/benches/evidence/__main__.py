@@ -4,7 +4,7 @@ Does the evidence keep its word? Where the truth is known because it is drawn: h
 interval of the report holds it, how often a loss as large as the margin is passed, how often the
 verdict of a whole comparison of ten variants is false, how often a load test that stops early ever
 calls equal variants different (``stop``), and whether the search for the highest rate finds that of
-a queue whose waits are known (``knee``; ``queue``: by the real client at a real queue). Where it is
+a queue whose waits are known (``knee``; ``queue``, by name alone: by the real client). Where it is
 known because it is planted (``planted``): whether six defects of a real model are called. And
 ``hf``: whether our table is that of lm-eval's own backend. Writes ``results/bench/evidence.json``.
 """
@@ -74,7 +74,7 @@ def _measure(run: BenchRun, arguments: argparse.Namespace) -> None:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--simulations", type=int, default=SIMULATIONS, help="of each case")
-    add_names(parser, "--only", PARTS)
+    add_names(parser, "--only", PARTS, [part for part in PARTS if part != "queue"])
 
 
 BENCH = Bench(

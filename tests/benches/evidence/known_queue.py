@@ -28,9 +28,8 @@ from loadtest.rate_search import FIRST_RATE, MOST_TRIALS, Trials, trial_of, tria
 from loadtest.records import RequestRecord
 from loadtest.slo_search import TARGET_SHARE, Trial, rate_estimate, searching
 
+# As short as leaves what the client and the timers add a small part of it.
 SERVICE_S = 0.01
-# For real: as short as leaves what the client and the timers add a small part of it.
-REAL_SERVICE_S = 0.02
 # The objective: so many times the service.
 LIMIT_TIMES = 4
 VARIANT = "queue"
@@ -156,7 +155,7 @@ def real_trials(service_s: float, series: int) -> Iterator[Trials]:
         yield Trials(plan=plan, prompts_file=Path(it) / "prompts.npz", run=Path(it), series=series)
 
 
-def real_search(number: int, service_s: float = REAL_SERVICE_S) -> list[Trial]:
+def real_search(number: int, service_s: float = SERVICE_S) -> list[Trial]:
     """A whole search; blocks for some minutes.
 
     Raises:

@@ -8,7 +8,6 @@ from loadtest.rate_search import rate_words
 from loadtest.slo_search import Trial
 from tests.benches.evidence.early_stop import MACHINES, STREAMS, false_calls
 from tests.benches.evidence.known_queue import (
-    REAL_SERVICE_S,
     SERVICE_S,
     found_by,
     real_search,
@@ -42,7 +41,7 @@ def measure_knee(run: BenchRun) -> None:
 def measure_queue(run: BenchRun) -> None:
     """The same by the real client at a real queue; some 20 minutes."""
     searches = [partial(real_search, number) for number in range(REAL_SEARCHES)]
-    measure_searches(run, "real", searches, REAL_SERVICE_S, None)
+    measure_searches(run, "real", searches, SERVICE_S, None)
 
 
 def measure_searches(
