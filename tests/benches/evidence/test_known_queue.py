@@ -1,5 +1,3 @@
-import asyncio
-
 import numpy as np
 import pytest
 
@@ -8,7 +6,6 @@ from tests.benches.evidence.known_queue import (
     LIMIT_TIMES,
     SERVICE_S,
     found_by,
-    queue_server,
     simulated_trial,
     true_rate,
     waits_at_most,
@@ -40,19 +37,3 @@ def test_a_simulated_trial_has_as_many_requests_as_a_real_one_and_meets_as_many_
     met = sum(it.met for it in trials) / sum(it.requests for it in trials)
     assert met == pytest.approx(0.95, abs=0.015)
     assert found_by([]).value == float("inf")
-
-
-async def test_the_real_queue_answers_one_after_the_other() -> None:
-    async def ask(port: int) -> float:
-        body = b'{"stream": true, "max_tokens": 2, "prompt": [1]}'
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = b"POST /queue/v1/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body)
-        began_s = asyncio.get_running_loop().time()
-        writer.write(head + body)
-        await reader.readuntil(b"[DONE]")
-        writer.close()
-        return asyncio.get_running_loop().time() - began_s
-
-    with queue_server(0.1) as port:
-        took_s = sorted(await asyncio.gather(*(ask(port) for _ in range(3))))
-    assert took_s == pytest.approx([0.1, 0.2, 0.3], abs=0.06)
