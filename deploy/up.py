@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from deploy.service import (
     stop,
 )
 from deploy.settings import fingerprint
+from quantize.artifact.manifest import ArtifactError
 from quantize.jobs.lifeline import OWNER_VARIABLE, start_time
 from quantize.jobs.log_tail import log_tail
 from quantize.jobs.surroundings import direct, foreign
@@ -94,7 +95,7 @@ def up(
             return Served(started=False, failed=_await_ready(plan, None, needed, say))
         _make_way(record, say, owned)
     if ray_address is None:
-        _refuse_foreign_port(plan)
+        refuse_foreign_port(plan)
     else:
         command = [*command, "--ray-address", ray_address]
     tell_of_foreign(plan, say)
@@ -122,14 +123,47 @@ def _make_way(record: ServiceRecord, say: Say, owned: bool) -> None:
     if not record.is_alive():
         say("clearing away what the last service left")
     elif owned:
-        raise DeployError(
-            f"another service runs: plan {record.plan} with {len(record.variants)} variants at "
-            f"{record.url}, deployed otherwise than this comparison needs; it is not stopped for "
-            "you: run `make down` first"
-        )
+        raise _other_service(record, "it was deployed otherwise than this comparison needs")
     else:
         say(f"stopping the service that ran before (plan {record.plan} at {record.url})")
     stop(record)
+
+
+def refuse_what_is_in_the_way(wanted: Iterable[Plan]) -> None:
+    """Before any work: what ``up`` as an owned service would say of each of the plans after it.
+
+    A service that runs must serve each of them as it is; where none was left, their port is to be
+    free.
+
+    Raises:
+        DeployError: with the remedy.
+    """
+    record = read_record()
+    for plan in wanted:
+        if record is None:
+            refuse_foreign_port(plan)
+        elif record.is_alive() and (why := _why_unusable(record, plan)):
+            raise _other_service(record, why)
+
+
+def _why_unusable(record: ServiceRecord, plan: Plan) -> str | None:
+    served, wanted = ", ".join(record.variants), ", ".join(plan.variants)
+    if served != wanted:
+        alone = " alone" if len(plan.variants) == 1 else ""
+        return f"it serves {served}, and this comparison needs {wanted}{alone}"
+    try:
+        fits = fingerprint(plan) == record.fingerprint
+    except ArtifactError:
+        return "what it serves is not of this comparison's model, or was deleted"
+    changed = "since it was deployed, its plan, model, artifacts, engines or our code have changed"
+    return None if fits else changed
+
+
+def _other_service(record: ServiceRecord, why: str) -> DeployError:
+    return DeployError(
+        f"another service runs: plan {record.plan} with {len(record.variants)} variants at "
+        f"{record.url}; {why}; it is not stopped for you: run `make down` first"
+    )
 
 
 def _start_host(
@@ -187,7 +221,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _refuse_foreign_port(plan: Plan) -> None:
+def refuse_foreign_port(plan: Plan) -> None:
+    """Hold the plan's address against what else listens on this machine.
+
+    Raises:
+        DeployError: with the key of the plan that is to be changed.
+    """
     host, port = plan.serving.host, plan.serving.port
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

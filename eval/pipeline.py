@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR
-from deploy.make_artifacts import make_what_can_be
+from deploy.make_artifacts import left_out, make_what_can_be
 from deploy.plan import Plan
 from deploy.plan_choice import serving_only
 from deploy.resident_plan import takes_turns
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.setup.environments import LAST_SETUP
-from deploy.up import up
+from deploy.up import refuse_what_is_in_the_way, up
 from eval.comparison import build_comparison
 from eval.decision.judging import compared_point
 from eval.divergence.divergence_stage import run_divergence
@@ -121,6 +121,7 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     forget_failures(run_dir, plan.variants)
     # Now, and not after everything has been made, served and loaded.
     check_tasks(plan, run_dir, tell=say)
+    refuse_what_is_in_the_way(_to_be_served(plan))
     stages = Stages(run_dir, say)
     with stages.time("quantize", lambda: sorted(ARTIFACTS_DIR.glob("*/*/manifest.json"))):
         plan_made = _without(plan, make_what_can_be(plan, say), "quantize", run_dir)
@@ -133,6 +134,16 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
     with stages.time("report", list):
         text, path = make_report(plan, run_dir)
     say(f"\n{text}\n{stages.table()}\n\nreport: {path}")
+
+
+def _to_be_served(plan: Plan) -> Iterator[Plan]:
+    """Who is to be served together, turn after turn, as far as it is known before any work."""
+    unfit = left_out(plan)
+    fit = serving_only(plan, tuple(name for name in plan.variants if name not in unfit))
+    # Without its baseline nothing is measured, and making it says why.
+    if plan.baseline in fit.variants:
+        for turn in turns(fit, alone=takes_turns(fit)):
+            yield serving_only(plan, turn.variants)
 
 
 def _measure_card(run_dir: Path, say: Say) -> None:

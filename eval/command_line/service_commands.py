@@ -28,6 +28,8 @@ def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
     from deploy.plan import PlanError
     from deploy.ray_cluster.cluster_check import check_address
     from deploy.resident_plan import residency_of
+    from deploy.service import read_record
+    from deploy.up import refuse_foreign_port
 
     plan = choice.to_serve(say)
     check_machine(plan)
@@ -42,6 +44,9 @@ def _ready_to_serve(choice: "PlanChoice", ray_address: str) -> "Plan":
         check_shared_memory(plan)
         if (residency := residency_of(plan)) is not None:
             say("\n".join(residency.lines()))
+        # What our own last service left there goes when this one takes its place.
+        if read_record() is None:
+            refuse_foreign_port(plan)
     make_artifacts(plan, say)
     return plan
 

@@ -15,7 +15,8 @@ import deploy.up as module
 from deploy.haproxy.ingress import SWITCH
 from deploy.plan import Plan, load_plan
 from deploy.service import DeployError, ServiceRecord
-from deploy.up import up
+from deploy.up import refuse_what_is_in_the_way, up
+from quantize.artifact.manifest import ArtifactError
 from tests.deploy.test_service import record_of
 
 PLAN = load_plan("cpu-demo", variants="gguf-q8_0,gguf-q2_k")
@@ -31,7 +32,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopped]:
     records: Stopped = []
     monkeypatch.setattr(module, "fingerprint", lambda plan: "wanted")
     monkeypatch.setattr(module, "POLL_S", 0.01)
-    monkeypatch.setattr(module, "_refuse_foreign_port", lambda plan: None)
+    monkeypatch.setattr(module, "refuse_foreign_port", lambda plan: None)
     monkeypatch.setattr(module, "stop", records.append)
     monkeypatch.setattr(module, "read_record", lambda: None)
     sleeper = [sys.executable, "-c", "import time; time.sleep(300)"]
@@ -141,6 +142,54 @@ def test_a_service_that_fits_is_used_as_it_is(
     assert not stopped
 
 
+def fits(monkeypatch: pytest.MonkeyPatch, folder: Path, fingerprint: str, *served: str) -> None:
+    """Before any work, a service with these variants and the fingerprint is held against PLAN."""
+    record = replace(runs(monkeypatch, folder, fingerprint), variants=served)
+    monkeypatch.setattr(module, "read_record", lambda: record)
+    refuse_what_is_in_the_way([PLAN])
+
+
+def test_a_service_that_fits_is_in_nobodys_way(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fits(monkeypatch, tmp_path, "wanted", *PLAN.variants)
+    with pytest.raises(DeployError, match=r"since it was deployed.*code have changed.*`make down`"):
+        fits(monkeypatch, tmp_path, "of other code", *PLAN.variants)
+    assert not stopped
+
+
+def test_a_service_of_other_variants_is_refused_before_any_work_with_both(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = r"it serves bf16-vllm, and this comparison needs bf16-vllm, gguf-q8_0, gguf-q2_k; .*down"
+    with pytest.raises(DeployError, match=told):
+        fits(monkeypatch, tmp_path, "wanted", "bf16-vllm")
+
+
+def test_a_service_of_another_model_is_refused_before_that_model_is_quantized(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(_plan: Plan) -> str:
+        raise ArtifactError("there is no manifest")
+
+    monkeypatch.setattr(module, "fingerprint", missing)
+    with pytest.raises(DeployError, match="not of this comparison's model, or was deleted"):
+        fits(monkeypatch, tmp_path, "wanted", *PLAN.variants)
+
+
+def test_where_nothing_runs_the_port_is_looked_at_and_what_a_dead_service_left_is_not(
+    stopped: Stopped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looked: list[Plan] = []
+    monkeypatch.setattr(module, "refuse_foreign_port", looked.append)
+    refuse_what_is_in_the_way([PLAN])
+    assert looked == [PLAN]
+    dead = replace(runs(monkeypatch, tmp_path, "other"), host_started=0)
+    monkeypatch.setattr(module, "read_record", lambda: dead)
+    refuse_what_is_in_the_way([PLAN])
+    assert looked == [PLAN]
+
+
 @pytest.mark.parametrize(
     ("script", "code"), [("", -15), ("signal.signal(15, signal.SIG_IGN);", -9)]
 )
@@ -187,14 +236,14 @@ def test_a_port_that_another_program_has_is_refused_by_name(host: str) -> None:
     with occupant:
         plan = served_at(host, occupant.getsockname()[1])
         with pytest.raises(DeployError, match=r"serving\.port: .*another program listens there"):
-            module._refuse_foreign_port(plan)
-    module._refuse_foreign_port(plan)
+            module.refuse_foreign_port(plan)
+    module.refuse_foreign_port(plan)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_an_address_that_this_machine_does_not_have_is_no_matter_of_the_port(host: str) -> None:
     with pytest.raises(DeployError, match=r"serving\.host: .* this machine has no such address"):
-        module._refuse_foreign_port(served_at(host, 8000))
+        module.refuse_foreign_port(served_at(host, 8000))
 
 
 def test_the_time_that_ray_takes_to_start_is_not_the_engines(

@@ -4,7 +4,7 @@ covers: eval/number_formats.py
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 import eval.pipeline as module
 from deploy.plan import Plan, load_plan
+from deploy.service import DeployError
 from deploy.up import Served
 from eval.comparison import build_comparison
 from eval.pipeline import compare
@@ -30,9 +31,16 @@ class Stages:
         self.failed: dict[str, dict[str, str]] = {}
         self.given: dict[str, tuple[str, ...]] = {}
         self.turns: list[tuple[str, ...]] = []
+        self.foreseen: list[tuple[str, ...]] = []
+        self.in_the_way = ""
 
     def make(self, plan: Plan, _say: Any) -> Mapping[str, str]:
         return self._run("quantize", plan)
+
+    def look(self, plans: Iterable[Plan]) -> None:
+        self.foreseen = [plan.variants for plan in plans]
+        if self.in_the_way:
+            raise DeployError(self.in_the_way)
 
     def up(self, plan: Plan, options: list[str], *_: Any, **__: Any) -> Served:
         assert options == list(plan.variants), "the host is told the same variants"
@@ -58,6 +66,8 @@ def stages(
     fake = Stages(tiny_run)
     monkeypatch.setattr(module, "make_what_can_be", fake.make)
     monkeypatch.setattr(module, "up", fake.up)
+    monkeypatch.setattr(module, "refuse_what_is_in_the_way", fake.look)
+    monkeypatch.setattr(module, "left_out", lambda _: {"gguf-q2_k": "rows do not fit"})
     monkeypatch.setattr(module, "run_load_test", fake.load)
     monkeypatch.setattr(module, "check_tasks", lambda *_, **__: None)
     monkeypatch.setattr(module, "run_quality", fake.ask)
@@ -126,6 +136,16 @@ def test_a_reason_of_the_last_comparison_is_forgotten_by_the_next(
     assert "no room" not in said[-1]
 
 
+def test_a_service_in_the_way_ends_the_comparison_before_anything_is_made(
+    stages: Stages, tiny_plan: Plan
+) -> None:
+    stages.in_the_way = "another service runs"
+    with pytest.raises(DeployError, match="another service runs"):
+        compare(with_more(tiny_plan), lambda plan: list(plan.variants), print)
+    assert stages.foreseen == [("bf16-vllm", "gguf-q8_0", "gguf-q4_k_m")]
+    assert not stages.turns
+
+
 def test_the_baselines_load_test_ends_the_comparison(stages: Stages, tiny_plan: Plan) -> None:
     stages.failed = {"load test": {"bf16-vllm": "all requests failed"}}
     with pytest.raises(LoadTestError, match="the baseline failed: all requests failed"):
@@ -142,6 +162,7 @@ def test_one_at_a_time_each_is_served_alone_and_the_baseline_once_more_at_the_en
     plan = plan.model_copy(update={"variants": (*plan.variants, "gguf-q4_k_m")})
     compare(plan, lambda plan: list(plan.variants), lambda _: None)
     assert load_plan(str(tiny_run / "plan.yaml")).variants == plan.variants
+    assert stages.foreseen == [*((name,) for name in plan.variants), ("bf16-vllm",)]
     assert stages.turns == [
         ("quantize", "bf16-vllm", "gguf-q8_0", "gguf-q4_k_m"),
         ("deploy", "bf16-vllm"),
