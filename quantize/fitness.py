@@ -5,12 +5,20 @@ from typing import Any
 
 from quantize.by_llamacpp.converter_limits import why_no_architecture, why_no_vocabulary
 from quantize.formats.gguf_types import SMALLEST_BLOCK
-from quantize.recipes.recipe import NATIVE, Recipe
+from quantize.recipes.recipe import NATIVE, Method, Recipe
 from quantize.source.model_shape import SHAPES, ModelShape
 from quantize.source.normalised_folder import PreparedSource
 from quantize.source.published import PublishedModel, published_of
 from quantize.source.source_error import SourceModelError
 from quantize.source.source_model import SourceModel
+
+# The tools that want experts in every block of a model that has any.
+_NO_DENSE_BLOCK: Mapping[Method, str] = {
+    "gguf": "llama.cpp",
+    "gptq": "GPTQModel",
+    "awq": "GPTQModel",
+    "rtn": "GPTQModel",
+}
 
 
 def why_not_of(recipe: Recipe, config: Mapping[str, Any], shape: ModelShape) -> str | None:
@@ -27,6 +35,12 @@ def why_not_of(recipe: Recipe, config: Mapping[str, Any], shape: ModelShape) -> 
         )
     if shape.architecture not in SHAPES:
         return f"{shape.architecture} is not supported (supported: {', '.join(SHAPES)})"
+    tool = _NO_DENSE_BLOCK.get(recipe.method)
+    if shape.without_experts and tool is not None:
+        return (
+            f"block {shape.without_experts[0]} of this Qwen3-MoE has no experts (mlp_only_layers, "
+            f"decoder_sparse_step), and {tool} wants them in every block"
+        )
     is_gguf = recipe.weight_format == "gguf"
     if is_gguf and (why := why_no_architecture(config, shape)) is not None:
         return why

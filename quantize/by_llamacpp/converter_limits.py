@@ -59,12 +59,6 @@ def why_no_architecture(config: Mapping[str, Any], shape: ModelShape) -> str | N
     """Why llama.cpp computes a model of this configuration otherwise, or not at all."""
     if shape.architecture != "Qwen3MoeForCausalLM":
         return None
-    dense = [item.block for item in shape.linears if item.role == "up" and item.copies == 1]
-    if dense:
-        return (
-            f"block {dense[0]} of this Qwen3-MoE has no experts (mlp_only_layers, "
-            "decoder_sparse_step), and llama.cpp wants them in every block"
-        )
     if not config.get("norm_topk_prob", False):
         return "norm_topk_prob is false, and llama.cpp always normalises Qwen3-MoE's experts"
     return None

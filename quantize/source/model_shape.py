@@ -81,6 +81,13 @@ class ModelShape:
         return len(self.windows)
 
     @property
+    def without_experts(self) -> tuple[int, ...]:
+        """The dense blocks of a model whose other blocks have experts."""
+        if self.experts == 1:
+            return ()
+        return tuple(item.block for item in self.linears if item.role == "up" and item.copies == 1)
+
+    @property
     def embedding(self) -> int:
         """Values of the embedding, and of the output head where it is not the same."""
         return self.vocabulary * self.hidden

@@ -225,6 +225,7 @@ ODD_MODELS: Mapping[str, Odd] = {
         ),
         family="qwen3-moe",
         no_gguf=r"block 0 of this Qwen3-MoE has no experts",
+        no_gptq=r"block 0 of this Qwen3-MoE has no experts",
     ),
     "in parts": Odd(alter=both(in_parts, remove(MERGED)), tool=True),
     "in parts and whole": Odd(alter=in_parts, note="not the model's, not read: model-00001-of"),

@@ -55,6 +55,16 @@ def test_what_llamacpp_does_not_compute_is_no_gguf(changes: dict[str, Any], said
     assert why("bf16", config) is None
 
 
+def test_a_dense_block_among_experts_is_refused_for_the_tools_that_want_none() -> None:
+    config = {**QWEN3_MOE, "mlp_only_layers": [3], "norm_topk_prob": True}
+    reasons = {name: why(name, config) for name in ("gptq-int4-g128", "awq-int4-g128", "gguf-q8_0")}
+    assert [reason and reason.split(" and ")[1].split()[0] for reason in reasons.values()] == [
+        *("GPTQModel", "GPTQModel", "llama.cpp")
+    ]
+    assert why("fp8", config) is None
+    assert why("gptq-int4-g128", {**config, "mlp_only_layers": []}) is None
+
+
 def test_a_sliding_window_limits_gguf_files_alone() -> None:
     shape = read_shape({**MISTRAL_7B, "max_position_embeddings": 32_768})
     assert context_limit(find_recipe("gguf-q8_0"), shape) == 4096
