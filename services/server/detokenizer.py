@@ -30,12 +30,8 @@ class Detokenizer:
         return self._release(len(self._held) - held_back(self._held, self._stops))
 
     def finish(self) -> str:
-        """The rest: held text, and a replacement character for an unfinished one."""
-        if self.stopped:
-            return ""
-        text = self._held + self._decoder.decode(b"", final=True)
-        self._held = ""
-        return text
+        """The rest: held text. An unfinished character is not shown, as in vLLM's answers."""
+        return "" if self.stopped else self._release(len(self._held))
 
     def _release(self, length: int) -> str:
         text, self._held = self._held[:length], self._held[length:]

@@ -19,9 +19,13 @@ def test_a_character_split_over_tokens_comes_out_whole() -> None:
     assert stream([b"a", b"\xe2", b"\x82", b"\xac", b"b"]) == (["a", "", "", "€", "b", ""], False)
 
 
-def test_an_unfinished_character_ends_as_a_replacement_character() -> None:
-    texts, _ = stream([b"a", b"\xe2\x82"])
-    assert "".join(texts) == "a�"
+@pytest.mark.parametrize("stops", [(), ("x",)])
+def test_an_unfinished_character_at_the_end_is_not_shown(stops: tuple[str, ...]) -> None:
+    assert "".join(stream([b"a", b"\xe2\x82"], *stops)[0]) == "a"
+
+
+def test_what_is_no_character_is_a_replacement_character_once_another_follows() -> None:
+    assert stream([b"a", b"\xe2\x82", b"b"]) == (["a", "", "�b", ""], False)
 
 
 def test_a_stop_string_over_several_tokens_is_never_given_out() -> None:
