@@ -321,13 +321,15 @@ def make_plan(
         try:
             chosen = name_published({"model": content.get("model"), "variants": chosen})["variants"]
         except ValueError as error:
-            raise PlanError(f"{path}:\n  {error}") from None
+            raise PlanError(f"--variants {variants}:\n  {error}") from None
         content["variants"] = chosen if own in chosen else [own, *chosen]
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(detail, content)}" for detail in error.errors())
-        raise PlanError(f"{path}:\n{lines}") from None
+        details = error.errors()
+        lines = "\n".join(f"  {_explain(detail, content)}" for detail in details)
+        of_choice = variants and {detail["loc"][:1] for detail in details} == {("variants",)}
+        raise PlanError(f"{f'--variants {variants}' if of_choice else path}:\n{lines}") from None
 
 
 def _explain(detail: Any, content: Mapping[str, Any]) -> str:

@@ -162,6 +162,11 @@ def test_what_is_no_mapping_and_what_is_no_yaml_is_refused(tmp_path: Path) -> No
         load_plan(str(broken))
 
 
+def test_a_wrong_selection_is_not_blamed_on_the_plans_file() -> None:
+    with pytest.raises(PlanError, match=r"^--variants gguf-q9:\n  variants\.\d: unknown variant"):
+        load_plan("cpu-demo", variants="gguf-q9")
+
+
 def test_a_selection_of_variants_keeps_the_baseline() -> None:
     plan = load_plan("cpu-demo", variants="gguf-q2_k")
     assert plan.variants == ("bf16-vllm", "gguf-q2_k")
