@@ -72,6 +72,9 @@ class Quality(Section):
     other sides of the same facts. Of these a ``limit`` beyond their size makes more.
     ``divergence`` is of how many texts every token's prediction is held against the baseline's
     (``eval/divergence``); 0: of none.
+
+    With ``stop_early`` a task is asked in blocks, every variant in the same order, until its loss
+    is proven to be within the margin or beyond it, or will hardly be within ``limit``.
     """
 
     tasks: tuple[str, ...] = Field(
@@ -83,6 +86,7 @@ class Quality(Section):
     seed: int = later(0, ge=0)
     divergence: int = later(120, ge=0)
     limit: int | None = Field(default=None, ge=1)
+    stop_early: bool = later(False)
     concurrency: int = Field(default=8, ge=1)
 
 

@@ -67,7 +67,8 @@ def _against(
     for task, samples in mine.samples.items():
         pairs = pair(samples, other.samples.get(task, ()))
         if pairs:
-            found[task] = difference(pairs, confidence).change
+            anytime = any(it.quality is not None and it.quality.anytime for it in (mine, other))
+            found[task] = difference(pairs, confidence, anytime=anytime).change
     sides = (mine, other)
     if point is not None and all(
         side.load is not None and not side.load.why_void and point in side.records for side in sides

@@ -4,7 +4,7 @@ Reads what the earlier stages left, decides nothing. A variant whose load test o
 missing stays in the comparison without those figures; only the baseline's must be there.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from eval.attribution import attribute, unquantized_sibling
 from eval.divergence.compare_run import attribute_divergence, compare_divergence
 from eval.limits import read_rates, shape_in, with_distances
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat, speed_ratio
-from eval.paired import compare_task, noise_floor
+from eval.paired import compare_task
+from eval.quality_ends import floor_within, with_ends
 from eval.right_answers import written_answers
+from eval.samples import Sample
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
@@ -45,35 +47,38 @@ UNSERVED: frozenset[Stage] = frozenset({"quantize", "deploy"})
 LONGEST_LINE = 300
 
 
-def noise_floors(
-    run_dir: Path, baseline: str, first: Measured, confidence: float
-) -> dict[str, float]:
-    """What asking the baseline again can change, by task; empty without a second pass."""
-    assert first.quality is not None
-    second = read_repeat(run_dir, baseline, first.quality) or {}
-    floors = {
-        task: noise_floor(rows, second[task], confidence)
-        for task, rows in first.samples.items()
-        if task in second
-    }
-    return {task: floor for task, floor in floors.items() if floor is not None}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What the baseline's own answers say of each task: its noise, and whether it has signal."""
+    """What the baseline's own answers say of each task: its noise, and whether it has signal.
 
-    floors: Mapping[str, float]
+    ``first`` and ``second`` are its two passes; ``compared`` variants are held against it.
+    """
+
+    first: Mapping[str, Sequence[Sample]]
+    second: Mapping[str, Sequence[Sample]]
     silent: Mapping[str, NoSignal]
+    confidence: float
+    compared: int
+
+    def floor(self, task: str, mine: Sequence[Sample]) -> float | None:
+        """What asking the baseline again can change of the items of a variant; None if unknown."""
+        if task not in self.first or task not in self.second:
+            return None
+        return floor_within(mine, self.first[task], self.second[task], self.confidence)
 
 
-def find_ground(run_dir: Path, baseline: str, first: Measured, objectives: Objectives) -> Ground:
+def find_ground(
+    run_dir: Path, baseline: str, first: Measured, objectives: Objectives, compared: int
+) -> Ground:
     """Read the baseline's two passes."""
     assert first.quality is not None
     margins = {"accuracy": objectives.accuracy_margin, "nll_per_token": objectives.nll_margin}
     return Ground(
-        floors=noise_floors(run_dir, baseline, first, objectives.confidence),
+        first=first.samples,
+        second=read_repeat(run_dir, baseline, first.quality) or {},
         silent=without_signal(first.samples, first.quality.tasks, margins, objectives.confidence),
+        confidence=objectives.confidence,
+        compared=compared,
     )
 
 
@@ -86,6 +91,7 @@ def compare_quality(
     failed = {task: f"it failed: {why}" for task, why in mine.quality.failed_tasks.items()}
     refused = {**mine.quality.refused_tasks, **failed}
     compared: dict[str, TaskComparison] = {}
+    anytime = mine.quality.anytime
     for task, score in mine.quality.tasks.items():
         theirs = None if mine is baseline else baseline.samples.get(task)
         if mine is not baseline and theirs is None:
@@ -96,9 +102,12 @@ def compare_quality(
             theirs,
             score,
             objectives,
-            ground.floors.get(task),
+            ground.floor(task, mine.samples[task]),
             ground.silent.get(task),
+            anytime=anytime,
         )
+    if anytime and mine is not baseline:
+        compared = with_ends(compared, mine.quality, objectives, ground.compared)
     return compared, refused
 
 
@@ -283,7 +292,8 @@ def build_comparison(
                 f"the baseline {plan.baseline} has no figures of `make {stage}`"
                 + (f": {why}" if why else "; run it")
             )
-    ground = find_ground(run_dir, plan.baseline, baseline, plan.objectives)
+    others = len(plan.variants) - 1
+    ground = find_ground(run_dir, plan.baseline, baseline, plan.objectives, others)
     compared = [
         compare_variant(variant, measured[variant.name], baseline, plan.objectives, ground)
         for variant in variants

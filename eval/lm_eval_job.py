@@ -19,6 +19,9 @@ class Job(_Message):
     that lie at ``samples`` are kept with ``keep``. Without ``ask`` tasks are only loaded and
     checked.
 
+    With a ``span`` only that stretch of each task's sequence is asked, from the first number up to
+    before the second; ``spans`` are those of single tasks. What other stretches brought is kept.
+
     A request is sent up to ``tries`` times. lm-eval waits 1, 1, 2, 4 and 8 s between six: enough
     for a full queue (429) to drain.
     """
@@ -41,7 +44,13 @@ class Job(_Message):
     capabilities: tuple[str, ...]
     samples: str
     keep: bool = False
+    span: tuple[int, int] | None = None
+    spans: dict[str, tuple[int, int]] = {}
     ask: bool = True
+
+    def span_of(self, task: str) -> tuple[int, int] | None:
+        """The stretch of a task that is to be asked; None for all of it."""
+        return self.spans.get(task, self.span)
 
 
 class Event(_Message):

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -101,18 +102,28 @@ def follow(
                 tell(f"{label}: {event.task}: FAILED, {event.message}")
 
 
-def run_job(job: Job, *, log: Path, cache: Path, label: str, tell: Callable[[str], None]) -> Answer:
+def run_job(
+    job: Job,
+    *,
+    log: Path,
+    cache: Path,
+    label: str,
+    tell: Callable[[str], None],
+    worker: Worker | None = None,
+) -> Answer:
     """Run one pass to its end. Blocks; what lm-eval prints goes to ``log``.
 
-    Where some tasks finished before the process broke off, the others have failed.
+    Where some tasks finished before the process broke off, the others have failed. ``worker``
+    keeps its process for the next pass.
 
     Raises:
         QualityError: no task finished and not all were refused, or the job itself was.
     """
-    log.write_bytes(b"")
+    if not job.keep:
+        log.write_bytes(b"")
     answer = Answer()
-    with Worker() as worker:
-        events = worker.hear(LM_EVAL, job, log=log, variables=_environment(job, cache))
+    with nullcontext(worker) if worker is not None else Worker() as asked:
+        events = asked.hear(LM_EVAL, job, log=log, variables=_environment(job, cache))
         try:
             follow(events, answer, label, tell)
         except RefusedError as error:

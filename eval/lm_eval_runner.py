@@ -7,7 +7,7 @@ ours.
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,17 @@ from aiohttp import ClientError
 from eval.lm_eval_answers import EndpointAnswerError
 from eval.lm_eval_job import LM_EVAL, Event, Job
 from eval.lm_eval_model import ContextTooShortError, EndpointModel
-from eval.lm_eval_samples import ROLLING, UnsupportedTaskError
-from eval.lm_eval_tasks import Loaded, ask, count_items, end_plainly, load_tasks, traits_of
+from eval.lm_eval_records import Records
+from eval.lm_eval_samples import ROLLING, UnsupportedTaskError, to_samples, to_score
+from eval.lm_eval_tasks import (
+    Loaded,
+    ask,
+    count_items,
+    end_plainly,
+    load_tasks,
+    places,
+    traits_of,
+)
 from eval.samples import Sample, read_samples, write_samples
 from eval.suite.offered import CHATS
 from eval.task_refusals import incapable, unscorable
@@ -133,7 +142,7 @@ def run(job: Job, emit: Emit) -> None:
         tell_sizes(job, {name: loaded.tasks[name] for name in names}, emit)
         return
     samples = read_samples(Path(job.samples)) if job.keep else []
-    samples = [sample for sample in samples if sample.task not in loaded.tasks]
+    records = Records(Path(job.samples), kept=job.keep)
     # Where nothing can be asked, that is a finished pass too.
     if not names:
         write_samples(Path(job.samples), samples)
@@ -142,30 +151,51 @@ def run(job: Job, emit: Emit) -> None:
         found = try_task(job, loaded, name, model, emit)
         if found is None:
             continue
-        rows, score = found
-        samples += rows
+        result, rows = found
+        samples = replaced(samples, rows, whole=job.span_of(name) is None)
+        records.add(name, result, loaded.tasks[name], whole=job.span_of(name) is None)
         write_samples(Path(job.samples), samples)
+        score = to_score(
+            [sample for sample in samples if sample.task == name],
+            {
+                **records.figures(name),
+                "truncated_prompts": model.truncated,
+                "vocabulary": model.vocabulary,
+                "available_items": count_items(loaded.tasks[name], job.limit),
+            },
+        )
         emit(_finished(name, model, score, reporter))
+
+
+def replaced(samples: Sequence[Sample], new: Sequence[Sample], *, whole: bool) -> list[Sample]:
+    """All samples, those of ``new`` in place of earlier ones of its items, or of its whole task."""
+    items = {(sample.task, None if whole else sample.item) for sample in new}
+    kept = [it for it in samples if (it.task, None if whole else it.item) not in items]
+    return [*kept, *new]
 
 
 def try_task(
     job: Job, loaded: Loaded, name: str, model: EndpointModel, emit: Emit
-) -> tuple[list[Sample], TaskScore] | None:
-    """Ask one task; one that cannot be scored, or fails, is told and brings nothing."""
+) -> tuple[dict[str, Any], list[Sample]] | None:
+    """Ask one task, or a stretch; what cannot be scored, or fails, is told and brings nothing."""
     task, chat = loaded.tasks[name], name in CHATS
     templated = job.apply_chat_template or (chat and bool(model.tokenizer.chat_template))
     if chat and not templated:
         end_plainly(task)
+    span = job.span_of(name)
     try:
-        return ask(
+        result = ask(
             model,
             name,
             task,
             loaded.manager,
             limit=job.limit,
+            documents=None if span is None else places(name, task, span, job.limit, job.seed),
             num_fewshot=examples(job, name),
             apply_chat_template=templated,
         )
+        rows = result["samples"][name]
+        return result, to_samples(name, task.OUTPUT_TYPE, rows, count_tokens=model.count_tokens)
     except (UnsupportedTaskError, ContextTooShortError) as error:
         emit(Event(kind="refused", task=name, message=str(error)))
     except (EndpointAnswerError, OSError, ClientError) as error:

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Protocol
 
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 
-from eval.lm_eval_samples import ROLLING, UnsupportedTaskError, to_samples, to_score
-from eval.samples import Sample
-from eval.suite.offered import PLAIN_ENDING, SUITE
+from eval.lm_eval_samples import ROLLING, UnsupportedTaskError
+from eval.suite.offered import ENDLESS, PLAIN_ENDING, SUITE
 from eval.task_refusals import TaskTraits
-from eval.task_score import TaskScore
 
 
 class CountingModel(Protocol):
@@ -85,6 +84,19 @@ def count_items(task: Any, limit: int | None) -> int:
     return items if limit is None else min(items, limit)
 
 
+def places(name: str, task: Any, span: tuple[int, int], limit: int | None, seed: int) -> list[int]:
+    """Which documents a stretch of a task's sequence holds, ascending (as lm-eval wants them).
+
+    The sequence is drawn by ``seed`` over the whole task, as a task's file may be sorted, and is
+    the same for every variant; ``limit`` cuts it. What is drawn without end comes in its own order.
+    """
+    count = len(task.eval_docs)
+    numbers = list(range(count))
+    if name not in ENDLESS:
+        numbers = Random(f"{name} {seed}").sample(numbers, count)
+    return sorted(numbers[:limit][slice(*span)])
+
+
 def traits_of(task: Any) -> TaskTraits:
     """What decides whether a task of lm-eval can be asked and scored."""
     own = task.config
@@ -103,30 +115,29 @@ def ask(
     manager: TaskManager,
     *,
     limit: int | None,
+    documents: list[int] | None = None,
     num_fewshot: int | None = None,
     apply_chat_template: bool = False,
-) -> tuple[list[Sample], TaskScore]:
-    """Ask one task and score it; ``limit`` caps its items."""
+) -> dict[str, Any]:
+    """Ask one task; returns what lm-eval says of it.
+
+    ``limit`` caps its items; ``documents`` are those that are asked, where not all.
+    """
+    # Of an empty list lm-eval would ask everything.
+    assert documents is None or documents
     model.begin_task()
     if num_fewshot is not None and task.OUTPUT_TYPE != ROLLING:
         # Set here because lm-eval passes over the wish where a task says 0 itself.
         task.set_config(key="num_fewshot", value=num_fewshot)
     # Without its manager lm-eval would index its own 14,000 tasks again, for every task.
-    result = simple_evaluate(
+    result: dict[str, Any] = simple_evaluate(
         model=model,
         tasks=[task],
         task_manager=manager,
-        limit=limit,
+        limit=limit if documents is None else None,
+        samples=None if documents is None else {name: documents},
         apply_chat_template=apply_chat_template,
         bootstrap_iters=0,
         log_samples=True,
     )
-    samples = to_samples(
-        name, task.OUTPUT_TYPE, result["samples"][name], count_tokens=model.count_tokens
-    )
-    figures = {
-        **result["results"][name],
-        "truncated_prompts": model.truncated,
-        "vocabulary": model.vocabulary,
-    }
-    return samples, to_score(samples, figures)
+    return result

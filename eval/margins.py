@@ -7,6 +7,7 @@ stricter than it has to be, and the interval that a chart shows is the interval 
 import math
 from typing import Literal
 
+from eval.anytime_evidence import reach
 from loadtest.intervals import Estimate
 from loadtest.stats import normal_quantile, z_value
 
@@ -37,6 +38,8 @@ def items_needed(
     confidence: float,
     power: float = POWER,
     proof: float | None = None,
+    *,
+    anytime: bool = False,
 ) -> int | None:
     """How many items would prove the loss to lie within the margin, with the given power.
 
@@ -44,13 +47,20 @@ def items_needed(
     unless several variants share one error rate). The standard error is read from the interval and
     shrinks with the root of the items:
     n = items * ((z_proof + z_power) * standard error / (margin - loss))^2. None where the measured
-    loss is at or beyond the margin: more items would rather prove the opposite.
+    loss is at or beyond the margin: more items would rather prove the opposite. ``anytime``: asked
+    in blocks until it is decided, which takes about so many on average.
     """
     room = margin - loss.value
     if room <= 0:
         return None
     assert loss.low is not None
     assert loss.high is not None
-    error = (loss.high - loss.low) / (2 * z_value(confidence))
-    needed = items * ((z_value(proof or confidence) + normal_quantile(power)) * error / room) ** 2
-    return max(1, math.ceil(needed))
+    error = (loss.high - loss.low) / (2 * standard_errors(confidence, anytime=anytime))
+    away = standard_errors(proof or confidence, anytime=anytime)
+    away += 0.0 if anytime else normal_quantile(power)
+    return max(1, math.ceil(items * (away * error / room) ** 2))
+
+
+def standard_errors(confidence: float, *, anytime: bool = False) -> float:
+    """How many standard errors an interval of that confidence reaches to either side."""
+    return reach((1 - confidence) / 2) if anytime else z_value(confidence)

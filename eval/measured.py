@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deploy.plan_sections import Slo
-from eval.quality import pass_paths
+from eval.quality_files import pass_paths
 from eval.samples import Sample, by_task, read_samples
 from eval.schema import QualityFile
 from loadtest.certificate import Certificate, read_certificate

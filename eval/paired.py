@@ -7,6 +7,15 @@ from typing import Literal
 
 from deploy.plan_sections import Objectives
 from eval.answering import answering
+from eval.anytime_evidence import (
+    Sums,
+    Tally,
+    changed_at_all,
+    loss_of_answers,
+    loss_per_weight,
+    share_of_right,
+    sums_of,
+)
 from eval.margins import Decision, decide_non_inferiority
 from eval.samples import Sample, pair
 from eval.schema import Flips, NoSignal, Stratum, TaskComparison
@@ -26,10 +35,15 @@ Pairs = Sequence[tuple[Sample, Sample]]
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Variant minus baseline, with its interval where the items allow one, and the flips."""
+    """Variant minus baseline, with its interval where the items allow one, and the flips.
+
+    ``sums`` are those of the losses, where answers are not right or wrong and the number of items
+    was not fixed beforehand.
+    """
 
     change: Estimate
     flips: Flips | None
+    sums: Sums | None = None
 
 
 def is_accuracy(samples: Sequence[Sample]) -> bool:
@@ -37,16 +51,30 @@ def is_accuracy(samples: Sequence[Sample]) -> bool:
     return all(sample.score is not None for sample in samples)
 
 
-def score_estimate(samples: Sequence[Sample], confidence: float) -> Estimate:
-    """A task's score: share answered right (Wilson), or nats per token (bootstrap of documents)."""
+def score_estimate(
+    samples: Sequence[Sample], confidence: float, *, anytime: bool = False
+) -> Estimate:
+    """A task's score: share answered right (Wilson), or nats per token (bootstrap of documents).
+
+    ``anytime``: how many there are was not fixed beforehand (``anytime_evidence.py``).
+    """
     if not is_accuracy(samples):
         nll, tokens = _nll(samples), [float(sample.tokens or 0) for sample in samples]
-        return bootstrap_ratio(nll, tokens, confidence)
+        return _of_sums(nll, tokens, confidence, anytime)
     if all(sample.correct is not None for sample in samples):
         right = sum(bool(sample.correct) for sample in samples)
-        return wilson_interval(right, len(samples), confidence)
+        interval = share_of_right if anytime else wilson_interval
+        return interval(right, len(samples), confidence)
     scores = [sample.score or 0.0 for sample in samples]
-    return bootstrap_ratio(scores, [1.0] * len(scores), confidence)
+    return _of_sums(scores, [1.0] * len(scores), confidence, anytime)
+
+
+def _of_sums(
+    values: Sequence[float], weights: Sequence[float], confidence: float, anytime: bool
+) -> Estimate:
+    if anytime:
+        return loss_per_weight(sums_of(values, weights), confidence)
+    return bootstrap_ratio(values, weights, confidence)
 
 
 def _nll(samples: Sequence[Sample]) -> list[float]:
@@ -61,25 +89,35 @@ def _changes(pairs: Pairs) -> tuple[list[float], list[float]]:
     return changes, [float(other.tokens or 0) for _, other in pairs]
 
 
-def difference(pairs: Pairs, confidence: float) -> Difference:
+def difference(pairs: Pairs, confidence: float, *, anytime: bool = False) -> Difference:
     """Variant minus baseline over the items that both answered.
 
     Right-or-wrong answers: Tango's score interval and McNemar's flips. Fractional scores and
-    log-likelihoods: paired bootstrap, the document being the unit that is resampled.
+    log-likelihoods: paired bootstrap, the document being the unit that is resampled. ``anytime``:
+    how many there are was not fixed beforehand; then all is as in ``anytime_evidence.py``.
     """
     mine, theirs = [one for one, _ in pairs], [other for _, other in pairs]
     if is_accuracy(mine) and all(s.correct is not None for s in (*mine, *theirs)):
         to_wrong = sum(bool(b.correct) and not v.correct for v, b in pairs)
         to_right = sum(bool(v.correct) and not b.correct for v, b in pairs)
-        change = paired_proportion_interval(to_wrong, to_right, len(pairs), confidence)
-        p_value = mcnemar_exact(to_wrong, to_right)
+        tally = Tally(lost=to_wrong, gained=to_right, items=len(pairs))
+        if anytime:
+            change, p_value = -loss_of_answers(tally, confidence), changed_at_all(tally)
+        else:
+            change = paired_proportion_interval(to_wrong, to_right, len(pairs), confidence)
+            p_value = mcnemar_exact(to_wrong, to_right)
         flips = Flips(to_wrong=to_wrong, to_right=to_right, p_value=p_value)
         return Difference(change=change, flips=flips)
-    return Difference(change=bootstrap_ratio(*_changes(pairs), confidence), flips=None)
+    changes, weights = _changes(pairs)
+    change = _of_sums(changes, weights, confidence, anytime)
+    if not anytime:
+        return Difference(change=change, flips=None)
+    losses = [-it for it in changes] if is_accuracy(mine) else changes
+    return Difference(change=change, flips=None, sums=sums_of(losses, weights))
 
 
 def compare_strata(
-    samples: Sequence[Sample], pairs: Pairs, confidence: float
+    samples: Sequence[Sample], pairs: Pairs, confidence: float, *, anytime: bool = False
 ) -> dict[str, Stratum]:
     """The parts of a task that has several, each by itself; those of no part are left out."""
     parts: dict[str, list[Sample]] = {}
@@ -92,8 +130,10 @@ def compare_strata(
     return {
         name: Stratum(
             items=len(both.get(name, mine)),
-            score=score_estimate(mine, confidence),
-            difference=difference(both[name], confidence).change if name in both else None,
+            score=score_estimate(mine, confidence, anytime=anytime),
+            difference=(
+                difference(both[name], confidence, anytime=anytime).change if name in both else None
+            ),
         )
         for name, mine in (parts.items() if len(parts) > 1 else ())
     }
@@ -139,10 +179,13 @@ def compare_task(
     objectives: Objectives,
     noise: float | None,
     silent: NoSignal | None = None,
+    *,
+    anytime: bool = False,
 ) -> TaskComparison:
     """Compare one task; ``baseline`` is None for the baseline itself.
 
-    ``silent`` is why the task has no signal, None where it has one.
+    ``silent`` is why the task has no signal, None where it has one; ``anytime`` whether it was
+    asked in blocks, until it was decided.
 
     Raises:
         ValueError: the two were asked different questions.
@@ -151,11 +194,12 @@ def compare_task(
     pairs = pair(samples, baseline) if baseline is not None else []
     if baseline is not None and not pairs:
         raise ValueError(f"{samples[0].task}: the variant and the baseline share no item")
-    found = difference(pairs, objectives.confidence) if pairs else None
+    confidence = objectives.confidence
+    found = difference(pairs, confidence, anytime=anytime) if pairs else None
     return TaskComparison(
         metric=score.metric,
         items=len(pairs) or len(samples),
-        score=score_estimate(samples, objectives.confidence),
+        score=score_estimate(samples, confidence, anytime=anytime),
         difference=None if found is None else found.change,
         noise_floor=noise,
         flips=None if found is None else found.flips,
@@ -163,14 +207,14 @@ def compare_task(
         verdict=verdict_of(
             None if found is None else found.change, score.metric, margin, noise or 0.0, silent
         ),
-        significant=(
-            found is not None and _is_significant(found, noise or 0.0, objectives.confidence)
-        ),
+        significant=found is not None and _is_significant(found, noise or 0.0, confidence),
         truncated_prompts=int(score.details.get("truncated_prompts", 0)),
         no_signal=silent,
         seconds=score.details.get("seconds"),
-        strata=compare_strata(samples, pairs, objectives.confidence),
-        answering=answering(samples, pairs, objectives.confidence),
+        strata=compare_strata(samples, pairs, confidence, anytime=anytime),
+        answering=answering(samples, pairs, confidence),
+        anytime=anytime,
+        sums=None if found is None else found.sums,
     )
 
 

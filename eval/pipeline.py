@@ -172,7 +172,8 @@ def _measure(plan: Plan, turn: Turn, options: Options, run_dir: Path, stages: St
                     raise LoadTestError(f"the baseline failed: {failed[plan.baseline]}")
         if served.variants:
             with stages.time("quality", lambda: sorted(run_dir.glob("*/quality*.json"))):
-                run_quality(served, run_dir, passes=turn.passes, tell=say)
+                others = len(plan.variants) - 1
+                run_quality(served, run_dir, passes=turn.passes, compared=others, tell=say)
                 run_divergence(served, run_dir, passes=turn.passes, tell=say)
     finally:
         if started and (record := read_record()) is not None:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from deploy.artifacts import source_folder
 from deploy.plan import Plan
 from eval.decision.needed_items import told_before
 from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
+from eval.quality_blocks import Blocks
+from eval.quality_files import pass_paths, stored_pass
+from eval.quality_ground import Ground
 from eval.quality_job import TASKS_DIR, made_from, make_job
 from eval.schema import QualityFile
 from eval.task_refusals import NEEDS
@@ -26,24 +27,6 @@ from quantize.jobs.whole_file import write_whole
 from quantize.validity.made_from import key_of, what_changed
 
 Tell = Callable[[str], None]
-
-
-def pass_paths(run_dir: Path, variant: str, repeat: bool) -> tuple[Path, Path]:
-    """Where one pass keeps its scores and its samples."""
-    suffix = "-repeat" if repeat else ""
-    folder = run_dir / variant
-    return folder / f"quality{suffix}.json", folder / f"samples{suffix}.parquet"
-
-
-def stored_pass(run_dir: Path, variant: str, repeat: bool) -> QualityFile | None:
-    """A finished pass, whatever it was made from; None where there is none that can be read."""
-    scores, samples = pass_paths(run_dir, variant, repeat)
-    if not scores.is_file() or not samples.is_file():
-        return None
-    try:
-        return QualityFile.model_validate_json(scores.read_bytes())
-    except ValidationError:
-        return None
 
 
 def _make_pass(
@@ -116,7 +99,8 @@ def check_tasks(plan: Plan, run_dir: Path, *, tasks_dir: Path = TASKS_DIR, tell:
         label="quality.tasks",
         tell=tell,
     )
-    for line in told_before(answer.items, plan.objectives, len(plan.variants) - 1):
+    compared, blocks = len(plan.variants) - 1, plan.quality.stop_early
+    for line in told_before(answer.items, plan.objectives, compared, anytime=blocks):
         tell(line)
 
 
@@ -127,11 +111,14 @@ def run_quality(
     url: str | None = None,
     tasks_dir: Path = TASKS_DIR,
     passes: Sequence[Pass] | None = None,
+    compared: int | None = None,
     tell: Tell = print,
 ) -> Mapping[str, QualityFile]:
     """Ask every variant all tasks, the baseline twice; returns each variant's first pass.
 
-    ``passes`` are those to make, where not all.
+    ``passes`` are those to make, where not all; ``compared`` is how many variants the comparison
+    has beside the baseline, where the plan is of some alone. With ``quality.stop_early`` they are
+    asked in blocks (``quality_blocks.py``).
 
     Blocks for minutes. A pass whose inputs have not changed is taken from its files. A variant
     that is not ready or fails is left out, and the others go on; the reason is kept in the run.
@@ -149,6 +136,20 @@ def run_quality(
 
     healths = ready_healths(plan, run_dir, address, "quality", fail)
     order = quality_passes(tuple(healths), plan.baseline) if passes is None else passes
+    if plan.quality.stop_early:
+        ground = Ground(
+            plan=plan,
+            run_dir=run_dir,
+            address=address,
+            tokenizer=tokenizer,
+            tasks_dir=tasks_dir,
+            healths=healths,
+            compared=len(plan.variants) - 1 if compared is None else compared,
+            tell=tell,
+            fail=fail,
+        )
+        with Blocks(ground) as blocks:
+            return blocks.ask([it for it in order if it[0] in healths])
     results: dict[str, QualityFile] = {}
     for name, repeat in (item for item in order if item[0] in healths):
         label = f"{name} (repeat)" if repeat else name

@@ -17,7 +17,7 @@ from quantize.validity.made_from import parts_of
 TASKS_DIR = Path(__file__).parent / "tasks"
 # What asks and scores; it is told a ``Job``.
 RUNNER = "eval.lm_eval_runner"
-_PLACES = {"url", "tokenizer", "tasks_dirs", "samples", "keep"}
+_PLACES = {"url", "tokenizer", "tasks_dirs", "samples", "keep", "span", "spans"}
 _TASK_FILES = {".yaml", ".yml", ".json", ".jsonl", ".py", ".tsv"}
 # What draws the items of the suite; its task files name it.
 SUITE_DIR = Path(__file__).parent / "suite"
@@ -52,10 +52,16 @@ def task_folders(plan: Plan, tasks_dir: Path) -> list[Path]:
     return [tasks_dir, *([Path(own).expanduser()] if own else [])]
 
 
-def made_from(job: Job, health: ReadyHealth, tokenizer: Path) -> dict[str, str]:
-    """Everything that decides a variant's answers and their scores."""
+def made_from(
+    job: Job, health: ReadyHealth, tokenizer: Path, *, anytime: bool = False
+) -> dict[str, str]:
+    """Everything that decides a variant's answers and their scores.
+
+    In blocks (``anytime``) not how far they may go: a longer instance begins with a shorter one.
+    """
+    places = _PLACES | ({"limit"} if anytime else set())
     return parts_of(
-        asked=job.model_dump(mode="json", exclude=_PLACES),
+        asked=job.model_dump(mode="json", exclude=places),
         tokenizer=_hash_files(tokenizer, list(TOKENIZER_FILES)),
         tasks=tasks_sha256(job.tasks, [Path(folder) for folder in job.tasks_dirs]),
         artifact=health.artifact_sha256,

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from eval.answering import Answering, WrittenAnswers
+from eval.anytime_evidence import Sums
 from eval.divergence.divergence_figures import Divergence
 from eval.reasons import Reason
 from eval.roofline import Bound
@@ -31,7 +32,8 @@ class QualityFile(_File):
     ``failed_tasks`` one that another try may finish.
     ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with,
     ``agreement`` how its answers agreed with what transformers computes;
-    ``inputs_sha256`` is the key of ``made_from``, which schema 2 had not.
+    ``inputs_sha256`` is the key of ``made_from``, which schema 2 had not. ``anytime``: it was asked
+    in blocks that end when enough is known, and may go on.
     """
 
     schema_version: Literal[2, 3] = 3
@@ -45,6 +47,7 @@ class QualityFile(_File):
     refused_tasks: dict[str, str] = {}
     failed_tasks: dict[str, str] = {}
     agreement: Agreement | None = None
+    anytime: bool = False
 
 
 class Flips(_File):
@@ -69,6 +72,12 @@ class NoSignal(_File):
     p_value: float | None = None
 
 
+Stopped = Literal["proven", "worse", "failed_elsewhere", "hopeless", "all_asked"]
+"""Why no more items were asked: the loss is proven within the margin among all variants, or beyond
+it; another task has failed the variant; the items that are left would hardly decide it; or none
+are left."""
+
+
 class Stratum(_File):
     """One part of a task by itself: its items, score and difference, as of the whole task."""
 
@@ -85,6 +94,9 @@ class TaskComparison(_File):
     (absolute, ``eval.paired.noise_floor``). ``truncated_prompts`` did not fit the context and were
     cut. ``seconds`` is how long asking it took, ``strata`` its parts where it has several,
     ``answering`` what its answers come to where they are written.
+    ``anytime``: its items were asked in blocks until it was decided, which ``stopped`` says; all
+    intervals and p-values then hold at any number of items. ``sums`` are of its losses where
+    answers are not right or wrong.
     ``verdict``: ``equal_or_better`` (non-inferior within the plan's margin),
     ``worse`` (inferior beyond it), ``undecided`` (the interval spans the margin), or ``no_signal``
     (the baseline's answers prove nothing: ``no_signal`` says why). From right answers alone only
@@ -105,6 +117,9 @@ class TaskComparison(_File):
     seconds: float | None = None
     strata: dict[str, Stratum] = {}
     answering: Answering | None = None
+    anytime: bool = False
+    sums: Sums | None = None
+    stopped: Stopped | None = None
 
 
 class Distance(_File):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
+from eval.stopped_words import asked_lines
 from eval.terminal_tables import answers_lines, divergence_lines, layout
 from eval.verdict_words import is_emulated
 from loadtest.load_kinds import pick
@@ -167,6 +168,7 @@ def render_terminal(
     lines = layout(header, _rows(comparison, verdict, at, tasks))
     lines += _notes(comparison, "\n".join(lines))
     lines += _noise(comparison, at)
+    lines += asked_lines(comparison.variants)
     lines += _saturations(comparison)
     lines += _stress(comparison)
     lines += divergence_lines(comparison)

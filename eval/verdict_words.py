@@ -76,7 +76,9 @@ def undecided_task(result: TaskComparison, confidence: float, proof: float) -> s
     loss = loss_of(result)
     if loss is None:
         return f"{result.items} items are too few for an interval"
-    needed = items_needed(result.items, loss, result.margin, confidence, proof=proof)
+    needed = items_needed(
+        result.items, loss, result.margin, confidence, proof=proof, anytime=result.anytime
+    )
     known = (
         f"the loss is {amount(result.metric, loss.value)} "
         f"({interval_words(result.metric, loss)}), not proven within the {margin_words(result)}"

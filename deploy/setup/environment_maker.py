@@ -1,6 +1,7 @@
 """Makes one environment from its pins, for the build that was chosen, and lets it prove itself."""
 
 import json
+import shlex
 import shutil
 import sys
 import tempfile
@@ -86,7 +87,8 @@ class EnvironmentMaker:
             self.steps.run([*pip, *environment.build_first], log, variables)
             variables["PATH"] = f"{home / 'bin'}:{variables['PATH']}"
         if environment.converter:
-            wheel = self.sources.wheel(environment.converter, variables, log)
+            told = variables | including(environment, variables)
+            wheel = self.sources.wheel(environment.converter, told, log)
             self.steps.run([*pip, "--no-deps", str(wheel)], log, variables)
         isolation = [f"--no-build-isolation-package={n}" for n in environment.without_isolation]
         with tempfile.TemporaryDirectory(dir=VENVS) as folder:
@@ -137,6 +139,15 @@ class EnvironmentMaker:
                 f"the environment {environment.name!r} cannot load what it needs: "
                 f"{remedy_of(str(error))}\n{error}"
             ) from None
+
+
+def including(environment: Environment, variables: Mapping[str, str]) -> dict[str, str]:
+    """The variable that has CMake read the environment's file; none where it has no such file."""
+    if environment.cmake_include is None:
+        return {}
+    project, path = environment.cmake_include
+    word = shlex.quote(f"-DCMAKE_PROJECT_{project}_INCLUDE={path}")
+    return {"CMAKE_ARGS": f"{variables.get('CMAKE_ARGS', '')} {word}".strip()}
 
 
 def packages_of(home: Path) -> Path:

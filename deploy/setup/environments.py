@@ -40,6 +40,8 @@ class Environment:
     build against what is already there; ``build_settings`` are variables of the build.
     ``converter`` and ``example_server`` are pinned source distributions of which a part is kept,
     ``programs`` is one of which llama.cpp's own programs are compiled.
+    ``cmake_include`` is read by CMake after the project of that name is declared: the path of the
+    file depends on the checkout, and what is used of the result does not depend on it.
     An environment ``upon`` another sees that one's packages behind its own. An ``optional`` one is
     only made where it is asked for by name.
     """
@@ -56,6 +58,7 @@ class Environment:
     # Not in the ``repr`` that is hashed: the environments that have none of it keep their hash.
     example_server: str | None = field(default=None, repr=False)
     programs: str | None = field(default=None, repr=False)
+    cmake_include: tuple[str, Path] | None = field(default=None, repr=False)
     upon: str | None = field(default=None, repr=False)
     optional: bool = field(default=False, repr=False)
 
@@ -81,6 +84,7 @@ ENVIRONMENTS = {
                 ),
             ),
             converter=LLAMA_CPP_PYTHON,
+            cmake_include=("llama.cpp", Path(__file__).with_name("llama_library.cmake")),
         ),
         Environment(name="fuzz", optional=True),
         Environment(name="compose", optional=True),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from deploy.plan_sections import Objectives
 from eval.decision.families import shared_confidence
-from eval.margins import POWER, items_needed
+from eval.margins import POWER, items_needed, standard_errors
 from loadtest.intervals import Estimate
-from loadtest.stats import normal_quantile, upper_tail, z_value
+from loadtest.stats import normal_quantile, upper_tail
 
 # What share of its answers a 4-bit variant changes where no earlier run tells.
 USUAL_FLIPS = 0.1
@@ -22,34 +22,47 @@ USUAL_FLIPS = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """The error that one variant may be wrong with, where several are compared at once."""
+    """The error that one variant may be wrong with, where several are compared at once.
+
+    ``anytime``: they are asked in blocks, each until it is decided.
+    """
 
     confidence: float
     variants: int
+    anytime: bool = False
 
     @property
     def z(self) -> float:
         """How many standard errors off the margin the first of Holm's steps wants."""
-        return z_value(shared_confidence(self.confidence, self.variants))
+        proof = shared_confidence(self.confidence, self.variants)
+        return standard_errors(proof, anytime=self.anytime)
+
+    @property
+    def away(self) -> float:
+        """How many lie between a loss and the margin that it is told from, with usual power."""
+        return self.z + (0.0 if self.anytime else normal_quantile(POWER))
 
 
 def provable_margin(items: int, shared: Shared, flips: float = USUAL_FLIPS) -> float:
     """The least margin that is proven, with the usual power, of a variant that loses nothing."""
-    return (shared.z + normal_quantile(POWER)) * math.sqrt(flips / items)
+    return shared.away * math.sqrt(flips / items)
 
 
-def standard_error(loss: Estimate, confidence: float) -> float:
+def standard_error(loss: Estimate, shared: Shared) -> float:
     """What an interval of that confidence says of its value's standard error."""
     assert loss.low is not None
     assert loss.high is not None
-    return (loss.high - loss.low) / (2 * z_value(confidence))
+    steps = standard_errors(shared.confidence, anytime=shared.anytime)
+    return (loss.high - loss.low) / (2 * steps)
 
 
 def items_to_settle(items: int, loss: Estimate, margin: float, shared: Shared) -> int | None:
     """How many items prove a loss to be on its side of the margin; None where it is on it."""
     proof = shared_confidence(shared.confidence, shared.variants)
     inside, limit = (loss, margin) if loss.value <= margin else (-loss, -margin)
-    return items_needed(items, inside, limit, shared.confidence, proof=proof)
+    return items_needed(
+        items, inside, limit, shared.confidence, proof=proof, anytime=shared.anytime
+    )
 
 
 def chance_to_settle(items: int, more: int, loss: Estimate, margin: float, shared: Shared) -> float:
@@ -59,7 +72,7 @@ def chance_to_settle(items: int, more: int, loss: Estimate, margin: float, share
     error, and the next measurement around the true one by its own (the predictive power of
     Spiegelhalter, Freedman and Blackburn, Controlled Clinical Trials 7, 1986).
     """
-    error = standard_error(loss, shared.confidence)
+    error = standard_error(loss, shared)
     next_error = error * math.sqrt(items / more)
     spread = math.hypot(error, next_error)
     if spread == 0:
@@ -70,9 +83,11 @@ def chance_to_settle(items: int, more: int, loss: Estimate, margin: float, share
     return within + beyond
 
 
-def told_before(items: Mapping[str, int], objectives: Objectives, variants: int) -> Iterator[str]:
+def told_before(
+    items: Mapping[str, int], objectives: Objectives, variants: int, *, anytime: bool = False
+) -> Iterator[str]:
     """What each task's items can prove of answers that are right or wrong, before any is asked."""
-    shared = Shared(confidence=objectives.confidence, variants=variants)
+    shared = Shared(confidence=objectives.confidence, variants=variants, anytime=anytime)
     for task, count in items.items():
         least, asked = provable_margin(count, shared), objectives.accuracy_margin
         yield (

@@ -22,7 +22,8 @@ def next_runs(
 ) -> list[str]:
     """A line for the first of the open variants whose questions can be settled by more items."""
     others = [v for v in comparison.variants if v.variant != comparison.baseline]
-    shared = Shared(confidence=objectives.confidence, variants=len(others))
+    anytime = any(it.anytime for variant in others for it in variant.quality.values())
+    shared = Shared(confidence=objectives.confidence, variants=len(others), anytime=anytime)
     for candidate in open_:
         if lines := list(_lines(comparison, candidate, shared)):
             return lines

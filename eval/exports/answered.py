@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eval.lm_eval_samples import ACCURACY_METRICS
-from eval.quality import pass_paths
+from eval.quality_files import pass_paths
 from eval.samples import Sample, by_task, read_samples
 from eval.schema import QualityFile
 from eval.task_score import TaskScore
 from eval.two_runs.kept_run import KeptRun, KeptRunError
 
 # Of a score's details, those that are ours and not lm-eval's.
-_OURS = frozenset({"truncated_prompts", "vocabulary", "tokens", "seconds"})
+_OURS = frozenset({"available_items", "truncated_prompts", "vocabulary", "tokens", "seconds"})
 _UNFIT = re.compile(r"[^\w.+-]+")
 
 

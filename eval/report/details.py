@@ -40,7 +40,7 @@ def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:
         Column(title="Right to wrong"),
         Column(title="Wrong to right"),
         Column(title="Changed"),
-        Column(title="p", note="McNemar, exact"),
+        Column(title="p", note="of flips, exact"),
         Column(title="Significant", numeric=False),
     )
     return table_of(columns, rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from eval.quality import pass_paths
+from eval.quality_files import pass_paths
 from eval.samples import Sample, by_task, read_samples
 
 # Of all variants and tasks together, so that the page stays small; each group shows some.

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from eval.comparison import COMPARISON_NAME
-from eval.quality import pass_paths, stored_pass
+from eval.quality_files import pass_paths, stored_pass
 from eval.samples import Sample, by_task, read_samples
 from eval.schema import ComparisonFile, VariantComparison, VerdictFile
 from loadtest.load_file import LOAD_NAME, LoadFile

@@ -21,7 +21,7 @@ from quantize.reference_model.world import Person, World
 
 TEXT_ITEMS, TEXT_WORDS = 150, range(100, 251)
 FACT_ITEMS, HOP_ITEMS, PUZZLE_ITEMS = 900, 100, 200
-WORDS_ITEMS = 500
+WORDS_ITEMS = 1000
 
 Row = dict[str, Any]
 

@@ -49,7 +49,7 @@ def test_a_task_file_names_its_task_and_finds_its_data_from_the_repository(name:
 def test_the_tasks_are_large_enough() -> None:
     assert len(rows("assay_text")) == 150
     assert len(rows("assay_choice")) == 1200
-    assert len(rows("assay_words")) == 500
+    assert len(rows("assay_words")) == 1000
     for name in NAMES:
         ids = [row["id"] for row in rows(name)]
         assert len(set(ids)) == len(ids)

@@ -5,6 +5,8 @@ covers: deploy/setup/source_builds.py
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +15,8 @@ import pytest
 
 from deploy.setup import environment_maker, source_builds
 from deploy.setup.builds import Build
-from deploy.setup.environment_maker import EnvironmentMaker
-from deploy.setup.environments import MARKER, SetupError
+from deploy.setup.environment_maker import EnvironmentMaker, including
+from deploy.setup.environments import ENVIRONMENTS, MARKER, SetupError
 from deploy.setup.pip_configuration import installer_environment
 from deploy.setup.sdist import CONVERTER, main_file
 from deploy.setup.source_builds import wheel_key
@@ -80,3 +82,28 @@ def test_a_wheel_is_known_by_its_source_and_by_what_decides_how_it_is_compiled()
 
 def test_the_distributions_own_compilers_are_taken() -> None:
     assert all(os.access(path, os.X_OK) for path in source_builds.system_compilers().values())
+
+
+def test_of_llama_cpp_only_the_library_is_compiled_whatever_the_package_forces(
+    tmp_path: Path,
+) -> None:
+    found = including(ENVIRONMENTS["llamacpp"], {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF"})
+    first, word = shlex.split(found["CMAKE_ARGS"])
+    assert first == "-DLLAVA_BUILD=OFF"
+    assert including(TINY, {}) == {}
+    if (cmake := shutil.which("cmake")) is None:
+        pytest.skip("no CMake")
+    inner = tmp_path / "vendor"
+    inner.mkdir()
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.21)\nproject(llama_cpp NONE)\n"
+        'set(LLAMA_BUILD_COMMON ON CACHE BOOL "" FORCE)\nadd_subdirectory(vendor)\n'
+    )
+    (inner / "CMakeLists.txt").write_text(
+        'cmake_minimum_required(VERSION 3.14...3.28)\nproject("llama.cpp" NONE)\n'
+        'option(LLAMA_BUILD_COMMON "" OFF)\nmessage(STATUS "common=${LLAMA_BUILD_COMMON}")\n'
+    )
+    command = [cmake, "-S", str(tmp_path), "-B", str(tmp_path / "build")]
+    for words, told in (([], "common=ON"), ([word], "common=OFF")):
+        done = subprocess.run([*command, *words], capture_output=True, text=True)
+        assert told in done.stdout, done.stderr

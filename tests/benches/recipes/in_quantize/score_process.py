@@ -14,9 +14,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoTokenizer
 
+from eval.lm_eval_samples import to_samples, to_score
 from eval.lm_eval_tasks import ask, load_tasks
 from eval.rolling_windows import rolling_likelihoods
-from eval.samples import write_samples
+from eval.samples import Sample, write_samples
 from quantize.emulation.in_quantize.decoded_artifact import decoded_weights
 from quantize.emulation.in_quantize.emulation import load_any
 from quantize.jobs.job_module import Progress
@@ -75,11 +76,15 @@ def _score(item: Item, request: Request, tokenizer: Any, reference: Any) -> Scor
     bundled = load_tasks(request.tasks, [str(request.tasks_dir)], bundled_only=True)
     if bundled.missing:
         raise BadRequest(str(dict(bundled.missing)))
-    samples, values = [], {}
+    samples: list[Sample] = []
+    values: dict[str, float] = {}
     for name, task in bundled.tasks.items():
-        rows, score = ask(model, name, task, bundled.manager, limit=request.limit)
+        result = ask(model, name, task, bundled.manager, limit=request.limit)
+        rows = to_samples(
+            name, task.OUTPUT_TYPE, result["samples"][name], count_tokens=model.count_tokens
+        )
         samples.extend(rows)
-        values[name] = score.value
+        values[name] = to_score(rows, result["results"][name]).value
     write_samples(item.samples, samples)
     return Score(
         recipe=item.recipe,
