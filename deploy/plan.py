@@ -248,13 +248,12 @@ class Plan(Section):
         """Hash of everything that decides what is measured (not which variants, not the verdict).
 
         Two plans that differ only in ``variants`` or ``objectives`` share their measurements. The
-        variants' own limits belong to how each is served (``deploy.settings``). Nor how far
-        questions go that stop when they are decided: what was asked is a part of it.
+        variants' own limits belong to how each is served (``deploy.settings``).
         """
-        unmeasured = dict.fromkeys(_UNMEASURED_SECTIONS, True) | {"serving": UNMEASURED}
-        if self.quality.stop_early:
-            unmeasured["quality"] = {"limit": True}
-        kept = self.model_dump(mode="json", exclude=unmeasured)
+        kept = self.model_dump(
+            mode="json",
+            exclude=dict.fromkeys(_UNMEASURED_SECTIONS, True) | {"serving": UNMEASURED},
+        )
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

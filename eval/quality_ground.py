@@ -54,7 +54,7 @@ class Ground:
     def inputs(self, name: str, repeat: bool) -> dict[str, str]:
         """What decides the answers of a pass."""
         job = self.job(name, repeat)
-        return made_from(job, self.healths[name], self.tokenizer, anytime=True)
+        return made_from(job, self.healths[name], self.tokenizer)
 
     def samples(self, name: str, repeat: bool) -> Samples:
         """What a pass brought so far, by task."""

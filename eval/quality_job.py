@@ -52,16 +52,10 @@ def task_folders(plan: Plan, tasks_dir: Path) -> list[Path]:
     return [tasks_dir, *([Path(own).expanduser()] if own else [])]
 
 
-def made_from(
-    job: Job, health: ReadyHealth, tokenizer: Path, *, anytime: bool = False
-) -> dict[str, str]:
-    """Everything that decides a variant's answers and their scores.
-
-    In blocks (``anytime``) not how far they may go: a longer instance begins with a shorter one.
-    """
-    places = _PLACES | ({"limit"} if anytime else set())
+def made_from(job: Job, health: ReadyHealth, tokenizer: Path) -> dict[str, str]:
+    """Everything that decides a variant's answers and their scores."""
     return parts_of(
-        asked=job.model_dump(mode="json", exclude=places),
+        asked=job.model_dump(mode="json", exclude=_PLACES),
         tokenizer=_hash_files(tokenizer, list(TOKENIZER_FILES)),
         tasks=tasks_sha256(job.tasks, [Path(folder) for folder in job.tasks_dirs]),
         artifact=health.artifact_sha256,

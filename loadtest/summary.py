@@ -394,4 +394,6 @@ def _resampled_rate(
     gained = np.array([sum(worth(r) for r in block) for block in blocks])
     seconds = np.array([_seconds(block) for block in blocks])
     counts = draw_blocks(_rounds_of(blocks), drawn, rng)
-    return float(gained.sum() / seconds.sum()), (counts @ gained) / (counts @ seconds)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resampled: Floats = (counts @ gained) / (counts @ seconds)
+    return float(gained.sum() / seconds.sum()), resampled
