@@ -85,11 +85,13 @@ class Setting(_File):
 
 class ChangeFile(_File):
     """``change.json``. ``outcome`` is ``worse`` where at least one figure is proven worse, else
-    ``void`` where one was disturbed, so that what it hides is not known.
+    ``void`` where one was disturbed or is lost, or none could be judged: what that hides is not
+    known.
 
     ``confidence`` is that of all tests together (Holm), ``tests`` how many these are,
     ``tolerance`` the share by which speeds may differ between two sessions on one machine.
-    ``left_out`` says why a variant is in one run alone.
+    ``left_out`` says why a variant is in one run alone, ``lost`` why something that was measured
+    before and is asked for still has no figure now.
     """
 
     schema_version: Literal[1] = 1
@@ -103,4 +105,5 @@ class ChangeFile(_File):
     changes: list[Change]
     settings: list[Setting]
     left_out: dict[str, str] = {}
+    lost: dict[str, str] = {}
     caveats: list[str] = []

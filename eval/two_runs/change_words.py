@@ -53,6 +53,13 @@ def sentence(told: ChangeFile) -> str:
             f"Worse: {counts['worse']} of {judged} figures are proven worse, first {_place(first)} "
             f"({change_words(first)}); {rest}."
         )
+    if told.lost:
+        return (
+            f"Void: {len(told.lost)} of what was measured before has no figure now, first "
+            f"{next(iter(told.lost))}; nothing is proven worse among {judged} figures: {rest}."
+        )
+    if not judged:
+        return f"Void: no figure of both runs could be judged; {rest}."
     if counts["void"]:
         return (
             f"Void: {counts['void']} figures were disturbed, so what they hide is not known; "
@@ -126,7 +133,8 @@ def how_tested(told: ChangeFile) -> str:
     return (
         f"{told.tests} tests, right together with {100 * told.confidence:g} % (Holm), {paired} "
         f"paired item by item. Speeds are of two sessions: {100 * told.tolerance:g} % of "
-        "difference is not charged. “The same” is proven to lie within the plan's margin."
+        "difference is not charged. “The same” lies within the plan's"
+        " margin, each by its own interval."
     )
 
 
@@ -149,7 +157,8 @@ def _reasons(told: ChangeFile) -> list[str]:
         if change.finding in {"not_judged", "void"} and change.why:
             found.setdefault(change.why, []).append(f"{change.variant} {NAMES[change.metric]}")
     said = [f"Not judged ({why}): {_names(names)}." for why, names in found.items()]
-    return said + [f"{name}: {why}." for name, why in told.left_out.items()]
+    gone = {**told.left_out, **{name: f"lost: {why}" for name, why in told.lost.items()}}
+    return said + [f"{name}: {why}." for name, why in gone.items()]
 
 
 def _names(names: Iterable[str]) -> str:

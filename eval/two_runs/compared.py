@@ -1,6 +1,6 @@
 """Two runs side by side: every figure that both have, judged together, and what else differs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from eval.schema import LoadComparison, VariantComparison
@@ -15,6 +15,7 @@ from loadtest.load_kinds import pick
 from loadtest.pairing import is_steady
 
 _MACHINE = ("cpu", "gpu", "cores")
+_NOT_NOW = "not measured now"
 
 
 def compare_runs(
@@ -32,10 +33,11 @@ def compare_runs(
         raise KeptRunError(f"{before.folder.name} and {after.folder.name} share no variant")
     found = [change for name in names for change in _variant(before, after, name, tolerance)]
     judged = judge_changes(found, after.confidence)
+    lost = _lost(before, after)
     told = ChangeFile(
         before=_name(before),
         after=_name(after),
-        outcome=outcome_of(judged),
+        outcome=outcome_of(judged, lost),
         sentence="",
         confidence=after.confidence,
         tests=sum(is_tested(change) for change in judged),
@@ -43,6 +45,7 @@ def compare_runs(
         changes=judged,
         settings=differences(before, after, names),
         left_out=_left_out(before, after),
+        lost=lost,
         caveats=_caveats(before, after),
     )
     return told.model_copy(update={"sentence": sentence(told)})
@@ -148,9 +151,35 @@ def _point(run: KeptRun) -> Any:
     return pick([it.point for v in run.comparison.variants for it in v.load], wanted)
 
 
+def _lost(before: KeptRun, after: KeptRun) -> dict[str, str]:
+    """What was measured before, is asked for still, and has no figure now: by its name, why."""
+    failed = after.comparison.failed
+    found = {}
+    for then in before.comparison.variants:
+        now = after.variant(then.variant)
+        if now is None:
+            if then.variant in failed:
+                found[then.variant] = failed[then.variant]
+            continue
+        why = failed.get(then.variant, _NOT_NOW)
+        for task in _asked_still(after, then.quality, now.quality):
+            found[f"{then.variant}, {task}"] = now.refused_tasks.get(task, why)
+        for point in (level.point for level in then.load if now.load_at(level.point) is None):
+            if not now.load or any(it.load_at(point) for it in after.comparison.variants):
+                found[f"{then.variant}, {point.label}"] = why
+    return found
+
+
+def _asked_still(after: KeptRun, then: Collection[str], now: Collection[str]) -> list[str]:
+    """The tasks without an answer now that the plan names, or some other variant answered."""
+    asked = set((after.plan.get("quality") or {}).get("tasks") or ())
+    asked.update(task for it in after.comparison.variants for task in it.quality)
+    return [task for task in then if task not in now and task in asked]
+
+
 def _left_out(before: KeptRun, after: KeptRun) -> dict[str, str]:
     names = [[v.variant for v in run.comparison.variants] for run in (before, after)]
-    gone = {name: "not measured now" for name in names[0] if name not in names[1]}
+    gone = {name: _NOT_NOW for name in names[0] if name not in names[1]}
     new = {name: "not measured before" for name in names[1] if name not in names[0]}
     failed = {**before.comparison.failed, **after.comparison.failed}
     return {

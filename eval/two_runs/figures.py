@@ -17,11 +17,12 @@ from eval.schema import LoadComparison, TaskComparison, VariantComparison
 from eval.two_runs.change_file import Change, Metric
 from loadtest.intervals import Estimate
 from loadtest.pairing import RoundFigures, ratio
-from loadtest.stats import CONFIDENCE, mcnemar_exact, upper_tail, z_value
+from loadtest.stats import CONFIDENCE, mcnemar_exact, tango_score, upper_tail, z_value
 
 # By how much speeds of one machine may differ from one session to the next.
 TOLERANCE = 0.05
 _STEPS = 40
+_NO_SIGNAL = "no signal: the baseline proves nothing"
 
 
 def independent_difference(after: Estimate, before: Estimate) -> Estimate:
@@ -125,7 +126,8 @@ def quality_change(
         told = told.model_copy(update={"p_value": p_value})
     else:
         told = _paired(told, pairs, confidence)
-    return told if silent is None else _unjudged(told, "no signal: the baseline proves nothing")
+    # A task without signal proves no equality; that it was answered otherwise can be proven still.
+    return told if silent is None else told.model_copy(update={"why": _NO_SIGNAL})
 
 
 def _paired(told: Change, pairs: Sequence[tuple[Sample, Sample]], confidence: float) -> Change:
@@ -136,7 +138,9 @@ def _paired(told: Change, pairs: Sequence[tuple[Sample, Sample]], confidence: fl
     elif abs(found.change.value) <= told.allowed:
         p_value = 1.0
     else:
-        p_value = mcnemar_exact(found.flips.to_wrong, found.flips.to_right)
+        p_value = flips_p_value(
+            found.flips.to_wrong, found.flips.to_right, len(pairs), told.allowed
+        )
     return told.model_copy(
         update={
             "before": score_estimate(then, confidence),
@@ -148,8 +152,15 @@ def _paired(told: Change, pairs: Sequence[tuple[Sample, Sample]], confidence: fl
     )
 
 
-def _unjudged(told: Change, why: str) -> Change:
-    return told.model_copy(update={"p_value": None, "why": why})
+def flips_p_value(to_wrong: int, to_right: int, items: int, allowed: float) -> float:
+    """Of "no more of the items turned one way than are allowed", two-sided.
+
+    McNemar's where nothing is allowed; else Tango's score at what is (``loadtest.stats``).
+    """
+    if allowed == 0:
+        return mcnemar_exact(to_wrong, to_right)
+    more, fewer = max(to_wrong, to_right), min(to_wrong, to_right)
+    return min(1.0, 2 * upper_tail(-tango_score(more, fewer, items, -allowed)))
 
 
 def throughput_change(

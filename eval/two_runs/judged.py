@@ -4,7 +4,7 @@ Every test of the two runs belongs to one family: with the plan's confidence not
 called a change that is none (Holm, ``eval/decision/families.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from eval.decision.families import holm
@@ -50,6 +50,8 @@ def _finding(change: Change, real: bool) -> Finding:
         return "void" if change.why.startswith(VOID) else "not_judged"
     if real:
         return "worse" if is_loss(change) else "better"
+    if change.why:
+        return "not_judged"
     return "same" if _within_margin(change) else "undecided"
 
 
@@ -62,7 +64,14 @@ def _within_margin(change: Change) -> bool:
     return 1 / (1 + change.margin) <= bounds[0] and bounds[1] <= 1 + change.margin
 
 
-def outcome_of(changes: Sequence[Change]) -> Literal["worse", "void", "not_worse"]:
-    """What all findings come to."""
+def outcome_of(
+    changes: Sequence[Change], lost: Mapping[str, str]
+) -> Literal["worse", "void", "not_worse"]:
+    """What all findings come to; ``lost`` is what was measured before and is not now.
+
+    Where something is lost or disturbed, or nothing could be judged, nothing is known to be well.
+    """
     findings = {change.finding for change in changes}
-    return "worse" if "worse" in findings else "void" if "void" in findings else "not_worse"
+    if "worse" in findings:
+        return "worse"
+    return "void" if lost or "void" in findings or findings <= {"not_judged"} else "not_worse"

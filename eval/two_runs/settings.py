@@ -10,7 +10,7 @@ _MACHINE = ("cpu", "cores", "memory_bytes", "gpu", "platform", "weight-only here
 # How much was measured, not what: rounds and items of either run are used as they are.
 AMOUNTS = frozenset(
     {"rounds", "duration_s", "warmup_s", "seed", "concurrencies", "rates_per_s", "stop_early",
-     "limit", "tasks", "concurrency"}
+     "limit", "tasks", "concurrency", "divergence"}
 )  # fmt: skip
 # Not the cause of any figure.
 _IDLE = ("variants", "objectives", "name", "explore", "stress")

@@ -307,7 +307,7 @@ def inputs_now(asked: Asked, plan: Plan) -> dict[str, str]:
         samples,
         asked.tasks,
     )
-    return made_from(one, health, REFERENCE_WEIGHTS, anytime=True)
+    return made_from(one, health, REFERENCE_WEIGHTS)
 
 
 def test_stretches_of_a_task_sum_what_they_cost() -> None:

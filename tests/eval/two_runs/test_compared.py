@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from eval.schema import NoSignal
 from eval.two_runs.change_file import Change, ChangeFile
 from eval.two_runs.compared import compare_runs
+from eval.two_runs.judged import outcome_of
 from eval.two_runs.kept_run import KeptRun, KeptRunError, find_run
 from tests.eval.report import builders
 from tests.eval.run_on_disk import BASE, flipped
 from tests.eval.two_runs import runs
 
 Q8 = "gguf-q8_0"
+GUESSES = NoSignal(kind="at_chance", chance=0.25, baseline=0.25)
 
 
 def compared(before: Path, after: Path) -> ChangeFile:
@@ -189,3 +192,57 @@ def test_a_folder_that_is_no_run_is_told_with_the_remedy(tmp_path: Path) -> None
     (tmp_path / "results" / "mine" / "verdict.json").write_text("{}")
     with pytest.raises(KeptRunError, match=r"verdict.json: .*repeat `assay report`"):
         find_run("mine", tmp_path / "results")
+
+
+def test_a_task_without_signal_still_tells_that_all_its_answers_turned_wrong(
+    tmp_path: Path,
+) -> None:
+    found = runs.with_rounds(builders.comparison(runs.TWO))
+    q8 = next(v for v in found.variants if v.variant == Q8)
+    silent = {
+        task: result.model_copy(update={"no_signal": GUESSES})
+        for task, result in q8.quality.items()
+    }
+    worse = {Q8: runs.asked([False] * len(BASE))}
+    after = runs.write(tmp_path / "b", runs.changed(found, Q8, quality=silent), worse)
+    told = compared(runs.write(tmp_path / "a"), after)
+    assert of(told, Q8, "accuracy", "assay_words").finding == "worse"
+    assert of(told, Q8, "accuracy", "assay_choice").finding == "not_judged"
+
+
+def test_a_task_that_has_no_figure_any_more_is_lost_and_nothing_is_known_to_be_well(
+    tmp_path: Path,
+) -> None:
+    found = runs.with_rounds(builders.comparison(runs.TWO))
+    q8 = next(v for v in found.variants if v.variant == Q8)
+    kept = {task: result for task, result in q8.quality.items() if task != "assay_words"}
+    after = runs.changed(found, Q8, quality=kept, refused_tasks={"assay_words": "no echo"})
+    told = compared(runs.write(tmp_path / "a"), runs.write(tmp_path / "b", after))
+    assert told.lost == {f"{Q8}, assay_words": "no echo"}
+    assert told.outcome == "void"
+    assert "first gguf-q8_0, assay_words" in told.sentence
+
+
+def test_a_load_that_has_no_figure_any_more_is_lost(tmp_path: Path) -> None:
+    found = runs.with_rounds(builders.comparison(runs.TWO))
+    after = runs.changed(found, Q8, load=[])
+    told = compared(runs.write(tmp_path / "a"), runs.write(tmp_path / "b", after))
+    assert told.outcome == "void"
+    assert all(name.startswith(f"{Q8}, ") for name in told.lost)
+    assert len(told.lost) == len(found.variants[0].load)
+
+
+def test_where_nothing_can_be_judged_nothing_is_known_to_be_well(tmp_path: Path) -> None:
+    unjudged = [
+        it.model_copy(update={"finding": "not_judged"})
+        for it in compared(runs.write(tmp_path / "a"), runs.write(tmp_path / "b")).changes
+    ]
+    assert outcome_of(unjudged, {}) == outcome_of([], {}) == "void"
+
+
+def test_how_many_texts_were_held_token_by_token_keeps_no_answers_from_being_compared(
+    tmp_path: Path,
+) -> None:
+    after = runs.write(tmp_path / "b", plan={"quality": {"divergence": 0}})
+    told = compared(runs.write(tmp_path / "a"), after)
+    assert of(told, Q8, "accuracy", "assay_words").finding == "same"
