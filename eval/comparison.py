@@ -76,7 +76,13 @@ def find_ground(
     return Ground(
         first=first.samples,
         second=read_repeat(run_dir, baseline, first.quality) or {},
-        silent=without_signal(first.samples, first.quality.tasks, margins, objectives.confidence),
+        silent=without_signal(
+            first.samples,
+            first.quality.tasks,
+            margins,
+            objectives.confidence,
+            anytime=first.quality.anytime,
+        ),
         confidence=objectives.confidence,
         compared=compared,
     )

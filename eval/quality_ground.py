@@ -74,7 +74,7 @@ class Ground:
         again = {} if repeat else self.samples(self.plan.baseline, True)
         margins = {"accuracy": objectives.accuracy_margin, "nll_per_token": objectives.nll_margin}
         scores = {task: it for task, it in first.tasks.items() if task in theirs} if first else {}
-        silent = without_signal(theirs, scores, margins, objectives.confidence)
+        silent = without_signal(theirs, scores, margins, objectives.confidence, anytime=True)
         mine = self.samples(name, repeat)
         return {
             task: compare_task(

@@ -44,7 +44,12 @@ def ignorance(samples: Sequence[Sample], vocabulary: float | None) -> float:
 
 
 def no_signal(
-    samples: Sequence[Sample], score: TaskScore, margin: float, confidence: float
+    samples: Sequence[Sample],
+    score: TaskScore,
+    margin: float,
+    confidence: float,
+    *,
+    anytime: bool = False,
 ) -> NoSignal | None:
     """Why the baseline's answers to a task prove nothing; None where they do.
 
@@ -53,18 +58,26 @@ def no_signal(
     of Mathematical Statistics 27, 1956). Log-likelihoods: the interval of the mean against a model
     that knows nothing. Also none where half of what there is above guessing is within the margin: a
     variant could lose most of it and pass, as two models that are both mostly wrong agree.
+
+    ``anytime``: it is looked at while the answers come. The score is then the lowest that its
+    anytime interval leaves: of many looks one is lucky.
     """
-    found = score_estimate(samples, confidence)
+    found = score_estimate(samples, confidence, anytime=anytime)
     if not is_accuracy(samples):
         chance = ignorance(samples, score.details.get("vocabulary"))
         unproven = found.value >= chance or (found.high is not None and found.high >= chance)
-        kind = "at_chance" if unproven else _within(chance - found.value, margin)
+        worst = found.high if anytime and found.high is not None else found.value
+        kind = "at_chance" if unproven else _within(chance - worst, margin)
         return _because(kind, chance, found.value)
     chance = guessing(samples)
     if found.value >= 1:
         return _because("at_ceiling", chance, found.value)
     if found.value <= 0:
         return _because("at_zero", chance, found.value)
+    if anytime:
+        surely = chance if found.low is None else found.low
+        kind = "at_chance" if surely <= chance else _within(surely - chance, margin)
+        return _because(kind, chance, found.value)
     p_value = None
     if all(sample.correct is not None for sample in samples):
         right = sum(bool(sample.correct) for sample in samples)
@@ -80,10 +93,12 @@ def without_signal(
     scores: Mapping[str, TaskScore],
     margins: Mapping[str, float],
     confidence: float,
+    *,
+    anytime: bool = False,
 ) -> dict[str, NoSignal]:
     """The baseline's tasks that prove nothing; ``margins`` by metric."""
     found = {
-        task: no_signal(samples[task], score, margins[score.metric], confidence)
+        task: no_signal(samples[task], score, margins[score.metric], confidence, anytime=anytime)
         for task, score in scores.items()
         if samples.get(task)
     }

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from eval.exports.answered import Answered
+from eval.outcomes import Outcome
 from eval.samples import Sample
 from eval.task_score import TaskScore
 
@@ -68,6 +69,10 @@ def _score(name: str, score: TaskScore) -> dict[str, Any]:
     }
 
 
+# Inspect's words for how an answer ended; of all others it is the usual one.
+_STOPS: dict[Outcome | None, str] = {"truncated": "max_tokens"}
+
+
 def _sample(variant: str, name: str, sample: Sample) -> dict[str, Any]:
     answer = sample.answer or ""
     message = {"role": "assistant", "content": answer, "source": "generate"}
@@ -79,7 +84,7 @@ def _sample(variant: str, name: str, sample: Sample) -> dict[str, Any]:
         "messages": [],
         "output": {
             "model": f"assay/{variant}",
-            "choices": [{"message": message, "stop_reason": "stop"}],
+            "choices": [{"message": message, "stop_reason": _STOPS.get(sample.outcome, "stop")}],
         },
         "scores": {name: {"value": _value(sample), "answer": sample.answer}},
         "metadata": {"prompt_sha256": sample.prompt_sha256, "stratum": sample.stratum},
