@@ -4,7 +4,8 @@ After each block the samples on the disk are compared as the verdict will compar
 they leave open is asked on (``decision/enough.py``). The baseline is asked what others need of it;
 where it is not served with them, all that the plan allows. Nothing but the samples is remembered,
 so a run that was broken off goes on where it was. When the baseline's second pass has shown how
-noisy it is, what that left open is asked on as well.
+noisy it is, what that left open is asked on as well; where one variant is served at a time, that
+waits for the next run.
 """
 
 import time

@@ -88,12 +88,13 @@ def told_before(
 ) -> Iterator[str]:
     """What each task's items can prove of answers that are right or wrong, before any is asked."""
     shared = Shared(confidence=objectives.confidence, variants=variants, anytime=anytime)
+    chance = "half of the time" if anytime else "80 % power"
     for task, count in items.items():
         least, asked = provable_margin(count, shared), objectives.accuracy_margin
         yield (
             f"{task}: {count:,} items prove an accuracy margin of {100 * least:.1f} points of a "
             f"variant that changes {100 * USUAL_FLIPS:.0f} % of the answers and loses none "
-            f"(80 % power, {variants} compared): {_enough(count, least, asked)}"
+            f"({chance}, {variants} compared): {_enough(count, least, asked)}"
         )
 
 

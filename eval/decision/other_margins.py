@@ -3,7 +3,7 @@
 Pure functions over a finished comparison; nothing is measured again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from deploy.plan_sections import Objectives
 from eval.decision.choice import choose
@@ -56,7 +56,11 @@ def _silent_at(silent: NoSignal | None, asked: float) -> NoSignal | None:
 
 
 def other_margins(comparison: ComparisonFile, objectives: Objectives) -> list[str]:
-    """The nearest margins that change the answer, downwards and upwards, a sentence each."""
+    """The nearest margins that change the answer, downwards and upwards, a sentence each.
+
+    Where a task was asked until its margin was proven, a narrower one would have been asked on:
+    nothing is said of such.
+    """
 
     def accuracy(factor: float) -> Winner:
         margin = objectives.accuracy_margin * factor
@@ -66,12 +70,23 @@ def other_margins(comparison: ComparisonFile, objectives: Objectives) -> list[st
         margin = objectives.nll_margin * factor
         return _winner(comparison, objectives, objectives.accuracy_margin, margin)
 
-    points = (100 * objectives.accuracy_margin, "points", accuracy)
-    nats = (objectives.nll_margin, "nats per token", likelihood)
-    metrics = {r.metric for v in comparison.variants for r in v.quality.values()}
-    asked = [points] if "accuracy" in metrics else []
-    asked += [nats] if "nll_per_token" in metrics else []
-    return [line for margin, unit, at in asked for line in _lines(margin, unit, at) if margin]
+    kinds = {
+        "accuracy": (100 * objectives.accuracy_margin, "points", accuracy),
+        "nll_per_token": (objectives.nll_margin, "nats per token", likelihood),
+    }
+    results = [result for it in comparison.variants for result in it.quality.values()]
+    return [
+        line
+        for metric, (margin, unit, at) in kinds.items()
+        if margin and metric in {result.metric for result in results}
+        for line in _lines(margin, unit, at, _directions(results, metric))
+    ]
+
+
+def _directions(results: list[TaskComparison], metric: str) -> dict[float, str]:
+    """The steps in which margins are tried, and their words."""
+    ended = any(it.metric == metric and it.stopped == "proven" for it in results)
+    return ({} if ended else {1 / STEP: "or less"}) | {STEP: "or more"}
 
 
 def _winner(
@@ -81,9 +96,11 @@ def _winner(
     return None if found is None else found.name
 
 
-def _lines(margin: float, unit: str, at: Callable[[float], Winner]) -> Iterator[str]:
+def _lines(
+    margin: float, unit: str, at: Callable[[float], Winner], directions: Mapping[float, str]
+) -> Iterator[str]:
     now = at(1.0)
-    for step, words in ((1 / STEP, "or less"), (STEP, "or more")):
+    for step, words in directions.items():
         found = _first_change(at, now, step)
         if found is not None:
             factor, winner = found

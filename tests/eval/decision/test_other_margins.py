@@ -3,6 +3,7 @@ import re
 from deploy.plan_sections import Objectives, Slo
 from eval.decision.choice import choose
 from eval.decision.other_margins import at_margins, other_margins
+from eval.schema import VariantComparison
 from tests.eval.report.builders import CPU_DEMO, comparison
 
 OBJECTIVES = Objectives(slo=Slo(ttft_s=1.0, tpot_s=0.05), accuracy_margin=0.03)
@@ -40,3 +41,17 @@ def test_the_same_margins_change_nothing() -> None:
 
 def test_a_baseline_without_rivals_wins_at_every_margin() -> None:
     assert other_margins(comparison(CPU_DEMO[:1]), OBJECTIVES) == []
+
+
+def test_where_a_margin_was_asked_until_it_was_proven_nothing_is_said_of_a_narrower_one() -> None:
+    def proven(variant: VariantComparison) -> VariantComparison:
+        quality = {
+            task: result.model_copy(update={"stopped": "proven"})
+            for task, result in variant.quality.items()
+        }
+        return variant.model_copy(update={"quality": quality})
+
+    found = comparison()
+    stopped = found.model_copy(update={"variants": [proven(it) for it in found.variants]})
+    assert any("or less" in line for line in other_margins(found, OBJECTIVES))
+    assert not any("or less" in line for line in other_margins(stopped, OBJECTIVES))
