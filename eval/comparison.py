@@ -13,7 +13,12 @@ from deploy.plan import Plan
 from deploy.plan_sections import Objectives, Slo
 from eval.artifact_remarks import artifact_remarks
 from eval.attribution import attribute, unquantized_sibling
-from eval.divergence.compare_run import attribute_divergence, compare_divergence
+from eval.divergence.compare_run import (
+    Scored,
+    attribute_divergence,
+    compare_divergence,
+    current_scores,
+)
 from eval.limits import read_rates, shape_in, with_distances
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat, speed_ratio
 from eval.paired import compare_task
@@ -72,15 +77,13 @@ def find_ground(
 ) -> Ground:
     """Read the baseline's two passes."""
     assert first.quality is not None
-    margins = {"accuracy": objectives.accuracy_margin, "nll_per_token": objectives.nll_margin}
     return Ground(
         first=first.samples,
         second=read_repeat(run_dir, baseline, first.quality) or {},
         silent=without_signal(
             first.samples,
             first.quality.tasks,
-            margins,
-            objectives.confidence,
+            objectives,
             anytime=first.quality.anytime,
         ),
         confidence=objectives.confidence,
@@ -243,9 +246,9 @@ def _one_line(reason: str) -> str:
 
 
 def _attribution(
-    run_dir: Path,
     plan: Plan,
     measured: Mapping[str, Measured],
+    scores: Mapping[str, Scored],
     point: LoadPoint | None,
     silent: Collection[str],
 ) -> dict[str, dict[str, Estimate]]:
@@ -254,9 +257,8 @@ def _attribution(
     shares = attribute(measured, plan.baseline, point, confidence, silent)
     siblings = {name: unquantized_sibling(name, plan.baseline, names) for name in names}
     apart = attribute_divergence(
-        run_dir,
         plan.baseline,
-        {name: it.manifest.content_sha256 for name, it in measured.items()},
+        scores,
         {name: plain for name, plain in siblings.items() if plain is not None},
         confidence,
     )
@@ -306,7 +308,8 @@ def build_comparison(
     ]
     artifacts_now = {name: it.manifest.content_sha256 for name, it in measured.items()}
     confidence = plan.objectives.confidence
-    divergences = compare_divergence(run_dir, plan.baseline, artifacts_now, confidence)
+    scores = current_scores(run_dir, plan.baseline, artifacts_now)
+    divergences = compare_divergence(run_dir, plan.baseline, scores, confidence)
     compared = [
         found.model_copy(update={"divergence": divergences.get(found.variant, {})})
         for found in compared
@@ -326,7 +329,7 @@ def build_comparison(
         baseline=plan.baseline,
         variants=compared,
         failed={name: _why(found) for name, found in failures.items() if found},
-        attribution=_attribution(run_dir, plan, measured, point, ground.silent),
+        attribution=_attribution(plan, measured, scores, point, ground.silent),
         device=rates,
     )
     write_whole(run_dir / COMPARISON_NAME, result.model_dump_json(indent=2))

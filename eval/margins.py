@@ -9,7 +9,7 @@ from typing import Literal
 
 from eval.anytime_evidence import reach
 from loadtest.intervals import Estimate
-from loadtest.stats import normal_quantile, z_value
+from loadtest.stats import normal_quantile, upper_tail, z_value
 
 Decision = Literal["equal_or_better", "worse", "undecided"]
 
@@ -53,9 +53,7 @@ def items_needed(
     room = margin - loss.value
     if room <= 0:
         return None
-    assert loss.low is not None
-    assert loss.high is not None
-    error = (loss.high - loss.low) / (2 * standard_errors(confidence, anytime=anytime))
+    error = standard_error(loss, confidence, anytime=anytime)
     away = standard_errors(proof or confidence, anytime=anytime)
     away += 0.0 if anytime else normal_quantile(power)
     return max(1, math.ceil(items * (away * error / room) ** 2))
@@ -64,3 +62,25 @@ def items_needed(
 def standard_errors(confidence: float, *, anytime: bool = False) -> float:
     """How many standard errors an interval of that confidence reaches to either side."""
     return reach((1 - confidence) / 2) if anytime else z_value(confidence)
+
+
+def standard_error(found: Estimate, confidence: float, *, anytime: bool = False) -> float:
+    """What an interval of that confidence says of its value's standard error."""
+    assert found.low is not None
+    assert found.high is not None
+    return (found.high - found.low) / (2 * standard_errors(confidence, anytime=anytime))
+
+
+def chance_to_tell(
+    loss: float, margin: float, spread: float, within: float, beyond: float
+) -> float:
+    """The probability that a loss to come is told from the margin; 1 where it does not vary.
+
+    It lies around ``loss`` by a standard error of ``spread``, and is told ``within`` the margin or
+    ``beyond`` it where it lies that far from it (the predictive power of Spiegelhalter, Freedman
+    and Blackburn, Controlled Clinical Trials 7, 1986).
+    """
+    if spread == 0:
+        return 1.0
+    is_within = upper_tail((loss - (margin - within)) / spread)
+    return is_within + upper_tail((margin + beyond - loss) / spread)

@@ -15,15 +15,16 @@ from eval.lm_eval_job import Job
 from eval.lm_eval_process import QualityError, run_job
 from eval.quality_blocks import Blocks
 from eval.quality_files import pass_paths, stored_pass
-from eval.quality_ground import Ground
+from eval.quality_ground import QuestionsGround
 from eval.quality_job import TASKS_DIR, made_from, make_job
 from eval.schema import QualityFile
 from eval.task_refusals import NEEDS
-from eval.turns import Pass, quality_passes
+from eval.turns import Pass, pass_label, quality_passes
 from loadtest.endpoint import ReadyHealth
 from loadtest.failures import record_failure
 from loadtest.readiness import ready_healths
 from quantize.jobs.whole_file import write_whole
+from quantize.jobs.worker import Worker
 from quantize.validity.made_from import key_of, what_changed
 
 Tell = Callable[[str], None]
@@ -56,7 +57,7 @@ def _make_pass(
         job,
         log=scores.with_suffix(".log"),
         cache=run_dir / ".datasets",
-        label=f"{job.variant} (repeat)" if repeat else job.variant,
+        label=pass_label((job.variant, repeat)),
         tell=tell,
     )
     result = QualityFile(
@@ -137,7 +138,7 @@ def run_quality(
     healths = ready_healths(plan, run_dir, address, "quality", fail)
     order = quality_passes(tuple(healths), plan.baseline) if passes is None else passes
     if plan.quality.stop_early:
-        ground = Ground(
+        ground = QuestionsGround(
             plan=plan,
             run_dir=run_dir,
             address=address,
@@ -148,11 +149,11 @@ def run_quality(
             tell=tell,
             fail=fail,
         )
-        with Blocks(ground) as blocks:
-            return blocks.ask([it for it in order if it[0] in healths])
+        with Worker() as worker:
+            return Blocks(ground, worker).ask([it for it in order if it[0] in healths])
     results: dict[str, QualityFile] = {}
     for name, repeat in (item for item in order if item[0] in healths):
-        label = f"{name} (repeat)" if repeat else name
+        label = pass_label((name, repeat))
         _, samples = pass_paths(run_dir, name, repeat)
         job = make_job(
             plan, name, healths[name].capabilities, address, tokenizer, samples, tasks_dir

@@ -11,17 +11,16 @@ waits for the next run.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from eval.decision.enough import last_bound, next_bound
 from eval.lm_eval_process import Answer, QualityError, run_job
 from eval.quality_ends import available_items
 from eval.quality_files import pass_paths
-from eval.quality_ground import Ground
+from eval.quality_ground import QuestionsGround
 from eval.schema import QualityFile
 from eval.stopped_words import stopped_line
 from eval.task_score import TaskScore
-from eval.turns import Pass
+from eval.turns import Pass, pass_label
 from quantize.jobs.whole_file import write_whole
 from quantize.jobs.worker import Worker
 from quantize.validity.made_from import key_of, what_changed
@@ -38,26 +37,14 @@ class _Given:
 
 
 class Blocks:
-    """The stage; a context manager, as the process that asks stays for all of it."""
+    """The stage; one process asks all of it."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: QuestionsGround, worker: Worker) -> None:
         self._ground = ground
-        self._worker = Worker()
+        self._worker = worker
         self._given: dict[Pass, _Given] = {}
         self._broken: set[str] = set()
         self._alone = False
-
-    def __enter__(self) -> "Blocks":
-        self._worker.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._worker.__exit__(kind, error, trace)
 
     def ask(self, passes: Sequence[Pass]) -> dict[str, QualityFile]:
         """Make these passes; returns each variant's first.
@@ -85,7 +72,7 @@ class Blocks:
         stored, inputs = self._ground.state(one), self._ground.inputs(*one)
         if stored is not None and stored.inputs_sha256 != key_of(inputs):
             why = what_changed(stored.made_from, inputs)
-            self._ground.tell(f"{_label(one)}: asked again: {why}")
+            self._ground.tell(f"{pass_label(one)}: asked again: {why}")
             for path in pass_paths(self._ground.run_dir, *one):
                 path.unlink()
 
@@ -157,7 +144,7 @@ class Blocks:
         given.silent |= {*answer.failed, *tasks} - answer.scores.keys()
         for word, reasons in (("FAILED", answer.failed), ("refused", answer.refused)):
             for task, why in reasons.items():
-                self._ground.tell(f"{_label(one)}: {task}: {word}, {why}")
+                self._ground.tell(f"{pass_label(one)}: {task}: {word}, {why}")
         self._keep(one, tasks, state, answer, time.monotonic() - started)
         return True
 
@@ -178,7 +165,7 @@ class Blocks:
                 job,
                 log=scores.with_suffix(".log"),
                 cache=self._ground.run_dir / ".datasets",
-                label=_label(one),
+                label=pass_label(one),
                 tell=lambda _: None,
                 worker=self._worker,
             )
@@ -225,7 +212,7 @@ class Blocks:
         if state is None or one[0] in self._broken:
             return
         if not self._given[one].blocks:
-            self._ground.tell(f"{_label(one)}: quality is up to date")
+            self._ground.tell(f"{pass_label(one)}: quality is up to date")
             return
         is_first = one == (self._ground.plan.baseline, False)
         results = {} if is_first else self._ground.results(one, state)
@@ -233,7 +220,7 @@ class Blocks:
         for task, score in state.tasks.items():
             result = results.get(task)
             told = stopped_line(score, available_items(score), result, stopped.get(task))
-            self._ground.tell(f"{_label(one)}: {task}: {told}")
+            self._ground.tell(f"{pass_label(one)}: {task}: {told}")
 
 
 def joined(earlier: TaskScore | None, score: TaskScore) -> TaskScore:
@@ -245,10 +232,6 @@ def joined(earlier: TaskScore | None, score: TaskScore) -> TaskScore:
         for name in ("seconds", "truncated_prompts")
     }
     return score.with_details(**summed)
-
-
-def _label(one: Pass) -> str:
-    return f"{one[0]} (repeat)" if one[1] else one[0]
 
 
 def _span(asked: int) -> tuple[int, int]:

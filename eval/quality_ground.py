@@ -24,7 +24,7 @@ Samples = Mapping[str, Sequence[Sample]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
+class QuestionsGround:
     """What all passes of a stage share; ``compared`` variants stand against the baseline."""
 
     plan: Plan
@@ -72,9 +72,8 @@ class Ground:
         first = self.state((self.plan.baseline, False))
         theirs = self.samples(self.plan.baseline, False)
         again = {} if repeat else self.samples(self.plan.baseline, True)
-        margins = {"accuracy": objectives.accuracy_margin, "nll_per_token": objectives.nll_margin}
         scores = {task: it for task, it in first.tasks.items() if task in theirs} if first else {}
-        silent = without_signal(theirs, scores, margins, objectives.confidence, anytime=True)
+        silent = without_signal(theirs, scores, objectives, anytime=True)
         mine = self.samples(name, repeat)
         return {
             task: compare_task(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
+from deploy.plan_sections import Objectives
 from eval.paired import is_accuracy, score_estimate
 from eval.samples import Sample
 from eval.schema import NoSignal
@@ -91,14 +92,16 @@ def no_signal(
 def without_signal(
     samples: Mapping[str, Sequence[Sample]],
     scores: Mapping[str, TaskScore],
-    margins: Mapping[str, float],
-    confidence: float,
+    objectives: Objectives,
     *,
     anytime: bool = False,
 ) -> dict[str, NoSignal]:
-    """The baseline's tasks that prove nothing; ``margins`` by metric."""
+    """The baseline's tasks that prove nothing."""
+    margins = {"accuracy": objectives.accuracy_margin, "nll_per_token": objectives.nll_margin}
     found = {
-        task: no_signal(samples[task], score, margins[score.metric], confidence, anytime=anytime)
+        task: no_signal(
+            samples[task], score, margins[score.metric], objectives.confidence, anytime=anytime
+        )
         for task, score in scores.items()
         if samples.get(task)
     }

@@ -13,6 +13,12 @@ Pass = tuple[str, bool]
 """A variant to be asked all tasks, and whether it is the second time."""
 
 
+def pass_label(one: Pass) -> str:
+    """How a pass is called where it is spoken of."""
+    name, repeat = one
+    return f"{name} (repeat)" if repeat else name
+
+
 @dataclass(frozen=True, kw_only=True)
 class Turn:
     """What is served at once, whether it is load-tested, and the passes of questions."""

@@ -15,9 +15,9 @@ from deploy.plan_sections import Objectives
 from eval.anytime_evidence import reach
 from eval.decision.families import half_error
 from eval.decision.proofs import task_p_value
+from eval.margins import chance_to_tell, standard_error
 from eval.paired import as_loss
 from eval.schema import Stopped, TaskComparison
-from loadtest.stats import upper_tail
 
 # The first look, and by what share what was asked grows from look to look.
 FIRST_BLOCK, GROWTH = 50, 0.25
@@ -80,32 +80,26 @@ def _stop(
 def chance_within(result: TaskComparison, available: int, confidence: float, error: float) -> float:
     """The probability that all items decide a task of which some are asked; 1 where unknown.
 
-    The mean over all n items lies around that over the m asked ones by the standard error of the
-    latter times sqrt(1 - m / n) (the predictive power of Spiegelhalter, Freedman and Blackburn,
-    Controlled Clinical Trials 7, 1986, with these items among those of the end).
+    The mean over all n items lies around that over the m asked ones, which are among them, by the
+    standard error of the latter times sqrt(1 - m / n).
     """
     if result.no_signal is not None or result.difference is None:
         return 1.0
     loss = as_loss(result.difference, result.metric)
     if loss.bounds is None:
         return 1.0
-    items = result.items
-    now = standard_error(result, confidence)
-    last = now * math.sqrt(items / available)
-    spread = now * math.sqrt(1 - items / available)
-    if spread == 0:
-        return 1.0
-    half = (1 - confidence) / 2
-    within = upper_tail((loss.value - (result.margin - reach(error) * last)) / spread)
-    beyond = upper_tail((result.margin + reach(half) * last - loss.value) / spread)
-    return within + beyond
+    now = error_of_loss(result, confidence)
+    last = now * math.sqrt(result.items / available)
+    spread = now * math.sqrt(1 - result.items / available)
+    within, beyond = reach(error) * last, reach((1 - confidence) / 2) * last
+    return chance_to_tell(loss.value, result.margin, spread, within, beyond)
 
 
-def standard_error(result: TaskComparison, confidence: float) -> float:
-    """Of a task's loss: by the flips, one more of them than were seen; else by the interval."""
+def error_of_loss(result: TaskComparison, confidence: float) -> float:
+    """The standard error of a task's loss: by the flips, one more of them than were seen; else by
+    the interval."""
     if result.flips is not None:
         flips = result.flips.to_wrong + result.flips.to_right + 1
         return math.sqrt(flips) / result.items
     assert result.difference is not None
-    low, high = result.difference.bounds or (0.0, 0.0)
-    return (high - low) / (2 * reach((1 - confidence) / 2))
+    return standard_error(result.difference, confidence, anytime=True)

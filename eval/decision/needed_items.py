@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from deploy.plan_sections import Objectives
 from eval.decision.families import shared_confidence
-from eval.margins import POWER, items_needed, standard_errors
+from eval.margins import POWER, chance_to_tell, items_needed, standard_error, standard_errors
 from loadtest.intervals import Estimate
-from loadtest.stats import normal_quantile, upper_tail
+from loadtest.stats import normal_quantile
 
 # What share of its answers a 4-bit variant changes where no earlier run tells.
 USUAL_FLIPS = 0.1
@@ -48,14 +48,6 @@ def provable_margin(items: int, shared: Shared, flips: float = USUAL_FLIPS) -> f
     return shared.away * math.sqrt(flips / items)
 
 
-def standard_error(loss: Estimate, shared: Shared) -> float:
-    """What an interval of that confidence says of its value's standard error."""
-    assert loss.low is not None
-    assert loss.high is not None
-    steps = standard_errors(shared.confidence, anytime=shared.anytime)
-    return (loss.high - loss.low) / (2 * steps)
-
-
 def items_to_settle(items: int, loss: Estimate, margin: float, shared: Shared) -> int | None:
     """How many items prove a loss to be on its side of the margin; None where it is on it."""
     proof = shared_confidence(shared.confidence, shared.variants)
@@ -69,18 +61,12 @@ def chance_to_settle(items: int, more: int, loss: Estimate, margin: float, share
     """The probability that ``more`` fresh items prove the loss within the margin, or beyond it.
 
     The true loss is not known either: it lies around the measured one by that one's standard
-    error, and the next measurement around the true one by its own (the predictive power of
-    Spiegelhalter, Freedman and Blackburn, Controlled Clinical Trials 7, 1986).
+    error, and the next measurement around the true one by its own.
     """
-    error = standard_error(loss, shared)
+    error = standard_error(loss, shared.confidence, anytime=shared.anytime)
     next_error = error * math.sqrt(items / more)
-    spread = math.hypot(error, next_error)
-    if spread == 0:
-        return 1.0
-    reach = shared.z * next_error
-    within = upper_tail((loss.value - (margin - reach)) / spread)
-    beyond = upper_tail((margin + reach - loss.value) / spread)
-    return within + beyond
+    away = shared.z * next_error
+    return chance_to_tell(loss.value, margin, math.hypot(error, next_error), away, away)
 
 
 def told_before(

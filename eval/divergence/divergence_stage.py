@@ -17,7 +17,7 @@ from deploy.plan import Plan
 from eval.divergence.asked_texts import AskedText, asked_texts
 from eval.divergence.asking import DivergenceError, Target, score_texts
 from eval.divergence.scored_tokens import ScoredTokens, load_scored
-from eval.turns import Pass, quality_passes
+from eval.turns import Pass, pass_label, quality_passes
 from loadtest.endpoint import EndpointError, ReadyHealth, read_health
 from loadtest.prompts import PromptError
 from quantize.jobs.whole_file import write_whole
@@ -83,7 +83,7 @@ def run_divergence(
         return
     address = url or plan.serving.url
     for name, repeat in passes or quality_passes(plan.variants, plan.baseline):
-        label = f"{name} (repeat)" if repeat else name
+        label = pass_label((name, repeat))
         try:
             _make_pass(plan, run_dir, address, name, repeat, texts, tell)
         except (DivergenceError, EndpointError) as error:
@@ -107,7 +107,7 @@ def _make_pass(
     inputs = _made_from(target, health, texts)
     path, scores = divergence_paths(run_dir, name, repeat)
     stored = read_divergence(run_dir, name, repeat=repeat)
-    label = f"{name} (repeat)" if repeat else name
+    label = pass_label((name, repeat))
     if stored is not None and stored[0].inputs_sha256 == key_of(inputs):
         tell(f"{label}: divergence is up to date")
         return

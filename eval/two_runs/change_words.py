@@ -133,8 +133,8 @@ def how_tested(told: ChangeFile) -> str:
     return (
         f"{told.tests} tests, right together with {100 * told.confidence:g} % (Holm), {paired} "
         f"paired item by item. Speeds are of two sessions: {100 * told.tolerance:g} % of "
-        "difference is not charged. “The same” lies within the plan's"
-        " margin, each by its own interval."
+        "difference is not charged. “The same” lies within the plan's margin, each by its own "
+        "interval."
     )
 
 

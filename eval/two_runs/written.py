@@ -19,7 +19,8 @@ class WorseError(RuntimeError):
 
 
 class VoidError(RuntimeError):
-    """Speeds of the two runs were disturbed, so nothing is known of them: measure again."""
+    """Something was disturbed or lost, or nothing could be judged, so it is not known: measure
+    again."""
 
     exit_code = 3
 

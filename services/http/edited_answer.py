@@ -1,6 +1,7 @@
 """An engine's answer on its way to the client, edited as it passes."""
 
 import json
+from abc import ABC, abstractmethod
 from typing import Any
 
 from services.http.asgi import Message, Send, header
@@ -12,7 +13,7 @@ _DATA = b"data: "
 _END = b"\n\n"
 
 
-class EditedAnswer:
+class EditedAnswer(ABC):
     """An ASGI ``send`` that edits what passes: whole events, or one whole body.
 
     What is right, and what is no JSON object, passes as it is.
@@ -38,13 +39,13 @@ class EditedAnswer:
             await self._send({**message, "body": self._whole(self._body)})
         return None
 
+    @abstractmethod
     def edit(self, answer: Answer) -> bool:
         """Edit a whole answer in place; False where it is right as it came."""
-        raise NotImplementedError
 
+    @abstractmethod
     def edit_event(self, answer: Answer) -> bool:
         """The same of what one event of a stream tells."""
-        raise NotImplementedError
 
     def _whole(self, body: bytes) -> bytes:
         answer = _object(body)

@@ -40,6 +40,7 @@ from quantize.root import ROOT
 from quantize.source.reading import TOKENIZER_FILES
 from quantize.source.source_model import REFERENCE_WEIGHTS
 from quantize.validity.made_from import key_of, what_changed
+from tests.eval.task_folder import write_tasks
 from tests.fake_engine import (
     ANSWERS,
     CAPABILITIES,
@@ -74,13 +75,7 @@ def make_tasks(folder: Path) -> Path:
         'generation_kwargs: {until: ["."], do_sample: false, max_gen_toks: 8}\n'
         "metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]\n",
     }
-    for name, items in rows.items():
-        data = folder / f"{name}.jsonl"
-        data.write_text("".join(json.dumps(item) + "\n" for item in items))
-        (folder / f"{name}.yaml").write_text(
-            f"task: {name}\ndataset_path: json\ntest_split: test\n"
-            f"dataset_kwargs: {{data_files: {{test: {data}}}}}\n{specific[name]}"
-        )
+    write_tasks(folder, rows, specific)
     return folder
 
 

@@ -31,6 +31,7 @@ from loadtest.failures import read_failures
 from quantize.source.source_model import REFERENCE_WEIGHTS
 from quantize.validity.made_from import key_of
 from tests.eval.run_on_disk import answers
+from tests.eval.task_folder import write_tasks
 from tests.fake_engine import Behaviour, FakeEngine, running_engine
 
 ITEMS = 260
@@ -56,13 +57,7 @@ def make_tasks(folder: Path) -> Path:
         'doc_to_target: "{{text}}"\n'
         "metric_list: [{metric: word_perplexity}, {metric: bits_per_byte}]\n",
     }
-    for name, items in rows.items():
-        data = folder / f"{name}.jsonl"
-        data.write_text("".join(json.dumps(item) + "\n" for item in items))
-        (folder / f"{name}.yaml").write_text(
-            f"task: {name}\ndataset_path: json\ntest_split: test\n"
-            f"dataset_kwargs: {{data_files: {{test: {data}}}}}\n{specific[name]}"
-        )
+    write_tasks(folder, rows, specific)
     return folder
 
 

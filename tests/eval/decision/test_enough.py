@@ -5,7 +5,7 @@ import pytest
 
 from deploy.plan_sections import Objectives
 from eval.anytime_evidence import Tally, evidence_within, p_value
-from eval.decision.enough import chance_within, last_bound, next_bound, standard_error, stops
+from eval.decision.enough import chance_within, error_of_loss, last_bound, next_bound, stops
 from eval.decision.families import half_error, holm
 from eval.decision.proofs import task_p_value
 from eval.paired import compare_task
@@ -87,7 +87,7 @@ def test_the_chance_that_is_foretold_is_how_often_the_rest_decides() -> None:
 
 
 def test_the_standard_error_of_answers_that_never_changed_is_not_nothing() -> None:
-    assert 0 < standard_error(compared(0, 0, 100), 0.95) <= 0.01
+    assert 0 < error_of_loss(compared(0, 0, 100), 0.95) <= 0.01
 
 
 def test_nine_variants_at_the_margin_are_seldom_proven_together_whenever_each_stops() -> None:

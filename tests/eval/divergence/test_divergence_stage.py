@@ -15,11 +15,16 @@ import eval.divergence.divergence_stage as module
 from deploy.plan import Plan
 from eval.divergence.asked_texts import AskedText
 from eval.divergence.asking import DivergenceError, Target
-from eval.divergence.compare_run import attribute_divergence, compare_divergence
-from eval.divergence.divergence_figures import WHOLE
+from eval.divergence.compare_run import (
+    attribute_divergence,
+    compare_divergence,
+    current_scores,
+)
+from eval.divergence.divergence_figures import WHOLE, Divergence
 from eval.divergence.divergence_stage import read_divergence, run_divergence
 from eval.divergence.scored_tokens import ScoredTokens
 from loadtest.endpoint import ReadyHealth
+from loadtest.intervals import Estimate
 from quantize.source.source_model import REFERENCE_WEIGHTS
 from tests.eval.divergence.plans import own
 from tests.eval.divergence.scored import normal, told
@@ -67,6 +72,16 @@ def endpoints(monkeypatch: pytest.MonkeyPatch) -> Endpoints:
     return fake
 
 
+def compared(run_dir: Path, artifacts: dict[str, str]) -> dict[str, dict[str, Divergence]]:
+    scores = current_scores(run_dir, BASE, artifacts)
+    return compare_divergence(run_dir, BASE, scores, 0.95)
+
+
+def attributed(run_dir: Path, artifacts: dict[str, str]) -> dict[str, dict[str, Estimate]]:
+    scores = current_scores(run_dir, BASE, artifacts)
+    return attribute_divergence(BASE, scores, {OTHER: PLAIN}, 0.95)
+
+
 @pytest.fixture
 def plan() -> Plan:
     return own(12).model_copy(update={"variants": (BASE, OTHER)})
@@ -85,7 +100,7 @@ def test_a_run_is_compared_by_what_it_kept(
     endpoints: Endpoints, plan: Plan, tmp_path: Path
 ) -> None:
     run_divergence(plan, tmp_path, tell=lambda _: None)
-    found = compare_divergence(tmp_path, BASE, ARTIFACTS, 0.95)
+    found = compared(tmp_path, ARTIFACTS)
     assert set(found) == {OTHER}
     whole = found[OTHER][WHOLE]
     assert whole.texts == 12
@@ -100,22 +115,19 @@ def test_what_the_engine_and_what_the_recipe_diverge_by_is_told_apart(
 ) -> None:
     three = plan.model_copy(update={"variants": (BASE, PLAIN, OTHER)})
     run_divergence(three, tmp_path, tell=lambda _: None)
-    shares = attribute_divergence(tmp_path, BASE, ARTIFACTS, {OTHER: PLAIN}, 0.95)[OTHER]
+    shares = attributed(tmp_path, ARTIFACTS)[OTHER]
     assert shares["divergence_recipe"].value > 10 * shares["divergence_engine"].value > 0
-    assert (
-        attribute_divergence(tmp_path, BASE, {**ARTIFACTS, PLAIN: "new"}, {OTHER: PLAIN}, 0.95)
-        == {}
-    )
+    assert attributed(tmp_path, {**ARTIFACTS, PLAIN: "new"}) == {}
 
 
 def test_scores_of_another_artifact_or_of_other_texts_are_compared_with_nothing(
     endpoints: Endpoints, plan: Plan, tmp_path: Path
 ) -> None:
     run_divergence(plan, tmp_path, tell=lambda _: None)
-    assert compare_divergence(tmp_path, BASE, {BASE: "a", OTHER: "new"}, 0.95) == {}
+    assert compared(tmp_path, {BASE: "a", OTHER: "new"}) == {}
     fewer = plan.model_copy(update={"quality": own(11).quality})
     run_divergence(fewer, tmp_path, passes=[(BASE, False)], tell=lambda _: None)
-    assert compare_divergence(tmp_path, BASE, ARTIFACTS, 0.95) == {}
+    assert compared(tmp_path, ARTIFACTS) == {}
 
 
 def test_a_variant_that_does_not_answer_is_told_and_the_others_go_on(
