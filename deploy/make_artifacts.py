@@ -14,7 +14,7 @@ from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Plan
 from quantize.agreement.expectations import score_artifacts
 from quantize.calibration.calibration_set import calibration_plan
-from quantize.fitness import context_limit, why_not
+from quantize.fitness import why_not, why_not_as_long
 from quantize.jobs.workbench import explain_os_error
 from quantize.make import make_artifacts as make_ordered
 from quantize.method import RecipeError
@@ -121,13 +121,9 @@ def left_out(plan: Plan) -> dict[str, str]:
         source = prepared(model, ARTIFACTS_DIR)
     found: dict[str, str] = {}
     for variant in plan.resolved_variants():
-        limit = context_limit(variant.recipe, source.reading.shape)
         reasons = [why_not(recipe, source, model) for recipe in with_sources([variant.recipe.name])]
-        if limit is not None and plan.serving.context_length > limit:
-            reasons.append(
-                f"the model has a sliding window of {limit} tokens, which llama.cpp does not keep; "
-                f"set serving.context_length to {limit} or less, or leave the GGUF formats out"
-            )
+        shape, context = source.reading.shape, plan.serving.context_length
+        reasons.append(why_not_as_long(variant.recipe, shape, context))
         why = next((reason for reason in reasons if reason is not None), None)
         if why is not None:
             found[variant.name] = why

@@ -88,6 +88,17 @@ def context_limit(recipe: Recipe, shape: ModelShape) -> int | None:
     return shape.window if known and recipe.weight_format == "gguf" else None
 
 
+def why_not_as_long(recipe: Recipe, shape: ModelShape, context: int) -> str | None:
+    """Why an artifact's engine computes texts of ``context`` tokens otherwise than the model."""
+    limit = context_limit(recipe, shape)
+    if limit is None or context <= limit:
+        return None
+    return (
+        f"the model has a sliding window of {limit} tokens, which llama.cpp does not keep; take a "
+        f"context (serving.context_length) of {limit} or less, or leave the GGUF formats out"
+    )
+
+
 def require_all(
     recipes: Iterable[Recipe], source: PreparedSource, model: SourceModel | None = None
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from deploy.planner.candidates import CANDIDATES, Candidate, as_published
 from deploy.planner.room import placement_of, why_no_room
 from deploy.residency.needs import Demand, bytes_on_cpu, bytes_on_gpu
-from quantize.fitness import context_limit, why_not_of
+from quantize.fitness import why_not_as_long, why_not_of
 from quantize.machine import CPU_NAME, Device, Machine
 from quantize.sizing.capacity import GIB, Placement, cache_bytes, need
 from quantize.sizing.estimate import expected_seconds
@@ -131,9 +131,8 @@ class _Taking:
             return reason
         if reason := why_not_of(variant.recipe, here.config, here.shape):
             return reason
-        limit = context_limit(variant.recipe, here.shape)
-        if limit is not None and limit < self.context:
-            return f"{variant.engine.title} keeps no sliding window; the model's is {limit} tokens"
+        if reason := why_not_as_long(variant.recipe, here.shape, self.context):
+            return reason
         return self._no_room(variant)
 
     def _no_room(self, variant: Variant) -> str | None:

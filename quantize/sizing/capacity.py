@@ -16,6 +16,7 @@ memory = weights + key-value cache + activations + engine
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from quantize.fitness import context_limit
 from quantize.recipes.recipe import Recipe
 from quantize.sizing.weight_bytes import bits_per_weight, weight_bytes
 from quantize.source.model_shape import ModelShape
@@ -153,12 +154,13 @@ def fit(
     per_sequence = cache_bytes(shape, context, value_bytes) + activation_bytes(shape, 1) - idle
     most = max(0, int((free - idle) // per_sequence))
     left = free - activation_bytes(shape, concurrency)
-    return Fit(concurrency=most, context=_longest(shape, left / concurrency, value_bytes))
+    limit = context_limit(recipe, shape) or shape.positions
+    return Fit(concurrency=most, context=_longest(shape, left / concurrency, value_bytes, limit))
 
 
-def _longest(shape: ModelShape, budget: float, value_bytes: int) -> int:
-    """The longest context, up to the model's own, whose cache fits a budget in bytes."""
-    low, high = 0, shape.positions
+def _longest(shape: ModelShape, budget: float, value_bytes: int, limit: int) -> int:
+    """The longest context, up to ``limit``, whose cache fits a budget in bytes."""
+    low, high = 0, min(limit, shape.positions)
     while low < high:
         middle = (low + high + 1) // 2
         if cache_bytes(shape, middle, value_bytes) <= budget:

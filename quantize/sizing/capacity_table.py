@@ -8,7 +8,7 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from quantize.fitness import why_not, why_not_of
+from quantize.fitness import why_not, why_not_as_long, why_not_of
 from quantize.machine import probe_machine
 from quantize.model_source import examined
 from quantize.published_model import recognise, what_recipes_read
@@ -122,6 +122,8 @@ def capacity_report(
     chosen = [find_recipe(name) for name in recipes if name not in reasons]
     if published is not None:
         chosen.append(native(published.form))
+    reasons |= _too_short(shape, chosen, context)
+    chosen = [recipe for recipe in chosen if recipe.name not in reasons]
     devices = placements(memory)
     parameters = published.parameters if published is not None else shape.parameters
     head = _heading(model, shape, parameters, context, concurrency)
@@ -145,13 +147,19 @@ def _left_out(
     return {name: why for name, why in found.items() if why is not None}
 
 
+def _too_short(shape: ModelShape, recipes: list[Recipe], context: int) -> dict[str, str]:
+    """Why recipes that can be made are not served at this context, as ``up`` says it itself."""
+    found = {recipe.name: why_not_as_long(recipe, shape, context) for recipe in recipes}
+    return {name: why for name, why in found.items() if why is not None}
+
+
 def _cannot(reasons: Mapping[str, str]) -> list[str]:
-    """One paragraph of what cannot be made; none where everything can."""
+    """One paragraph of what cannot be made or served; none where everything can."""
     names: dict[str, list[str]] = {}
     for name, why in reasons.items():
         names.setdefault(why, []).append(name)
     lines = [f"{', '.join(found)}: {why}" for why, found in names.items()]
-    return ["\n".join(["Cannot be made of this model:", *lines])] if lines else []
+    return ["\n".join(["Left out:", *lines])] if lines else []
 
 
 def _heading(model: str, shape: ModelShape, parameters: int, context: int, concurrency: int) -> str:

@@ -239,7 +239,7 @@ def test_a_cpu_counts_the_cache_that_each_engine_is_given_and_emulated_weights_i
 def test_a_sliding_window_leaves_out_the_engine_that_has_none() -> None:
     short = {**MISTRAL_7B, "sliding_window": 1024}
     chosen = choose_plan(on_gpu("h100", short))
-    assert "keeps no sliding window" in chosen.left_out["gguf-q8_0"]
+    assert "sliding window of" in chosen.left_out["gguf-q8_0"]
     assert "bf16-vllm" in chosen.taken
 
 

@@ -168,6 +168,25 @@ def test_a_configuration_is_read_as_recipes_read_it(tmp_path: Path) -> None:
     assert "8.030 B parameters" in text
 
 
+def test_a_window_that_llamacpp_does_not_keep_ends_what_its_files_are_offered_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(MISTRAL_7B | {"max_position_embeddings": 32_768}))
+
+    def table(context: int) -> str:
+        recipes = ["bf16", "gguf-q8_0"]
+        return capacity_report(
+            str(path), memory="80GiB", context=context, concurrency=1, recipes=recipes
+        )
+
+    rows = {line.split()[0]: line.split() for line in table(4096).splitlines() if line}
+    assert (rows["bf16"][-1], rows["gguf-q8_0"][-1]) == ("32k", "4k")
+    beyond = table(4097)
+    assert "gguf-q8_0: the model has a sliding window of 4096 tokens" in beyond
+    assert [line.split()[0] for line in beyond.splitlines() if "| 32k" in line] == ["bf16"]
+
+
 def test_a_model_that_ends_before_the_usual_context_is_planned_for_its_own(tiny: Path) -> None:
     text = capacity_report(str(tiny), memory="24GiB", context=None, concurrency=16, recipes=["fp8"])
     assert "16 x 1,024 tokens" in text
