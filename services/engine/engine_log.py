@@ -18,7 +18,7 @@ LIMIT_BYTES = 16 * 2**20
 PERIOD_S = 0.2
 _TAIL_LINES = 20
 # Where a worker's error may lie that the last traceback, the server's, only points to.
-_BEFORE_TAIL_CHARACTERS = 2**16
+_BEFORE_TAIL_BYTES = 2**16
 _ERROR = re.compile(
     r"^(?:\([^)]*\) )?(?:\w+ [\d-]+ [\d:]+ \[[^]]*\] )?((?:\w+\.)*\w*(?:Error|Exception): .+)$",
     re.MULTILINE,
@@ -70,13 +70,25 @@ class EngineLog:
         except OSError:
             return ""
 
+    def _end(self, size: int) -> str:
+        """No more than its last bytes; a line whose beginning lies before them is left out."""
+        try:
+            with self.path.open("rb") as log:
+                before = max(0, log.seek(0, os.SEEK_END) - size)
+                log.seek(before)
+                found = log.read(size)
+        except OSError:
+            return ""
+        whole = found.partition(b"\n")[2] if before else found
+        return whole.decode(errors="replace")
+
     def tail(self) -> str:
         """The engine's last lines, as an error's message shows them, and the first error before."""
         lines = log_tail(self.path, _TAIL_LINES).splitlines()
         if self._was_cut and len(lines) < _TAIL_LINES:
             before = log_tail(self.older, _TAIL_LINES - len(lines))
             lines = [*before.splitlines(), *lines]
-        first = _ERROR.search(self.text()[-_BEFORE_TAIL_CHARACTERS:])
+        first = _ERROR.search(self._end(_BEFORE_TAIL_BYTES))
         if first is not None and not any(first[1] in line for line in lines):
             lines = [f"{first[1]} …", *lines[1:]]
         return "\n".join(lines)

@@ -37,6 +37,13 @@ def test_the_error_that_a_long_traceback_hides_comes_first(tmp_path: Path) -> No
     assert log.tail() == f"{where} RuntimeError: 160 MiB required"
 
 
+def test_of_a_long_log_only_the_end_is_read(tmp_path: Path) -> None:
+    log = EngineLog(tmp_path / "engine.log")
+    log.path.write_text("RuntimeError: long ago\n" + f"{'x' * 99}\n" * 1000 + "it ended\n")
+    assert "long ago" not in log.tail()
+    assert log.tail().endswith("it ended")
+
+
 def test_a_new_engine_gets_an_empty_log_and_the_last_ones_is_kept(tmp_path: Path) -> None:
     log = EngineLog(tmp_path / "logs" / "engine.log")
     with log.open() as stream:
