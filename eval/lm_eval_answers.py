@@ -1,6 +1,7 @@
 """Whether an answer can be scored at all, held against what was asked before lm-eval reads it."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 # What reading an answer raises that has not the shape of a completion.
@@ -9,6 +10,32 @@ MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 class EndpointAnswerError(ValueError):
     """The endpoint answered something that cannot be scored."""
+
+
+class Written(str):
+    """A written answer that knows how it ended; to lm-eval a text like any other.
+
+    ``cut``: at its limit, as its endpoint said; None where that said nothing.
+    """
+
+    cut: bool | None
+
+
+def written(outputs: Any, texts: Sequence[Any]) -> list[Written]:
+    """The texts of an answer, each with how it ended, in the order of its choices.
+
+    Raises:
+        EndpointAnswerError: one has no text.
+    """
+    if not all(isinstance(text, str) for text in texts):
+        raise EndpointAnswerError("an answer without a text")
+    answers = outputs if isinstance(outputs, list) else [outputs]
+    choices = [it for one in answers for it in sorted(one["choices"], key=itemgetter("index"))]
+    found = [Written(text) for text in texts]
+    for text, choice in zip(found, choices, strict=True):
+        reason = choice.get("finish_reason")
+        text.cut = None if reason is None else reason == "length"
+    return found
 
 
 def prove_scored(outputs: Any, tokens: Sequence[Sequence[int]]) -> None:

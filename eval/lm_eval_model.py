@@ -22,7 +22,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from deploy.client_key import CLIENT_VARIABLE
-from eval.lm_eval_answers import MISSHAPEN, EndpointAnswerError, prove_scored, unreadable
+from eval.lm_eval_answers import MISSHAPEN, prove_scored, unreadable, written
 from eval.lm_eval_samples import answer_tokens
 from eval.rolling_windows import rolling_likelihoods
 from eval.task_refusals import without_neutral
@@ -172,9 +172,9 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
 
     @staticmethod
     def parse_generations(outputs: Any, **kwargs: Any) -> list[str]:
-        """lm-eval's parsing, after the proof that every choice has a text.
+        """lm-eval's parsing, after the proof that every choice has a text; each says how it ended.
 
-        Without one lm-eval would score a filler of its own, as if the model had said that.
+        Without a text lm-eval would score a filler of its own, as if the model had said that.
 
         Raises:
             EndpointAnswerError: a choice or its text is missing.
@@ -183,9 +183,7 @@ class EndpointModel(LocalCompletionsAPI):  # type: ignore[misc]
             texts: list[Any] = LocalCompletionsAPI.parse_generations(outputs=outputs, **kwargs)
         except MISSHAPEN as error:
             raise unreadable(error) from None
-        if not all(isinstance(text, str) for text in texts):
-            raise EndpointAnswerError("an answer without a text")
-        return texts
+        return list(written(outputs, texts))
 
     async def amodel_call(self, *args: Any, messages: Sequence[Any], **kwargs: Any) -> Any:
         """One request, with as many prompts as a batch holds."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eval.lm_eval_answers import Written
 from eval.outcomes import outcome_of
 from eval.samples import Sample
 from eval.task_score import TaskScore
@@ -23,6 +24,7 @@ ROLLING = "loglikelihood_rolling"
 KEPT_PROMPT = 600
 # lm-eval's own limit of an answer for an endpoint, where the task has none.
 DEFAULT_ANSWER = 256
+_NEARLY = 0.98
 
 
 class UnsupportedTaskError(ValueError):
@@ -133,17 +135,27 @@ def answered_sample(task: str, row: Row, count_tokens: CountTokens) -> Sample:
 
 def _written(task: str, row: Row, score: float, count_tokens: CountTokens) -> dict[str, Any]:
     """The length of a written answer and what became of it; nothing of an unreadable record."""
-    text, (_, options, *_) = str(row["resps"][0][0]), row["arguments"][0]
-    tokens = count_tokens("", text)
+    text = str(row["resps"][0][0])
     outcome = outcome_of(
         task,
         text,
         right=score >= 1,
-        tokens=tokens,
-        most_tokens=answer_tokens(options, DEFAULT_ANSWER),
+        cut=_is_cut(row, count_tokens),
         filtered=str(row["filtered_resps"][0]),
     )
-    return {"output_tokens": tokens, "outcome": outcome}
+    return {"output_tokens": count_tokens("", text), "outcome": outcome}
+
+
+def _is_cut(row: Row, count_tokens: CountTokens) -> bool:
+    """Whether an answer ended at its limit: as its endpoint said, else by its length.
+
+    Read back from its text, an answer may be told a few tokens shorter than it was written.
+    """
+    answer, (_, options, *_) = row["resps"][0][0], row["arguments"][0]
+    if isinstance(answer, Written) and answer.cut is not None:
+        return answer.cut
+    most = answer_tokens(options, DEFAULT_ANSWER)
+    return count_tokens("", str(answer)) >= _NEARLY * most
 
 
 def answer_tokens(generation: Mapping[str, Any], default: int) -> int:

@@ -15,8 +15,6 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 # An end that repeats itself: so often at least, over so many characters, of so many at most each.
 _REPEATS, _LEAST_REPEATED, _LONGEST_UNIT = 4, 48, 120
-# Read back from its text, an answer may be told a few tokens shorter than it was written.
-_NEARLY = 0.98
 _REFUSES = re.compile(
     r"(?:i['’]?m|i am) (?:sorry|unable|not able)|i apologi[sz]e|sorry[,.]|as an ai\b"
     r"|i (?:cannot|can['’]?t|can not|won['’]?t|will not|must decline)",
@@ -30,32 +28,26 @@ _HOLDS: Mapping[str, Callable[[str], Any]] = {
 _NO_MATCH = "[invalid]"
 
 
-def outcome_of(
-    task: str, text: str, *, right: bool, tokens: int, most_tokens: int, filtered: str = ""
-) -> Outcome:
+def outcome_of(task: str, text: str, *, right: bool, cut: bool, filtered: str = "") -> Outcome:
     """The first that applies: right, empty, looping, truncated, refused, malformed, wrong.
 
-    ``text`` is the whole answer of ``tokens`` tokens of at most ``most_tokens``, ``filtered`` what
-    lm-eval found in it. An answer that is right is right, however it ends.
+    ``text`` is the whole answer, ``cut`` whether it ended at its limit and not by itself,
+    ``filtered`` what lm-eval found in it. An answer that is right is right, however it ends.
     """
     answer = said(text)
     if right:
         return "right"
     if not answer:
-        return "truncated" if text.strip() and _is_cut(tokens, most_tokens) else "empty"
+        return "truncated" if text.strip() and cut else "empty"
     if is_looping(text):
         return "looping"
-    if _is_cut(tokens, most_tokens):
+    if cut:
         return "truncated"
     if _REFUSES.match(answer):
         return "refused"
     if filtered == _NO_MATCH or (task in _HOLDS and _HOLDS[task](text) is None):
         return "malformed"
     return "wrong"
-
-
-def _is_cut(tokens: int, most_tokens: int) -> bool:
-    return tokens >= _NEARLY * most_tokens
 
 
 def is_looping(text: str) -> bool:

@@ -3,13 +3,14 @@
 covers: eval/lm_eval_answers.py
 """
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from requests.utils import should_bypass_proxies
 
-from eval.lm_eval_answers import EndpointAnswerError
+from eval.lm_eval_answers import EndpointAnswerError, Written
 from eval.lm_eval_job import Job
 from eval.lm_eval_model import EndpointModel
 from eval.lm_eval_process import _environment
@@ -51,6 +52,16 @@ def test_likelihoods_come_in_the_order_of_their_prompts() -> None:
 def test_an_answer_without_all_likelihoods_is_refused(answer: Any) -> None:
     with pytest.raises(EndpointAnswerError):
         EndpointModel.parse_logprobs(answer, tokens=TOKENS, ctxlens=[1, 1])
+
+
+def test_a_generated_text_knows_whether_it_was_cut_as_its_endpoint_said() -> None:
+    reasons = {1: "length", 0: "stop", 2: None}
+    choices = [{"index": n, "text": "a", "finish_reason": it} for n, it in reasons.items()]
+    found = EndpointModel.parse_generations({"choices": choices})
+    assert [text.cut for text in found if isinstance(text, Written)] == [False, True, None]
+    copied = deepcopy(found)[1]
+    assert isinstance(copied, Written)
+    assert copied.cut
 
 
 def test_generated_texts_come_in_the_order_of_their_prompts() -> None:

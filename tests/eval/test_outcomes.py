@@ -6,9 +6,9 @@ LOOP = "The answer is that " + "we know it well. " * 12
 
 
 def outcome(
-    text: str, *, task: str = "t", right: bool = False, tokens: int = 20, filtered: str = ""
+    text: str, *, task: str = "t", right: bool = False, cut: bool = False, filtered: str = ""
 ) -> Outcome:
-    return outcome_of(task, text, right=right, tokens=tokens, most_tokens=100, filtered=filtered)
+    return outcome_of(task, text, right=right, cut=cut, filtered=filtered)
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def test_what_became_of_an_answer(text: str, expected: Outcome) -> None:
 
 
 def test_a_right_answer_is_right_however_it_ends() -> None:
-    assert outcome(LOOP, right=True, tokens=100) == "right"
+    assert outcome(LOOP, right=True, cut=True) == "right"
 
 
 def test_an_answer_that_reached_its_limit_is_cut_and_so_are_thoughts_that_never_end() -> None:
-    assert outcome("one thing leads to", tokens=99) == "truncated"
-    assert outcome("<think>let me see", tokens=99) == "truncated"
+    assert outcome("one thing leads to", cut=True) == "truncated"
+    assert outcome("<think>let me see", cut=True) == "truncated"
 
 
 def test_an_answer_without_what_the_task_asks_for_is_malformed() -> None:
