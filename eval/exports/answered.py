@@ -47,7 +47,8 @@ def read_answered(run: KeptRun) -> Iterator[Answered]:
     date = run.environment.get("date")
     for variant in run.comparison.variants:
         scores, samples = pass_paths(run.folder, variant.variant, repeat=False)
-        if not (scores.is_file() and samples.is_file()):
+        # The files of one whose questions failed are of an earlier run, if there are any.
+        if not variant.quality or not (scores.is_file() and samples.is_file()):
             continue
         quality = _quality(scores)
         yield Answered(

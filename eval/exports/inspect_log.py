@@ -10,6 +10,7 @@ from typing import Any
 
 from eval.exports.answered import Answered
 from eval.outcomes import Outcome
+from eval.quality_ends import available_items
 from eval.samples import Sample
 from eval.task_score import TaskScore
 
@@ -24,8 +25,8 @@ def inspect_log(answered: Answered, task: str) -> str:
     created = answered.date.isoformat(timespec="seconds")
     content = {
         "version": 2,
-        "status": "success",
-        "eval": _spec(answered, task, len(samples), created),
+        "status": "error" if task in answered.quality.failed_tasks else "success",
+        "eval": _spec(answered, task, available_items(score), created),
         "plan": {"name": "plan", "steps": [{"solver": "generate", "params": {}}], "config": {}},
         "results": {
             "total_samples": len(samples),
@@ -34,8 +35,16 @@ def inspect_log(answered: Answered, task: str) -> str:
         },
         "stats": {"started_at": created, "completed_at": created},
         "samples": [_sample(answered.variant, name, sample) for sample in samples],
+        **_error(answered, task),
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _error(answered: Answered, task: str) -> dict[str, Any]:
+    """Why a task was not asked to its end; nothing where it was."""
+    why = answered.quality.failed_tasks.get(task)
+    told = {"message": why, "traceback": "", "traceback_ansi": ""}
+    return {} if why is None else {"error": told}
 
 
 def log_id(answered: Answered, task: str) -> str:

@@ -2,7 +2,9 @@
 
 ``results_<date>.json`` and ``samples_<task>_<date>.jsonl`` of one model each, read by whatever
 reads lm-eval's. Of a prompt its end is kept, and of a document nothing else, so the hashes of
-documents and targets are left out; figures whose items are not kept have no standard error ("N/A").
+documents and targets are left out; figures whose items are not kept have no standard error ("N/A"),
+nor have those of questions that were asked until something was decided. ``n-samples`` tells how
+many the plan would have asked, and how many were.
 """
 
 import json
@@ -12,6 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from eval.exports.answered import Answered, accuracy_name, own_figures
+from eval.quality_ends import available_items
 from eval.samples import Sample
 from eval.task_score import TaskScore
 
@@ -29,7 +32,7 @@ def results_file(answered: Answered) -> str:
         "n-shot": dict.fromkeys(tasks, shots or 0),
         "higher_is_better": {task: _directions(score) for task, score in tasks.items()},
         "n-samples": {
-            task: {"original": score.items, "effective": score.items}
+            task: {"original": available_items(score), "effective": score.items}
             for task, score in tasks.items()
         },
         "config": {
@@ -57,7 +60,8 @@ def _results(answered: Answered, task: str) -> dict[str, Any]:
         found[name] = int(value) if name == "sample_len" else value
         metric, comma, answer_filter = name.partition(",")
         if comma:
-            error = _standard_error(answered.samples.get(task, ()), name == accuracy_name(score))
+            kept = name == accuracy_name(score) and not answered.quality.anytime
+            error = _standard_error(answered.samples.get(task, ()), kept)
             found[f"{metric}_stderr,{answer_filter}"] = error
     return found
 

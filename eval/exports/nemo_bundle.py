@@ -24,7 +24,7 @@ def has_rewards(answered: Answered, task: str) -> bool:
 def bundle(answered: Answered, task: str) -> str:
     """``eval-<task>.json``."""
     samples = answered.samples[task]
-    found = score_estimate(samples, _CONFIDENCE)
+    found = score_estimate(samples, _CONFIDENCE, anytime=answered.quality.anytime)
     parts: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
         if sample.stratum is not None:

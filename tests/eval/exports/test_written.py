@@ -16,9 +16,10 @@ from lm_eval.utils import make_table
 from eval.exports.answered import as_file_name
 from eval.exports.written import write_exports
 from eval.samples import write_samples
-from eval.schema import QualityFile
+from eval.schema import ComparisonFile, QualityFile
 from eval.task_score import TaskScore
 from eval.two_runs.kept_run import KeptRunError
+from loadtest.stats import wilson_interval
 from tests.eval.run_on_disk import BASE, answers, documents
 from tests.eval.two_runs import runs
 
@@ -109,6 +110,41 @@ def test_a_nemo_bundle_lies_beside_its_rewards_and_only_where_answers_are_right_
     assert [row["problem_idx"] for row in found] == list(range(1000))
     assert sum(row["reward"] for row in found) == 800
     assert found[1]["metadata"] == {"category": "words"}
+
+
+def test_questions_that_were_ended_early_are_told_as_such_and_failed_variants_left_out(
+    tmp_path: Path,
+) -> None:
+    run = runs.write(tmp_path / "run")
+    score = TaskScore(
+        metric="accuracy",
+        value=0.8,
+        items=1000,
+        details={"exact_match,answer": 0.8, "available_items": 1200.0},
+    )
+    path = run / Q8 / "quality.json"
+    quality = QualityFile.model_validate_json(path.read_text())
+    early = {"tasks": {"assay_words": score}, "anytime": True}
+    broke = {"failed_tasks": {"assay_words": "the endpoint went away"}}
+    path.write_text(quality.model_copy(update=early | broke).model_dump_json())
+    write_samples(run / Q8 / "samples.parquet", answers("assay_words", BASE))
+    comparison = run / "comparison.json"
+    found = ComparisonFile.model_validate_json(comparison.read_text())
+    baseline = found.variants[0].variant
+    comparison.write_text(runs.changed(found, baseline, quality={}).model_dump_json())
+    write_exports(run, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "lm-eval").iterdir()] == [Q8]
+    content = json.loads((tmp_path / "out" / "lm-eval" / Q8 / f"results_{STAMP}.json").read_text())
+    assert content["n-samples"] == {"assay_words": {"original": 1200, "effective": 1000}}
+    assert content["results"]["assay_words"]["exact_match_stderr,answer"] == "N/A"
+    [path] = (tmp_path / "out" / "inspect" / Q8).iterdir()
+    log = json.loads(path.read_text())
+    assert (log["status"], log["error"]["message"]) == ("error", "the endpoint went away")
+    assert log["eval"]["dataset"]["samples"] == 1200
+    assert log["results"]["completed_samples"] == 1000
+    beside = tmp_path / "out" / "nemo-evaluator" / Q8 / "assay_words" / "eval-assay_words.json"
+    score_of = json.loads(beside.read_text())["benchmark"]["scores"]["mean_reward"]
+    assert score_of["ci_lower"] < (wilson_interval(800, 1000, 0.95).low or 0)
 
 
 def test_a_name_cannot_lead_out_of_the_folder() -> None:
