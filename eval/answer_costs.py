@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from eval.drawing.numbers import significant
 from eval.schema import LoadComparison
+from loadtest.load_file import LoadFigures
 
 HOUR_S = 3600.0
 
@@ -25,8 +26,11 @@ class AnswerCost:
     joules: float | None
 
 
-def answer_cost(level: LoadComparison, price_per_hour: float | None) -> AnswerCost | None:
-    """What a thousand answers cost; None where none came, or their rate was not kept."""
+def answer_cost(level: LoadFigures, price_per_hour: float | None) -> AnswerCost | None:
+    """What a thousand answers cost, of the length that they have at this load.
+
+    None where none came, or their rate was not kept.
+    """
     rate = level.request_per_s
     if rate is None or rate.value <= 0:
         return None

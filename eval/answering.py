@@ -6,11 +6,12 @@ functions over samples of a task whose answers are written.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
+from eval.anytime_evidence import loss_per_weight, sums_of
 from eval.outcomes import OUTCOMES
 from eval.samples import Sample
 from loadtest.intervals import Estimate
@@ -28,9 +29,11 @@ class Answering(_Figures):
     length; ``inflation`` how many times as many tokens the variant writes as the baseline to the
     same questions, ``inflation_alike`` to those that both answer right or both wrong, so at equal
     accuracy. ``tokens_per_right`` are all tokens over the right answers; None without a right one.
-    No intervals of fewer answers than a bootstrap takes.
+    No intervals of fewer answers than a bootstrap takes. ``anytime``: how many answers there are
+    was not fixed beforehand, so the intervals are as in ``eval/anytime_evidence.py``.
     """
 
+    anytime: bool = False
     outcomes: dict[str, int]
     tokens: Estimate
     inflation: Estimate | None
@@ -44,7 +47,9 @@ class WrittenAnswers(Answering):
     Costs are at the load at which speeds are compared: ``seconds_per_right`` is the endpoint's
     time, tokens over its output tokens per second at that load; ``price_per_right`` in the plan's
     currency, ``joules_per_right`` what its GPUs draw. None where the load test has no figure that
-    counts, or no answer is right.
+    counts, or no answer is right. Where the number of answers was not fixed beforehand
+    (``anytime``), costs have no intervals, and of several tasks nothing has one: each task counts
+    by the items that it has, however many were asked, and no evidence holds for such a sum.
     """
 
     seconds_per_right: Estimate | None = None
@@ -61,13 +66,40 @@ class Costs:
     joules_per_token: Estimate | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counting:
+    """How figures of answers are formed at a confidence.
+
+    ``anytime``: how many answers there are was not fixed beforehand. ``shares`` are then, of
+    several tasks, how many of a task's items each of its answers stands for: how far each was asked
+    must not decide what they come to together, for which there is no interval.
+    """
+
+    confidence: float
+    anytime: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    def ratio(
+        self, values: Sequence[float], weights: Sequence[float], samples: Sequence[Sample]
+    ) -> Estimate:
+        """The values' sum over the weights', which are those of the samples."""
+        if self.shares:
+            each = [self.shares[sample.task] for sample in samples]
+            total = math.fsum(one * weight for one, weight in zip(each, weights, strict=True))
+            value = math.fsum(one * it for one, it in zip(each, values, strict=True)) / total
+            return Estimate(value=value)
+        if self.anytime:
+            return loss_per_weight(sums_of(values, weights), self.confidence)
+        return bootstrap_ratio(values, weights, self.confidence)
+
+
 def are_written(samples: Sequence[Sample]) -> bool:
     """Whether the answers were written, and their lengths are known."""
     return bool(samples) and all(it.output_tokens is not None for it in samples)
 
 
 def answering(
-    samples: Sequence[Sample], pairs: Sequence[tuple[Sample, Sample]], confidence: float
+    samples: Sequence[Sample], pairs: Sequence[tuple[Sample, Sample]], counting: Counting
 ) -> Answering | None:
     """What the answers come to; ``pairs`` (variant, baseline) are empty for the baseline itself.
 
@@ -78,11 +110,12 @@ def answering(
     counts = Counter(sample.outcome for sample in samples)
     tokens = _tokens(samples)
     return Answering(
+        anytime=counting.anytime,
         outcomes={name: counts[name] for name in OUTCOMES if counts[name]},
-        tokens=bootstrap_ratio(tokens, [1.0] * len(tokens), confidence),
-        inflation=inflation(pairs, confidence),
-        inflation_alike=inflation(answered_alike(pairs), confidence),
-        tokens_per_right=per_right(samples, confidence),
+        tokens=counting.ratio(tokens, [1.0] * len(tokens), samples),
+        inflation=inflation(pairs, counting),
+        inflation_alike=inflation(answered_alike(pairs), counting),
+        tokens_per_right=per_right(samples, counting),
     )
 
 
@@ -91,7 +124,7 @@ def answered_alike(pairs: Sequence[tuple[Sample, Sample]]) -> list[tuple[Sample,
     return [(one, other) for one, other in pairs if one.correct == other.correct]
 
 
-def per_right(samples: Sequence[Sample], confidence: float) -> Estimate | None:
+def per_right(samples: Sequence[Sample], counting: Counting) -> Estimate | None:
     """Tokens of all answers over the right ones; None where none is right.
 
     A resample without a right answer has no such figure, so there is no interval where so few are
@@ -101,9 +134,8 @@ def per_right(samples: Sequence[Sample], confidence: float) -> Estimate | None:
     total = sum(right)
     if total <= 0:
         return None
-    if total < _LEAST_RIGHT:
-        return Estimate(value=sum(_tokens(samples)) / total)
-    return bootstrap_ratio(_tokens(samples), right, confidence)
+    found = counting.ratio(_tokens(samples), right, samples)
+    return Estimate(value=found.value) if total < _LEAST_RIGHT else found
 
 
 # So many right answers, that a resample holds none with a probability of less than 1e-4.
@@ -114,16 +146,19 @@ def _tokens(samples: Sequence[Sample]) -> list[float]:
     return [float(sample.output_tokens or 0) for sample in samples]
 
 
-def inflation(pairs: Sequence[tuple[Sample, Sample]], confidence: float) -> Estimate | None:
+def inflation(pairs: Sequence[tuple[Sample, Sample]], counting: Counting) -> Estimate | None:
     """How many times as many tokens the variant writes to the same questions; None without any."""
     known = [(v, b) for v, b in pairs if None not in (v.output_tokens, b.output_tokens)]
     mine, theirs = _tokens([v for v, _ in known]), _tokens([b for _, b in known])
-    return bootstrap_ratio(mine, theirs, confidence) if sum(theirs) > 0 else None
+    return counting.ratio(mine, theirs, [v for v, _ in known]) if sum(theirs) > 0 else None
 
 
 def with_costs(found: Answering, costs: Costs) -> WrittenAnswers:
     """The answers with what a right one costs."""
     tokens, speed, price = found.tokens_per_right, costs.tok_per_s, costs.price_per_hour
+    if tokens is not None and found.anytime:
+        # Errors add up in squares where they are normal, as at a time fixed beforehand.
+        tokens = Estimate(value=tokens.value)
     seconds = quotient(tokens, speed) if tokens and speed and speed.value > 0 else None
     return WrittenAnswers(
         **dict(found),

@@ -9,7 +9,7 @@ were cut, and what is on a disk tells all of it. Pure functions.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -54,6 +54,11 @@ class Sums:
     loss_weight: float
     weight_squared: float
 
+    @property
+    def turned(self) -> "Sums":
+        """The same seen from the other side."""
+        return replace(self, loss=-self.loss, loss_weight=-self.loss_weight)
+
 
 def sums_of(losses: npt.ArrayLike, weights: npt.ArrayLike) -> Sums:
     """The sums of losses (nats, or fractions of an answer) and of what they are divided by."""
@@ -77,7 +82,7 @@ def evidence_within(found: Tally, margin: float) -> float:
     need not be known how many answers flip. Exact for any number of items, without a normal
     distribution. It rises with the margin.
     """
-    m = min(margin, _EDGE)
+    m = max(-_EDGE, min(margin, _EDGE))
     same = found.items - found.lost - found.gained
     with np.errstate(divide="ignore"):
         logs = (
@@ -170,8 +175,22 @@ def p_value(log_evidence: float) -> float:
 
 def changed_at_all(found: Tally) -> float:
     """The p-value of "as many answers turn right as wrong", to both sides."""
-    sides = (evidence_within(found, 0.0), evidence_within(found.turned, 0.0))
-    return min(1.0, 2 * p_value(max(sides)))
+    return changed_by_more(found, 0.0)
+
+
+def changed_by_more(found: Tally | Sums, allowed: float) -> float:
+    """The p-value of "the loss is no farther from 0 than ``allowed``", to both sides.
+
+    Per item of answers that are right or wrong, else per unit of weight.
+    """
+    evidence = max(_evidence_within(side, -allowed) for side in (found, found.turned))
+    return min(1.0, 2 * p_value(evidence))
+
+
+def _evidence_within(found: Tally | Sums, margin: float) -> float:
+    if isinstance(found, Tally):
+        return evidence_within(found, margin)
+    return ratio_evidence_within(found, margin)
 
 
 def reach(error: float) -> float:

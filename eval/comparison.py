@@ -4,13 +4,13 @@ Reads what the earlier stages left, decides nothing. A variant whose load test o
 missing stays in the comparison without those figures; only the baseline's must be there.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR, source_model
 from deploy.plan import Plan
 from deploy.plan_sections import Objectives, Slo
+from eval.answer_costs import HOUR_S, answer_cost
 from eval.artifact_remarks import artifact_remarks
 from eval.attribution import attribute, unquantized_sibling
 from eval.divergence.compare_run import (
@@ -21,18 +21,15 @@ from eval.divergence.compare_run import (
 )
 from eval.limits import read_rates, shape_in, with_distances
 from eval.measured import ComparisonError, Measured, read_measured, read_repeat, speed_ratio
-from eval.paired import compare_task
-from eval.quality_ends import floor_within, with_ends
+from eval.quality_ends import with_ends
 from eval.right_answers import written_answers
-from eval.samples import Sample
 from eval.schema import (
     ComparisonFile,
     LoadComparison,
-    NoSignal,
     TaskComparison,
     VariantComparison,
 )
-from eval.task_signal import without_signal
+from eval.task_ground import Ground, find_ground
 from loadtest.failures import Stage, read_failures
 from loadtest.intervals import Estimate
 from loadtest.load_file import LevelSummary, LoadFigures
@@ -50,74 +47,32 @@ COMPARISON_NAME = "comparison.json"
 # Without these there is nothing of a variant to compare; a later failure leaves what was measured.
 UNSERVED: frozenset[Stage] = frozenset({"quantize", "deploy"})
 LONGEST_LINE = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What the baseline's own answers say of each task: its noise, and whether it has signal.
-
-    ``first`` and ``second`` are its two passes; ``compared`` variants are held against it.
-    """
-
-    first: Mapping[str, Sequence[Sample]]
-    second: Mapping[str, Sequence[Sample]]
-    silent: Mapping[str, NoSignal]
-    confidence: float
-    compared: int
-
-    def floor(self, task: str, mine: Sequence[Sample]) -> float | None:
-        """What asking the baseline again can change of the items of a variant; None if unknown."""
-        if task not in self.first or task not in self.second:
-            return None
-        return floor_within(mine, self.first[task], self.second[task], self.confidence)
-
-
-def find_ground(
-    run_dir: Path, baseline: str, first: Measured, objectives: Objectives, compared: int
-) -> Ground:
-    """Read the baseline's two passes."""
-    assert first.quality is not None
-    return Ground(
-        first=first.samples,
-        second=read_repeat(run_dir, baseline, first.quality) or {},
-        silent=without_signal(
-            first.samples,
-            first.quality.tasks,
-            objectives,
-            anytime=first.quality.anytime,
-        ),
-        confidence=objectives.confidence,
-        compared=compared,
-    )
+_LONE = "the baseline has no answers to compare with"
 
 
 def compare_quality(
-    mine: Measured, baseline: Measured, objectives: Objectives, ground: Ground
+    mine: Measured, baseline: Measured, ground: Ground, compared: int
 ) -> tuple[dict[str, TaskComparison], dict[str, str]]:
-    """All tasks of one variant, and why the others are not compared."""
+    """All tasks of one variant, and why others are not compared, or were not asked to their end.
+
+    ``compared`` variants are held against the baseline.
+    """
     if mine.quality is None:
         return {}, {}
     failed = {task: f"it failed: {why}" for task, why in mine.quality.failed_tasks.items()}
     refused = {**mine.quality.refused_tasks, **failed}
-    compared: dict[str, TaskComparison] = {}
-    anytime = mine.quality.anytime
-    for task, score in mine.quality.tasks.items():
-        theirs = None if mine is baseline else baseline.samples.get(task)
-        if mine is not baseline and theirs is None:
-            refused[task] = "the baseline has no answers to compare with"
-            continue
-        compared[task] = compare_task(
-            mine.samples[task],
-            theirs,
-            score,
-            objectives,
-            ground.floor(task, mine.samples[task]),
-            ground.silent.get(task),
-            anytime=anytime,
-        )
-    if anytime and mine is not baseline:
-        compared = with_ends(compared, mine.quality, objectives, ground.compared)
-    return compared, refused
+    anytime, scores = mine.quality.anytime, mine.quality.tasks
+    if mine is baseline:
+        return {task: ground.alone(task, score) for task, score in scores.items()}, refused
+    known = {task: score for task, score in scores.items() if task in ground.first}
+    lone = {task: _LONE for task in scores if task not in known}
+    found = {
+        task: ground.compare(task, mine.samples[task], score, anytime=anytime)
+        for task, score in known.items()
+    }
+    if anytime:
+        found = with_ends(found, mine.quality, ground.objectives, compared)
+    return found, {**refused, **lone}
 
 
 def compare_level(
@@ -128,14 +83,15 @@ def compare_level(
     good = goodput(records, objectives.slo)
     rounds = mine.rounds_at(level.point, objectives.slo)
     theirs = rounds if mine is baseline else baseline.rounds_at(level.point, objectives.slo)
-    price, speed = objectives.price_per_hour, level.output_tok_per_s.value
+    price = objectives.price_per_hour
+    answers = answer_cost(level, price)
     return LoadComparison(
         **{name: getattr(level, name) for name in LoadFigures.model_fields},
         output_tok_per_s_ratio=speed_ratio(rounds, theirs, anytime=mine.anytime),
         goodput_per_s=good.per_s,
         goodput_share=good.share,
-        cost_per_million_output_tokens=_cost(price, speed, 1e6),
-        cost_per_thousand_answers=_cost(price, _answers_per_s(level), 1e3),
+        cost_per_million_output_tokens=_cost_of_tokens(price, level.output_tok_per_s.value),
+        cost_per_thousand_answers=None if answers is None else answers.price,
         rounds=tuple(rounds),
         paired=in_turns(rounds, theirs),
         anytime=mine.anytime,
@@ -144,17 +100,11 @@ def compare_level(
     )
 
 
-def _answers_per_s(level: LevelSummary) -> float:
-    """Answers of natural length per second; 0 where lengths were forced, as it tells nothing."""
-    rate = level.request_per_s
-    return rate.value if level.answers is not None and rate is not None else 0.0
-
-
-def _cost(price_per_hour: float | None, per_s: float, amount: float) -> float | None:
-    """The price of so many tokens or answers; None without a price, or where none came."""
-    if price_per_hour is None or per_s <= 0:
+def _cost_of_tokens(price_per_hour: float | None, tok_per_s: float) -> float | None:
+    """The price of a million tokens; None without a price, or where none came."""
+    if price_per_hour is None or tok_per_s <= 0:
         return None
-    return price_per_hour / (per_s * 3600) * amount
+    return price_per_hour / (tok_per_s * HOUR_S) * 1e6
 
 
 def _stressed(
@@ -171,11 +121,12 @@ def compare_variant(
     variant: Variant,
     mine: Measured,
     baseline: Measured,
-    objectives: Objectives,
     ground: Ground,
+    compared: int,
 ) -> VariantComparison:
-    """Everything the verdict may use of one variant."""
-    quality, refused = compare_quality(mine, baseline, objectives, ground)
+    """Everything the verdict may use of one variant; ``compared`` of them are."""
+    objectives = ground.objectives
+    quality, refused = compare_quality(mine, baseline, ground, compared)
     searched = _searched(mine, objectives)
     levels, others = (mine.load.levels, mine.load.stress) if mine.load is not None else ([], [])
     stress = [_stressed(level, mine, baseline, objectives) for level in others]
@@ -300,10 +251,17 @@ def build_comparison(
                 f"the baseline {plan.baseline} has no figures of `make {stage}`"
                 + (f": {why}" if why else "; run it")
             )
+    assert baseline.quality is not None
+    ground = find_ground(
+        baseline.samples,
+        read_repeat(run_dir, plan.baseline, baseline.quality) or {},
+        baseline.quality.tasks,
+        plan.objectives,
+        anytime=baseline.quality.anytime,
+    )
     others = len(plan.variants) - 1
-    ground = find_ground(run_dir, plan.baseline, baseline, plan.objectives, others)
     compared = [
-        compare_variant(variant, measured[variant.name], baseline, plan.objectives, ground)
+        compare_variant(variant, measured[variant.name], baseline, ground, others)
         for variant in variants
     ]
     artifacts_now = {name: it.manifest.content_sha256 for name, it in measured.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deploy.plan_sections import Objectives
-from eval.answering import answering
+from eval.answering import Counting, answering
 from eval.anytime_evidence import (
     Sums,
     Tally,
@@ -38,12 +38,13 @@ class Difference:
     """Variant minus baseline, with its interval where the items allow one, and the flips.
 
     ``sums`` are those of the losses, where answers are not right or wrong and the number of items
-    was not fixed beforehand.
+    was not fixed beforehand (``anytime``).
     """
 
     change: Estimate
     flips: Flips | None
     sums: Sums | None = None
+    anytime: bool = False
 
 
 def is_accuracy(samples: Sequence[Sample]) -> bool:
@@ -107,13 +108,13 @@ def difference(pairs: Pairs, confidence: float, *, anytime: bool = False) -> Dif
             change = paired_proportion_interval(to_wrong, to_right, len(pairs), confidence)
             p_value = mcnemar_exact(to_wrong, to_right)
         flips = Flips(to_wrong=to_wrong, to_right=to_right, p_value=p_value)
-        return Difference(change=change, flips=flips)
+        return Difference(change=change, flips=flips, anytime=anytime)
     changes, weights = _changes(pairs)
     change = _of_sums(changes, weights, confidence, anytime)
     if not anytime:
         return Difference(change=change, flips=None)
     losses = [-it for it in changes] if is_accuracy(mine) else changes
-    return Difference(change=change, flips=None, sums=sums_of(losses, weights))
+    return Difference(change=change, flips=None, sums=sums_of(losses, weights), anytime=True)
 
 
 def compare_strata(
@@ -212,7 +213,7 @@ def compare_task(
         no_signal=silent,
         seconds=score.details.get("seconds"),
         strata=compare_strata(samples, pairs, confidence, anytime=anytime),
-        answering=answering(samples, pairs, confidence),
+        answering=answering(samples, pairs, Counting(confidence=confidence, anytime=anytime)),
         anytime=anytime,
         sums=None if found is None else found.sums,
     )

@@ -160,7 +160,7 @@ def run_quality(
         )
         inputs = made_from(job, healths[name], tokenizer)
         stored = stored_pass(run_dir, name, repeat)
-        same = stored is not None and stored.inputs_sha256 == key_of(inputs)
+        same = stored is not None and is_whole(stored, inputs)
         if stored is not None and same and not stored.failed_tasks:
             tell(f"{label}: quality is up to date")
             results.setdefault(name, stored)
@@ -180,7 +180,14 @@ def run_quality(
     return results
 
 
+def is_whole(stored: QualityFile, inputs: Mapping[str, str]) -> bool:
+    """Whether a pass was asked of these inputs, and not only until it was decided."""
+    return stored.inputs_sha256 == key_of(inputs) and not stored.anytime
+
+
 def _why_again(stored: QualityFile, inputs: Mapping[str, str]) -> str:
-    if stored.inputs_sha256 == key_of(inputs):
+    if is_whole(stored, inputs):
         return f"{', '.join(stored.failed_tasks)} failed"
+    if stored.inputs_sha256 == key_of(inputs):
+        return "it was asked in blocks (quality.stop_early)"
     return what_changed(stored.made_from, inputs)

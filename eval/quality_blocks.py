@@ -3,7 +3,8 @@
 After each block the samples on the disk are compared as the verdict will compare them, and what
 they leave open is asked on (``decision/enough.py``). The baseline is asked what others need of it;
 where it is not served with them, all that the plan allows. Nothing but the samples is remembered,
-so a run that was broken off goes on where it was. When the baseline's second pass has shown how
+so a run that was broken off goes on where it was, and a block that fails takes nothing from those
+before it. When the baseline's second pass has shown how
 noisy it is, what that left open is asked on as well; where one variant is served at a time, that
 waits for the next run.
 """
@@ -88,15 +89,20 @@ class Blocks:
         state = self._ground.state(one)
         if state is None:
             return self._block(one, self._ground.plan.quality.tasks, {})
-        tried = self._given[one].silent
-        if again := [task for task in state.failed_tasks if task not in tried]:
-            return self._block(one, again, {})
-        spans = self._open(one, state)
+        spans = self._again(one, state) or self._open(one, state)
         if not spans:
             return False
         if one[0] != self._ground.plan.baseline:
             self._extend_baseline(spans)
         return self._block(one, list(spans), spans)
+
+    def _again(self, one: Pass, state: QualityFile) -> Spans:
+        """The stretches that failed, or that a break left without their score."""
+        tried, asked = self._given[one].silent, self._ground.samples(*one)
+        items = {task: score.items for task, score in state.tasks.items()}
+        torn = [task for task, count in items.items() if len(asked.get(task, ())) > count]
+        again = [task for task in (*state.failed_tasks, *torn) if task not in tried]
+        return {task: _span(items.get(task, 0)) for task in again}
 
     def _open(self, one: Pass, state: QualityFile) -> Spans:
         """The next stretch of each task that is not decided yet."""
@@ -151,7 +157,7 @@ class Blocks:
     def _answer(
         self, one: Pass, tasks: Sequence[str], spans: Spans, *, kept: bool
     ) -> Answer | None:
-        """What lm-eval says of a stretch; None where the variant is left out from now on.
+        """What lm-eval says of a stretch; None where it was the first and brought nothing.
 
         Raises:
             QualityError: the baseline broke off.
@@ -172,6 +178,9 @@ class Blocks:
         except QualityError as error:
             if one[0] == self._ground.plan.baseline:
                 raise
+            if kept:
+                words = str(error).removeprefix(f"{pass_label(one)}: ")
+                return Answer(failed=dict.fromkeys(tasks, words))
             self._broken.add(one[0])
             self._ground.fail(one[0], str(error))
             return None

@@ -3,24 +3,21 @@
 Read from the disk alone, so what is said after a break is what would have been said without one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.plan import Plan
 from eval.decision.enough import stops
 from eval.lm_eval_job import Job
-from eval.paired import compare_task
-from eval.quality_ends import available_items, floor_within
+from eval.quality_ends import available_items
 from eval.quality_files import pass_paths, stored_pass
 from eval.quality_job import made_from, make_job
-from eval.samples import Sample, by_task, read_samples
+from eval.samples import by_task, read_samples
 from eval.schema import QualityFile, Stopped, TaskComparison
-from eval.task_signal import without_signal
+from eval.task_ground import Samples, find_ground
 from eval.turns import Pass
 from loadtest.endpoint import ReadyHealth
-
-Samples = Mapping[str, Sequence[Sample]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,23 +65,14 @@ class QuestionsGround:
     def results(self, one: Pass, state: QualityFile) -> dict[str, TaskComparison]:
         """A pass held against the baseline's first, task by task, as far as both were asked."""
         name, repeat = one
-        objectives = self.plan.objectives
         first = self.state((self.plan.baseline, False))
         theirs = self.samples(self.plan.baseline, False)
         again = {} if repeat else self.samples(self.plan.baseline, True)
         scores = {task: it for task, it in first.tasks.items() if task in theirs} if first else {}
-        silent = without_signal(theirs, scores, objectives, anytime=True)
+        ground = find_ground(theirs, again, scores, self.plan.objectives, anytime=True)
         mine = self.samples(name, repeat)
         return {
-            task: compare_task(
-                mine[task],
-                theirs[task],
-                score,
-                objectives,
-                floor_within(mine[task], theirs[task], again.get(task, ()), objectives.confidence),
-                silent.get(task),
-                anytime=True,
-            )
+            task: ground.compare(task, mine[task], score, anytime=True)
             for task, score in state.tasks.items()
             if task in scores and task in mine
         }

@@ -1,8 +1,11 @@
 """All written answers of a variant, and what a right one costs at the compared load. Pure."""
 
+from collections.abc import Sequence
+
 from deploy.plan_sections import Objectives
-from eval.answering import Costs, WrittenAnswers, answering, are_written, with_costs
+from eval.answering import Costs, Counting, WrittenAnswers, answering, are_written, with_costs
 from eval.measured import Measured
+from eval.quality_ends import available_items
 from eval.samples import pair
 from loadtest.load_file import LevelSummary
 from loadtest.load_kinds import pick
@@ -25,8 +28,20 @@ def written_answers(
         ]
     )
     samples = [sample for rows in tasks.values() for sample in rows]
-    found = answering(samples, pairs, objectives.confidence)
+    found = answering(samples, pairs, _counting(mine, baseline, list(tasks), objectives.confidence))
     return None if found is None else with_costs(found, _costs(mine, objectives))
+
+
+def _counting(
+    mine: Measured, baseline: Measured, tasks: Sequence[str], confidence: float
+) -> Counting:
+    """How far each task was asked decides nothing of what they come to together."""
+    anytime = any(it.quality is not None and it.quality.anytime for it in (mine, baseline))
+    if not anytime or mine.quality is None or len(tasks) < 2:
+        return Counting(confidence=confidence, anytime=anytime)
+    scores = {task: mine.quality.tasks[task] for task in tasks}
+    shares = {task: available_items(it) / len(mine.samples[task]) for task, it in scores.items()}
+    return Counting(confidence=confidence, anytime=True, shares=shares)
 
 
 def _costs(mine: Measured, objectives: Objectives) -> Costs:

@@ -29,7 +29,7 @@ class QualityFile(_File):
     """``<variant>/quality.json``: one pass over all tasks through the endpoint.
 
     ``refused_tasks`` maps a task that cannot be scored, or not of this endpoint, to the reason;
-    ``failed_tasks`` one that another try may finish.
+    ``failed_tasks`` one that another try may finish, whose blocks before are among ``tasks``.
     ``artifact_sha256`` and ``engine_version`` are what the endpoint said it served with,
     ``agreement`` how its answers agreed with what transformers computes;
     ``inputs_sha256`` is the key of ``made_from``, which schema 2 had not. ``anytime``: it was asked
@@ -72,10 +72,10 @@ class NoSignal(_File):
     p_value: float | None = None
 
 
-Stopped = Literal["proven", "worse", "failed_elsewhere", "hopeless", "all_asked"]
+Stopped = Literal["proven", "worse", "failed_elsewhere", "open_elsewhere", "hopeless", "all_asked"]
 """Why no more items were asked: the loss is proven within the margin among all variants, or beyond
-it; another task has failed the variant; the items that are left would hardly decide it; or none
-are left."""
+it; another task has failed the variant, or stays undecided; the items that are left would hardly
+decide it; or none are left."""
 
 
 class Stratum(_File):
@@ -161,7 +161,7 @@ class LoadComparison(LoadFigures):
     befell the machine to cancel, ``anytime`` where their number was not fixed beforehand.
     ``settling``: by how much requests change within a round; None of a load that changes itself.
     ``distance`` is how far it is from what its GPUs could do; None where none was watched. Costs
-    are in the plan's currency; that of a thousand answers is told of natural lengths.
+    are in the plan's currency; a thousand answers have the length that they had at this load.
     """
 
     output_tok_per_s_ratio: Estimate

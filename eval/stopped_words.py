@@ -11,6 +11,7 @@ WHY: dict[Stopped, str] = {
     "proven": "proven",
     "worse": "worse",
     "failed_elsewhere": "failed elsewhere",
+    "open_elsewhere": "undecided elsewhere",
     "hopeless": "the rest would hardly tell",
     "all_asked": "all asked",
 }

@@ -120,8 +120,9 @@ def ratio(
 ) -> Estimate | None:
     """``figure`` of one variant over the other's: geometric mean over rounds, with its interval.
 
-    ``anytime``: the number of rounds was not fixed beforehand (``anytime.py``). None where a round
-    has not the figure, or has it as 0: no ratio describes that.
+    ``anytime``: the number of rounds was not fixed beforehand (``anytime.py``). Means that were
+    not measured in turns then lie as far apart as either may be from its own (Bonferroni). None
+    where a round has not the figure, or has it as 0: no ratio describes that.
     """
     mine, theirs = _logarithms(one, figure), _logarithms(other, figure)
     if mine is None or theirs is None:
@@ -131,7 +132,8 @@ def ratio(
         interval = confidence_sequence if anytime else student_interval
         return _exponential(interval(differences, confidence))
     one_side, other_side = (np.array(list(side.values())) for side in (mine, theirs))
-    return _exponential(_welch_interval(one_side, other_side, confidence))
+    apart = _anytime_interval if anytime else _welch_interval
+    return _exponential(apart(one_side, other_side, confidence))
 
 
 def _logarithms(rounds: Sequence[RoundFigures], figure: Figure) -> dict[int, float] | None:
@@ -160,6 +162,17 @@ def _welch_interval(one: Floats, other: Floats, confidence: float) -> Estimate:
     spare = np.array([len(side) - 1.0 for side in (one, other)])
     freedom = errors.sum() ** 2 / (errors**2 / spare).sum() if errors.any() else spare.sum()
     return _t_interval(value, math.sqrt(errors.sum()), float(freedom), confidence)
+
+
+def _anytime_interval(one: Floats, other: Floats, confidence: float) -> Estimate:
+    """The difference of two means, of as many values each as somebody liked."""
+    each = (1 + confidence) / 2
+    mine, theirs = (confidence_sequence(side, each) for side in (one, other))
+    value = mine.value - theirs.value
+    if mine.bounds is None or theirs.bounds is None:
+        return Estimate(value=value)
+    low, high = mine.bounds[0] - theirs.bounds[1], mine.bounds[1] - theirs.bounds[0]
+    return Estimate(value=value, low=low, high=high)
 
 
 def _error(values: Floats) -> float:

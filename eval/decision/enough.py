@@ -3,9 +3,10 @@
 A task is asked on until its loss is proven to be within the margin, at the error that the first of
 Holm's steps leaves it (so it stays proven whatever the other variants turn out to be), or proven
 to be beyond it. One that fails fails its variant, whose other tasks then need no answer. A task
-whose remaining items would hardly decide it is given up: that proves nothing, so it costs power and
-no error. Evidence holds at any number of items (``eval/anytime_evidence.py``), so looking costs
-none either.
+whose remaining items would hardly decide it is given up, and one of which none remain stays as it
+is: that proves nothing, so it costs power and no error. Where either leaves a task undecided, its
+variant cannot pass any more, so only those of its other tasks are asked on that may fail it.
+Evidence holds at any number of items (``eval/anytime_evidence.py``), so looking costs none either.
 """
 
 import math
@@ -58,8 +59,28 @@ def stops(
         task: _stop(result, available[task], objectives, variants)
         for task, result in results.items()
     }
-    failed = any(result.verdict == "worse" for result in results.values())
-    return {task: found or "failed_elsewhere" for task, found in own.items() if found or failed}
+    elsewhere = {task: _elsewhere(result, results, own) for task, result in results.items()}
+    found = {task: own[task] or elsewhere[task] for task in results}
+    return {task: why for task, why in found.items() if why is not None}
+
+
+def _elsewhere(
+    result: TaskComparison,
+    results: Mapping[str, TaskComparison],
+    own: Mapping[str, Stopped | None],
+) -> Stopped | None:
+    """Why a task needs no answer for what other tasks of its variant have come to."""
+    if any(it.verdict == "worse" for it in results.values()):
+        return "failed_elsewhere"
+    stays_open = any(own[task] and it.verdict == "undecided" for task, it in results.items())
+    return "open_elsewhere" if stays_open and not _may_fail(result) else None
+
+
+def _may_fail(result: TaskComparison) -> bool:
+    """Whether the loss so far lies beyond the margin; also where it is not known yet."""
+    if result.difference is None:
+        return True
+    return as_loss(result.difference, result.metric).value > result.margin
 
 
 def _stop(

@@ -101,6 +101,10 @@ def _judge_quality(
             undecided.append(_on(task, f"not measured ({why})"))
         elif result.verdict == "worse":
             failed.append(_on(task, words.worse_task(result, comparison.baseline)))
+        elif task in variant.refused_tasks:
+            # What it cannot be asked may be what it would answer worse.
+            why = variant.refused_tasks[task]
+            undecided.append(_on(task, f"asked {result.items:,} items and no further ({why})"))
         elif result.verdict == "undecided":
             proof = shared_confidence(confidence, len(comparison.variants) - 1)
             undecided.append(_on(task, words.undecided_task(result, confidence, proof)))

@@ -49,7 +49,8 @@ _COMPARISONS: tuple[tuple[str, str], ...] = (
         "Difference to the baseline",
         "Paired item by item: both variants saw the same token ids. The bracket is a confidence "
         "interval; McNemar's exact test gives p for answers that flipped. With quality.stop_early "
-        "both are by bets on the items, and hold whenever one looks and stops.",
+        "both are by bets on the items, and hold whenever one looks and stops; what a right answer "
+        "costs has no interval then.",
     ),
     (
         "Margin",

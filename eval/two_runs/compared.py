@@ -9,6 +9,7 @@ from eval.two_runs.change_file import Change, ChangeFile, RunName
 from eval.two_runs.change_words import sentence
 from eval.two_runs.judged import VOID, is_tested, judge_changes, outcome_of
 from eval.two_runs.kept_run import KeptRun, KeptRunError
+from eval.two_runs.quality_figures import quality_change
 from eval.two_runs.settings import differences, same_seed, why_other_work
 from eval.verdict_words import is_emulated
 from loadtest.load_kinds import pick
@@ -83,7 +84,7 @@ def _quality(
     for task, result in now.quality.items():
         if task not in then.quality:
             continue
-        told = figures.quality_change(
+        told = quality_change(
             now.variant,
             task,
             (result, then.quality[task]),
@@ -152,7 +153,7 @@ def _point(run: KeptRun) -> Any:
 
 
 def _lost(before: KeptRun, after: KeptRun) -> dict[str, str]:
-    """What was measured before, is asked for still, and has no figure now: by its name, why."""
+    """What was measured before, is asked for still and lacks a whole figure now: by name, why."""
     failed = after.comparison.failed
     found = {}
     for then in before.comparison.variants:
@@ -162,7 +163,8 @@ def _lost(before: KeptRun, after: KeptRun) -> dict[str, str]:
                 found[then.variant] = failed[then.variant]
             continue
         why = failed.get(then.variant, _NOT_NOW)
-        for task in _asked_still(after, then.quality, now.quality):
+        whole = now.quality.keys() - now.refused_tasks.keys()
+        for task in _asked_still(after, then.quality, whole):
             found[f"{then.variant}, {task}"] = now.refused_tasks.get(task, why)
         for point in (level.point for level in then.load if now.load_at(level.point) is None):
             if not now.load or any(it.load_at(point) for it in after.comparison.variants):

@@ -1,28 +1,27 @@
 """One figure of one variant in two runs: by how much it changed, and how sure that is.
 
-Pure functions. Quality is paired item by item where both runs asked the same words; else, and for
-latencies, the intervals of two independent figures are put together (MOVER: Zou and Donner,
+Pure functions. The intervals of two independent figures are put together (MOVER: Zou and Donner,
 Statistics in Medicine 27, 2008; of two proportions it is Newcombe's). Throughput is compared by its
 rounds (Welch). Two sessions on one machine differ by more than the rounds of one: what that may be
-is allowed before a speed counts as changed.
+is allowed before a speed counts as changed. Where rounds went on until they told enough, their
+throughput is compared by intervals that allow for it; of latencies nothing is judged then.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from eval.paired import difference, score_estimate
-from eval.samples import Sample
-from eval.schema import LoadComparison, TaskComparison, VariantComparison
+from eval.schema import LoadComparison, VariantComparison
 from eval.two_runs.change_file import Change, Metric
 from loadtest.intervals import Estimate
 from loadtest.pairing import RoundFigures, ratio
-from loadtest.stats import CONFIDENCE, mcnemar_exact, tango_score, upper_tail, z_value
+from loadtest.stats import CONFIDENCE, upper_tail, z_value
 
 # By how much speeds of one machine may differ from one session to the next.
 TOLERANCE = 0.05
 _STEPS = 40
-_NO_SIGNAL = "no signal: the baseline proves nothing"
+Interval = Callable[[float], Estimate | None]
+_ENDED_EARLY = "rounds went on until they told enough, for which latencies have no interval"
 
 
 def independent_difference(after: Estimate, before: Estimate) -> Estimate:
@@ -64,103 +63,44 @@ def normal_p_value(found: Estimate, allowed: float, confidence: float) -> float 
     return 2 * upper_tail(beyond / error) if error > 0 else 0.0
 
 
-def rounds_p_value(
-    after: Sequence[RoundFigures], before: Sequence[RoundFigures], allowed: float
-) -> float | None:
-    """Of "the ratio lies within 1 / (1 + allowed) and 1 + allowed"; None without an interval.
+def least_error(interval: Interval, low: float, high: float) -> float | None:
+    """The p-value of "it lies within ``low`` and ``high``"; None without an interval.
 
-    What is left out by the widest interval that still keeps clear of that range.
+    What is left out by the widest interval that still keeps clear of that range; ``interval`` is
+    of a confidence.
     """
 
     def is_clear(confidence: float) -> bool:
-        found = ratio(after, before, confidence=confidence)
+        found = interval(confidence)
         bounds = None if found is None else found.bounds
-        return bounds is not None and (bounds[0] > 1 + allowed or bounds[1] < 1 / (1 + allowed))
+        return bounds is not None and (bounds[0] > high or bounds[1] < low)
 
-    found = ratio(after, before)
+    found = interval(CONFIDENCE)
     if found is None or found.bounds is None:
         return None
-    low, high = 0.0, 1.0
+    below, above = 0.0, 1.0
     for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if is_clear(middle) else (low, middle)
-    return 1 - low
+        middle = (below + above) / 2
+        below, above = (middle, above) if is_clear(middle) else (below, middle)
+    return 1 - below
 
 
-def same_items(after: Sequence[Sample], before: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    """(after, before) of the items that both runs asked, word for word."""
-    earlier = {(sample.item, sample.prompt_sha256): sample for sample in before}
-    keyed = (((sample.item, sample.prompt_sha256), sample) for sample in after)
-    return [(sample, earlier[key]) for key, sample in keyed if key in earlier]
+def rounds_p_value(
+    after: Sequence[RoundFigures],
+    before: Sequence[RoundFigures],
+    allowed: float,
+    *,
+    anytime: bool = False,
+) -> float | None:
+    """Of "the ratio lies within 1 / (1 + allowed) and 1 + allowed"; None without an interval.
 
-
-def quality_change(
-    variant: str,
-    task: str,
-    results: tuple[TaskComparison, TaskComparison],
-    samples: tuple[Sequence[Sample], Sequence[Sample]],
-    confidence: float,
-) -> Change:
-    """One task of one variant; ``results`` and ``samples`` are (after, before)."""
-    after, before = results
-    pairs = same_items(*samples)
-    floors = [result.noise_floor or 0.0 for result in results]
-    told = Change(
-        variant=variant,
-        metric=after.metric,
-        task=task,
-        before=before.score,
-        after=after.score,
-        change=independent_difference(after.score, before.score),
-        paired=bool(pairs),
-        units=min(after.items, before.items),
-        allowed=max(floors),
-        margin=after.margin,
-        p_value=None,
-    )
-    if after.metric != before.metric:
-        return told.model_copy(update={"why": f"it was scored by {before.metric} before"})
-    silent = next((result.no_signal for result in results if result.no_signal), None)
-    if not pairs:
-        p_value = normal_p_value(told.change, told.allowed, confidence)
-        told = told.model_copy(update={"p_value": p_value})
-    else:
-        told = _paired(told, pairs, confidence)
-    # A task without signal proves no equality; that it was answered otherwise can be proven still.
-    return told if silent is None else told.model_copy(update={"why": _NO_SIGNAL})
-
-
-def _paired(told: Change, pairs: Sequence[tuple[Sample, Sample]], confidence: float) -> Change:
-    found = difference(pairs, confidence)
-    now, then = ([pair[side] for pair in pairs] for side in (0, 1))
-    if found.flips is None:
-        p_value = normal_p_value(found.change, told.allowed, confidence)
-    elif abs(found.change.value) <= told.allowed:
-        p_value = 1.0
-    else:
-        p_value = flips_p_value(
-            found.flips.to_wrong, found.flips.to_right, len(pairs), told.allowed
-        )
-    return told.model_copy(
-        update={
-            "before": score_estimate(then, confidence),
-            "after": score_estimate(now, confidence),
-            "change": found.change,
-            "units": len(pairs),
-            "p_value": p_value,
-        }
-    )
-
-
-def flips_p_value(to_wrong: int, to_right: int, items: int, allowed: float) -> float:
-    """Of "no more of the items turned one way than are allowed", two-sided.
-
-    McNemar's where nothing is allowed; else Tango's score at what is (``loadtest.stats``).
+    ``anytime``: the number of rounds was not fixed beforehand.
     """
-    if allowed == 0:
-        return mcnemar_exact(to_wrong, to_right)
-    more, fewer = max(to_wrong, to_right), min(to_wrong, to_right)
-    return min(1.0, 2 * upper_tail(-tango_score(more, fewer, items, -allowed)))
+
+    def interval(confidence: float) -> Estimate | None:
+        return ratio(after, before, anytime=anytime, confidence=confidence)
+
+    return least_error(interval, 1 / (1 + allowed), 1 + allowed)
 
 
 def throughput_change(
@@ -168,7 +108,8 @@ def throughput_change(
 ) -> Change | None:
     """Output tokens per second at one load; None where a round brought none."""
     after, before = levels
-    found = ratio(after.rounds, before.rounds)
+    anytime = after.anytime or before.anytime
+    found = ratio(after.rounds, before.rounds, anytime=anytime)
     if found is None:
         return None
     told = _speed(
@@ -179,7 +120,9 @@ def throughput_change(
         found,
         tolerance,
     )
-    p_value = None if why else rounds_p_value(after.rounds, before.rounds, tolerance)
+    p_value = (
+        None if why else rounds_p_value(after.rounds, before.rounds, tolerance, anytime=anytime)
+    )
     return told.model_copy(update={"p_value": p_value, "why": why})
 
 
@@ -197,6 +140,9 @@ def latency_change(
     if after is None or before is None or found is None:
         return None
     told = _speed(variant, metric, levels, (after, before), found, tolerance)
+    if any(level.anytime for level in levels):
+        bare = {"change": Estimate(value=found.value), "why": why or _ENDED_EARLY}
+        return told.model_copy(update=bare)
     p_value = normal_p_value(_mapped(found, math.log), math.log1p(tolerance), CONFIDENCE)
     return told.model_copy(update={"p_value": None if why else p_value, "why": why})
 

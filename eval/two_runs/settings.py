@@ -12,8 +12,10 @@ AMOUNTS = frozenset(
     {"rounds", "duration_s", "warmup_s", "seed", "concurrencies", "rates_per_s", "stop_early",
      "limit", "tasks", "concurrency", "divergence"}
 )  # fmt: skip
-# Not the cause of any figure.
-_IDLE = ("variants", "objectives", "name", "explore", "stress")
+# Not the cause of any figure; but where it is by margins that questions end, and among how many
+# variants, these decide how many are asked.
+_IDLE = frozenset({"variants", "objectives", "name", "explore", "stress"})
+_ENDING = frozenset({"variants", "objectives"})
 _SHOWN = 12
 _DEFAULT = "its default"
 
@@ -50,8 +52,10 @@ def _engines(before: KeptRun, after: KeptRun, variants: list[str]) -> Iterator[S
 
 
 def _plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Setting]:
+    early = any((side.get("quality") or {}).get("stop_early") for side in (before, after))
+    idle = _IDLE - _ENDING if early else _IDLE
     for name, sides in _both(before, after).items():
-        if name.split(".")[0] not in _IDLE:
+        if name.split(".")[0] not in idle:
             yield from _unequal("plan", name, *sides)
 
 

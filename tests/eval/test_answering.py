@@ -1,15 +1,17 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from eval.answering import Costs, answering, product, quotient, with_costs
+from eval.answering import Costs, Counting, answering, product, quotient, with_costs
 from eval.outcomes import Outcome
 from eval.samples import Sample
 from loadtest.intervals import Estimate
 from tests.eval.run_on_disk import answers
 
 ITEMS = 200
+FIXED = Counting(confidence=0.95)
 SPEED = Estimate(value=100.0, low=90.0, high=110.0)
 
 
@@ -29,7 +31,7 @@ BASE = written(LENGTHS, RIGHT)
 
 def test_outcomes_are_counted_and_lengths_compared_question_by_question() -> None:
     longer = written([round(1.3 * it) for it in LENGTHS], RIGHT)
-    found = answering(longer, list(zip(longer, BASE, strict=True)), 0.95)
+    found = answering(longer, list(zip(longer, BASE, strict=True)), FIXED)
     assert found is not None
     assert found.outcomes == {"right": sum(RIGHT), "truncated": ITEMS - sum(RIGHT)}
     assert found.inflation is not None
@@ -45,7 +47,7 @@ def test_at_equal_accuracy_only_questions_count_that_both_answer_alike() -> None
     half = [good if item % 2 else not good for item, good in enumerate(RIGHT)]
     lengths = [it if item % 2 else 10 * it for item, it in enumerate(LENGTHS)]
     mine = written(lengths, half)
-    found = answering(mine, list(zip(mine, BASE, strict=True)), 0.95)
+    found = answering(mine, list(zip(mine, BASE, strict=True)), FIXED)
     assert found is not None
     assert found.inflation is not None
     assert found.inflation_alike is not None
@@ -54,12 +56,37 @@ def test_at_equal_accuracy_only_questions_count_that_both_answer_alike() -> None
 
 
 def test_choices_have_no_lengths() -> None:
-    assert answering(answers("t", RIGHT), [], 0.95) is None
+    assert answering(answers("t", RIGHT), [], FIXED) is None
+
+
+def test_of_answers_that_were_asked_until_something_was_decided_costs_have_no_interval() -> None:
+    early = Counting(confidence=0.95, anytime=True)
+    found, fixed = answering(BASE, [], early), answering(BASE, [], FIXED)
+    assert found is not None
+    assert fixed is not None
+    assert found.tokens.bounds is not None
+    assert fixed.tokens.bounds is not None
+    assert found.tokens.bounds[0] < fixed.tokens.bounds[0]
+    assert found.tokens.bounds[1] > fixed.tokens.bounds[1]
+    told = with_costs(found, Costs(tok_per_s=SPEED, price_per_hour=3.6, joules_per_token=SPEED))
+    costs = (told.seconds_per_right, told.price_per_right, told.joules_per_right)
+    assert all(it is not None and it.bounds is None for it in costs)
+
+
+def test_how_far_a_task_was_asked_does_not_decide_what_several_come_to_together() -> None:
+    short = [replace(it, task="short", output_tokens=10) for it in BASE[:20]]
+    long = [replace(it, task="long", output_tokens=90) for it in BASE]
+    shares = {"short": 400 / 20, "long": 400 / ITEMS}
+    found = answering([*short, *long], [], Counting(confidence=0.95, anytime=True, shares=shares))
+    assert found is not None
+    assert found.tokens.value == pytest.approx(50.0)
+    assert found.tokens.bounds is None
+    assert found.outcomes == Counter(it.outcome for it in [*short, *long])
 
 
 def test_without_a_right_answer_none_has_a_price() -> None:
     wrong = written(LENGTHS, [False] * ITEMS)
-    found = answering(wrong, [], 0.95)
+    found = answering(wrong, [], FIXED)
     assert found is not None
     assert found.tokens_per_right is None
     costs = Costs(tok_per_s=SPEED, price_per_hour=3.6, joules_per_token=None)
@@ -67,7 +94,7 @@ def test_without_a_right_answer_none_has_a_price() -> None:
 
 
 def test_a_right_answer_costs_its_tokens_over_the_speed_and_the_hours_price() -> None:
-    found = answering(BASE, [], 0.95)
+    found = answering(BASE, [], FIXED)
     assert found is not None
     assert found.tokens_per_right is not None
     costs = Costs(tok_per_s=SPEED, price_per_hour=3.6, joules_per_token=Estimate(value=2.0))

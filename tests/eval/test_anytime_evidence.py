@@ -10,6 +10,7 @@ from eval.anytime_evidence import (
     Sums,
     Tally,
     changed_at_all,
+    changed_by_more,
     evidence_within,
     loss_of_answers,
     loss_per_weight,
@@ -46,6 +47,33 @@ def runs(rng: Generator, loss: float, flips: float, count: int = RUNS) -> list[l
 
 def share(found: list[bool]) -> float:
     return sum(found) / len(found)
+
+
+@pytest.mark.parametrize("allowed", [0.0, 0.01])
+def test_a_change_of_no_more_than_is_allowed_is_seldom_called_at_any_look(allowed: float) -> None:
+    drawn = runs(np.random.default_rng(8), allowed, 0.06)
+    called = [any(changed_by_more(it, allowed) <= 2 * ERROR for it in run) for run in drawn]
+    assert share(called) <= 2 * ERROR
+    losses = np.random.default_rng(9).normal(allowed, 0.05, (RUNS, 200))
+    ones = np.ones(200)
+    called = [
+        any(
+            changed_by_more(sums_of(it[:n], ones[:n]), allowed) <= 2 * ERROR
+            for n in range(20, 201, 20)
+        )
+        for it in losses
+    ]
+    assert share(called) <= 2 * ERROR
+
+
+def test_a_change_that_is_there_is_called_whichever_way_it_goes() -> None:
+    worse = Tally(lost=60, gained=5, items=500)
+    assert changed_by_more(worse, 0.02) < 1e-6
+    assert changed_by_more(worse.turned, 0.02) == changed_by_more(worse, 0.02)
+    assert changed_by_more(worse, 0.2) == 1.0
+    rising = sums_of(np.full(50, 0.1) + 0.01 * (np.arange(50) % 5), np.ones(50))
+    assert changed_by_more(rising, 0.02) < 1e-6
+    assert changed_by_more(rising.turned, 0.02) == pytest.approx(changed_by_more(rising, 0.02))
 
 
 @pytest.mark.parametrize("flips", [MARGIN, 0.04, 0.1])

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.plan import Plan
 from deploy.plan_sections import Objectives
+from eval.answer_costs import answer_cost
 from eval.attribution import attribute, unquantized_sibling
 from eval.comparison import COMPARISON_NAME, build_comparison
 from eval.measured import ComparisonError
@@ -209,6 +210,9 @@ def test_speed_is_a_ratio_with_goodput_and_cost(
     assert level.output_tok_per_s.value == pytest.approx(100)
     # 3.6 an hour at 100 tokens per second: 10 for a million tokens.
     assert level.cost_per_million_output_tokens == pytest.approx(10)
+    answer = answer_cost(level, 3.6)
+    assert answer is not None
+    assert level.cost_per_thousand_answers == answer.price is not None
     assert (base.load[0].goodput_share.value, level.goodput_share.value) == (0, 1)
 
 

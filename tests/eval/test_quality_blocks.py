@@ -1,7 +1,7 @@
 """Questions in blocks, asked of endpoints: who is asked how much, and that a break changes nothing.
 
 covers: eval/lm_eval_records.py, eval/quality_ends.py, eval/quality_files.py,
-eval/quality_ground.py, eval/stopped_words.py
+eval/quality_ground.py, eval/stopped_words.py, eval/task_ground.py
 """
 
 import json
@@ -21,10 +21,12 @@ from eval.paired import compare_task
 from eval.quality import run_quality
 from eval.quality_blocks import joined
 from eval.quality_ends import floor_within, with_ends
+from eval.quality_files import pass_paths
 from eval.quality_job import made_from, make_job
 from eval.samples import by_task, read_samples
 from eval.schema import QualityFile
 from eval.stopped_words import stopped_line
+from eval.task_ground import find_ground
 from eval.task_score import TaskScore
 from loadtest.endpoint import read_health
 from loadtest.failures import read_failures
@@ -123,6 +125,33 @@ def stage(folder: Path) -> Iterator[Asked]:
         yield Asked(folder, fake)
 
 
+def ended(asked: Asked, plan: Plan) -> dict[str, object]:
+    """All that a verdict reads of the questions: what each task came to, and why it ended."""
+    baseline = plan.baseline
+    passes = {
+        one: by_task(read_samples(path))
+        for one in ((name, repeat) for name in plan.variants for repeat in (False, True))
+        if (path := pass_paths(asked.run_dir, *one)[1]).is_file()
+    }
+    scores = {
+        name: QualityFile.model_validate_json(
+            pass_paths(asked.run_dir, name, False)[0].read_bytes()
+        )
+        for name in plan.variants
+    }
+    first, second = passes[baseline, False], passes[baseline, True]
+    ground = find_ground(first, second, scores[baseline].tasks, plan.objectives, anytime=True)
+    found: dict[str, object] = {}
+    for name in plan.variants:
+        compared = {
+            task: ground.compare(task, passes[name, False][task], score, anytime=True)
+            for task, score in scores[name].tasks.items()
+        }
+        for task, it in with_ends(compared, scores[name], plan.objectives, 2).items():
+            found[f"{name} {task}"] = it.model_copy(update={"seconds": None})
+    return found
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     with stage(tmp_path_factory.mktemp("blocks")) as found:
@@ -212,6 +241,46 @@ def test_a_run_that_broke_off_ends_as_one_that_did_not(
             assert read_samples(here) == read_samples(there)
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 5, 7])
+def test_a_run_that_was_killed_before_a_block_was_told_ends_the_same(
+    finished: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int
+) -> None:
+    """The answers of the last block lie there, and the score does not know of them."""
+    plan = make_plan(GOOD, RUINED, margin=0.03)
+    finished.ask(plan)
+    with stage(tmp_path / "broken") as broken:
+        left = blocks
+
+        def kill_after(job: Job, **given: Any) -> Answer:
+            nonlocal left
+            answer = run_job(job, **given)
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+            return answer
+
+        monkeypatch.setattr(module, "run_job", kill_after)
+        with pytest.raises(KeyboardInterrupt):
+            broken.ask(plan)
+        monkeypatch.setattr(module, "run_job", run_job)
+        broken.ask(plan)
+        assert ended(broken, plan) == ended(finished, plan)
+        for name in plan.variants:
+            assert broken.items(name) == finished.items(name)
+
+
+def test_what_was_asked_until_it_was_decided_is_asked_whole_where_the_plan_wants_that(
+    tmp_path: Path,
+) -> None:
+    with stage(tmp_path / "x") as asked:
+        asked.ask(make_plan(RUINED))
+        assert asked.items(RUINED)["many_words"] < ITEMS
+        asked.ask(make_plan(RUINED, stop_early=False))
+        assert asked.items(RUINED) == {"many_texts": ITEMS, "many_words": ITEMS}
+        line = f"{RUINED}: asked again: it was asked in blocks (quality.stop_early)"
+        assert line in asked.told
+
+
 def test_all_blocks_together_are_what_lm_eval_says_of_the_whole(tmp_path: Path) -> None:
     with stage(tmp_path / "x") as asked:
         blocks = make_plan(limit=120)
@@ -262,6 +331,30 @@ def test_a_variant_that_breaks_off_leaves_the_others(
     with stage(tmp_path / "x") as asked:
         assert set(asked.ask(make_plan(GOOD, RUINED))) == {"bf16-vllm", RUINED}
         assert read_failures(asked.run_dir, GOOD) == {"quality": "the endpoint went away"}
+
+
+def test_a_block_that_fails_takes_nothing_from_those_before_it_and_is_asked_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_third(job: Job, **given: Any) -> Answer:
+        if job.variant == GOOD and job.spans.get("many_words", (0, 0))[0] >= 100:
+            raise QualityError(f"{GOOD}: many_words: the endpoint went away")
+        return run_job(job, **given)
+
+    monkeypatch.setattr(module, "run_job", break_third)
+    plan = make_plan(GOOD, RUINED)
+    with stage(tmp_path / "x") as asked:
+        kept = asked.ask(plan)[GOOD]
+        assert kept.failed_tasks == {"many_words": "many_words: the endpoint went away"}
+        assert asked.items(GOOD) == {"many_texts": 50, "many_words": 100}
+        assert read_failures(asked.run_dir, GOOD) == {}
+        assert any("FAILED, many_words: the endpoint" in line for line in asked.told)
+        monkeypatch.setattr(module, "run_job", run_job)
+        again = asked.ask(plan)[GOOD]
+        assert again.failed_tasks == {}
+        assert again.tasks["many_words"].items > 100
+        rows = by_task(read_samples(asked.run_dir / GOOD / "samples.parquet"))["many_words"]
+        assert len({row.item for row in rows}) == len(rows) == again.tasks["many_words"].items
 
 
 def test_a_task_that_fails_is_tried_once_more_by_the_next_stage_and_the_others_are_kept(

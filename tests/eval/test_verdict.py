@@ -173,6 +173,21 @@ def test_a_refused_task_is_not_proven() -> None:
     ]
 
 
+def test_a_task_that_broke_off_is_not_proven_by_what_was_asked_of_it_but_its_losses_count() -> None:
+    why = {"assay_choice": "it failed: the endpoint went away"}
+    found = changed(comparison(), "gguf-q4_k_m", refused_tasks=why)
+    verdict = decide(found, OBJECTIVES)
+    assert verdict.variant == "gguf-q8_0"
+    items = of(found, "gguf-q4_k_m").quality["assay_choice"].items
+    assert ranked(verdict, "gguf-q4_k_m")[2] == [
+        f"assay_choice: asked {items:,} items and no further (it failed: the endpoint went away)"
+    ]
+    failed = ranked(decide(comparison(), OBJECTIVES), "gguf-q2_k")[1]
+    broke = dict.fromkeys(of(comparison(), "gguf-q2_k").quality, "it failed")
+    found = changed(comparison(), "gguf-q2_k", refused_tasks=broke)
+    assert ranked(decide(found, OBJECTIVES), "gguf-q2_k")[1] == failed != []
+
+
 def test_a_variant_that_was_not_loaded_is_not_proven() -> None:
     verdict = decide(changed(comparison(), "gguf-q4_k_m", load=[]), OBJECTIVES)
     assert ranked(verdict, "gguf-q4_k_m")[2] == [

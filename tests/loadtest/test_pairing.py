@@ -208,6 +208,19 @@ def test_one_slow_round_does_not_prove_that_a_load_is_not_steady() -> None:
     assert is_steady(None)
 
 
+def test_rounds_of_different_hours_that_went_on_until_they_told_enough_have_a_wider_ratio() -> None:
+    one = rounds(*[100.0, 101.0, 99.0, 100.0, 100.5, 99.5] * 4, at="noon")
+    other = rounds(*[90.0, 91.0, 89.0, 90.0, 90.5, 89.5] * 4, at="night")
+    fixed, early = ratio(one, other), ratio(one, other, anytime=True)
+    assert fixed is not None
+    assert early is not None
+    assert fixed.bounds is not None
+    assert early.bounds is not None
+    assert early.value == fixed.value
+    assert early.bounds[0] < fixed.bounds[0]
+    assert early.bounds[1] > fixed.bounds[1]
+
+
 def test_an_interval_that_one_may_look_at_any_time_is_wider() -> None:
     one, other = rounds(*(10 + n % 3 for n in range(8))), rounds(*(8 + n % 2 for n in range(8)))
     fixed, free = (ratio(one, other, anytime=anytime) for anytime in (False, True))

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from eval.answering import answering
+from eval.answering import Counting, answering
 from eval.divergence.compare_texts import apart, compare_texts
 from eval.divergence.divergence_figures import WHOLE, Divergence
 from eval.paired import difference
@@ -45,7 +45,7 @@ def judge(mine: Pass, first: Pass, again: Pass) -> Found:
     )[WHOLE]
     pairs = pair(mine.samples, first.samples)
     flips = difference(pairs, EACH).flips
-    written = answering(mine.samples, pairs, EACH)
+    written = answering(mine.samples, pairs, Counting(confidence=EACH))
     assert flips is not None
     assert written is not None
     assert written.inflation is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from eval.answering import answered_alike, inflation, per_right, quotient
+from eval.answering import Counting, answered_alike, inflation, per_right, quotient
 from eval.divergence.compare_texts import Apart, compare_texts
 from eval.divergence.divergence_figures import WHOLE, Divergence
 from eval.divergence.token_divergence import Floats, Ints, TokenDivergence
@@ -16,6 +16,7 @@ from loadtest.pairing import student_interval
 
 Draw = Callable[[Generator], Sequence[Estimate]]
 CONFIDENCE = 0.95
+FIXED = Counting(confidence=CONFIDENCE)
 # A divergence's noise differs from text to text and from token to token by such factors (of e).
 TEXT_SPREAD, TOKEN_SPREAD, NOISE = 0.5, 1.0, 0.03
 AGREE, RISE = 0.9, 0.02
@@ -115,7 +116,7 @@ def longer(factor: float, *, alike: bool) -> Draw:
 
     def draw(rng: Generator) -> list[Estimate]:
         pairs = list(zip(*written(rng, factor), strict=True))
-        told = inflation(answered_alike(pairs) if alike else pairs, CONFIDENCE)
+        told = inflation(answered_alike(pairs) if alike else pairs, FIXED)
         return [] if told is None else [told]
 
     return draw
@@ -123,7 +124,7 @@ def longer(factor: float, *, alike: bool) -> Draw:
 
 def seconds_per_right(rng: Generator) -> list[Estimate]:
     """The endpoint's seconds for a right answer, of a speed that was measured too."""
-    tokens = per_right(written(rng, 1.0)[0], CONFIDENCE)
+    tokens = per_right(written(rng, 1.0)[0], FIXED)
     assert tokens is not None
     speed = student_interval(rng.normal(SPEED, SPEED_NOISE * SPEED, ROUNDS))
     return [quotient(tokens, speed)]

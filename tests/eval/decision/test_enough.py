@@ -54,6 +54,17 @@ def test_a_loss_beyond_the_margin_stops_the_task_and_all_others_of_its_variant()
     assert found == {"a": "worse", "b": "failed_elsewhere"}
 
 
+def test_a_task_that_stays_undecided_ends_the_others_but_those_that_may_fail_the_variant() -> None:
+    near = compared(9, 0, 312)
+    results = {"near": near, "good": compared(0, 0, 50), "bad": compared(3, 0, 50)}
+    found = stops(results, {"near": 500, "good": 1200, "bad": 1200}, OBJECTIVES, 6)
+    assert found == {"near": "hopeless", "good": "open_elsewhere"}
+    asked = stops(results, {"near": 312, "good": 1200, "bad": 1200}, OBJECTIVES, 6)
+    assert asked == {"near": "all_asked", "good": "open_elsewhere"}
+    open_ = stops(results, {"near": 200_000, "good": 1200, "bad": 1200}, OBJECTIVES, 6)
+    assert open_ == {}
+
+
 def test_what_lies_near_the_margin_is_given_up_when_the_rest_would_hardly_tell() -> None:
     near = compared(9, 0, 312)
     assert why(near, available=500) == "hopeless"

@@ -122,6 +122,19 @@ def test_what_the_server_was_told_is_a_cause_and_is_judged(tmp_path: Path) -> No
     ]
 
 
+def test_margins_are_a_cause_only_where_questions_end_by_them(tmp_path: Path) -> None:
+    other: dict[str, dict[str, object]] = {"objectives": {"accuracy_margin": 0.1}}
+    early: dict[str, dict[str, object]] = {"quality": {"stop_early": True}}
+    runs.write(tmp_path / "a")
+    runs.write(tmp_path / "b", plan=other)
+    runs.write(tmp_path / "c", plan=early)
+    runs.write(tmp_path / "d", plan=other | early)
+    whole = compared(tmp_path / "a", tmp_path / "b")
+    ended = compared(tmp_path / "c", tmp_path / "d")
+    assert whole.settings == []
+    assert [it.name for it in ended.settings] == ["objectives.accuracy_margin"]
+
+
 def test_answers_that_were_not_kept_are_not_judged(tmp_path: Path) -> None:
     after = runs.write(tmp_path / "b", samples={Q8: runs.asked()[:900]})
     told = compared(runs.write(tmp_path / "a"), after)
