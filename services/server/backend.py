@@ -70,9 +70,14 @@ class Batch:
         self.wants_logits.append(wants_logits)
         self.rows += wants_logits
 
+    def advance(self, tokens: list[int]) -> None:
+        """Go on by one token in each sequence, where each has one."""
+        self.tokens = tokens
+        self.positions = [position + 1 for position in self.positions]
+
 
 class Constraint(Protocol):
-    """What one answer is held to; called from one thread only."""
+    """What one answer is held to; called by one thread at a time."""
 
     def restrict(self, logits: Logits) -> Logits:
         """A copy of one row of logits, minus infinity where a token may not come next."""

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from queue import SimpleQueue
 
 from services.http.errors import RequestError
@@ -17,10 +19,14 @@ from services.server.batching import Segment, compose
 from services.server.sampling import Logits, score_tokens
 from services.server.sequence import Chunk, Sequence, score_chosen
 from services.server.slots import Slot, plan_reuse
-from services.server.token_choice import TokenChoice
 from services.server.waiting import WaitingLine
 
 Delivery = list[tuple[Callable[[Chunk], None], Chunk]]
+# Sequences that get a token, each with its row of logits.
+Ready = list[tuple[Sequence, int]]
+
+# From how many logits on it pays to share the rows among threads.
+_WORTH_SHARING = 1 << 21
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +70,11 @@ class Scheduler:
         self._slots = [Slot(number) for number in range(backend.capacity.max_sequences)]
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._stopping = False
-        # How the latest tokens were chosen, and for whom: mostly the next ones are theirs too.
-        self._choice, self._choosing = TokenChoice([]), list[Sequence]()
+        # The latest decode; where nobody has joined, left or read a prompt since, the next one is
+        # the same a token later.
+        self._batch, self._segments, self._ready = Batch(), list[Segment](), Ready()
+        self._steady = False
+        self._piece = partial(backend.piece, special=False)
         self._threads = threads
         self._workers = ThreadPoolExecutor(threads, "choose") if threads > 1 else None
         self.statistics = Statistics()
@@ -78,12 +87,13 @@ class Scheduler:
     @property
     def cached_tokens(self) -> int:
         """Tokens in the caches of all slots, as they are now."""
-        return sum(len(slot.tokens) for slot in self._slots)
+        idle = sum(len(slot.tokens) for slot in self._slots if not slot.busy)
+        return idle + self.held_tokens
 
     @property
     def held_tokens(self) -> int:
         """Those of them that belong to running sequences."""
-        return sum(len(slot.tokens) for slot in self._slots if slot.busy)
+        return sum(sequence.cached_length for sequence in self._running)
 
     @property
     def alive(self) -> bool:
@@ -105,6 +115,8 @@ class Scheduler:
             raise RequestError(503, "the engine has stopped")
         if self.waiting and self.waiting + len(sequences) > self._max_waiting:
             raise RequestError(429, f"{self.waiting} sequences wait already; try again")
+        for sequence in sequences:
+            sequence.piece = self._piece
         self._submitted += len(sequences)
         self._commands.put(sequences)
 
@@ -142,9 +154,8 @@ class Scheduler:
             self._received += len(command)
 
     def _drop_cancelled(self) -> None:
-        if any(sequence.cancelled for sequence in self._running):
-            for sequence in [item for item in self._running if item.cancelled]:
-                self._release(sequence)
+        for sequence in [item for item in self._running if item.cancelled]:
+            self._release(sequence)
         self._waiting.drop_cancelled()
 
     def _admit(self) -> None:
@@ -159,31 +170,50 @@ class Scheduler:
             if reuse.scores is not None:
                 sequence.prompt_scores.append(reuse.scores)
             self._running.append(sequence)
+            self._steady = False
             self.statistics.reused_tokens_total += reuse.cached
         self.statistics.running = len(self._running)
 
     def _step(self) -> None:
-        batch, segments = compose(self._running, self._backend.capacity)
-        for segment in segments:
-            self._slots[segment.sequence.slot].tokens.extend(segment.tokens)
-            if segment.is_prompt:
-                self.statistics.prompt_tokens_total += len(segment.tokens)
+        self._compose()
         try:
-            logits = self._backend.decode(batch)
+            logits = self._backend.decode(self._batch)
         except BackendError as error:
             logger.error("decoding failed: %s", error)
-            self._fail([segment.sequence for segment in segments], str(error))
+            self._fail([segment.sequence for segment in self._segments], str(error))
             return
-        self._score_prompts(segments, logits)
-        delivery = self._sample(segments, logits)
-        for segment in segments:
+        delivery: Delivery = []
+        if not self._steady:
+            self._score_prompts(self._segments, logits)
+            delivery += self._end_unasked()
+        delivery += self._sample(self._ready, logits)
+        if delivery:
+            self._deliver(delivery)
+        self._count(self._batch)
+
+    def _compose(self) -> None:
+        if self._steady:
+            self._batch.advance([sequence.generated[-1] for sequence, _ in self._ready])
+            return
+        self._batch, self._segments = compose(self._running, self._backend.capacity)
+        self._ready = [
+            (segment.sequence, segment.first_row + segment.rows - 1)
+            for segment in self._segments
+            if segment.sequence.wants_token and not segment.sequence.is_prefilling
+        ]
+        prompts = [len(segment.tokens) for segment in self._segments if segment.is_prompt]
+        self.statistics.prompt_tokens_total += sum(prompts)
+        self._steady = not prompts
+
+    def _end_unasked(self) -> Delivery:
+        """Sequences whose prompt was all they wanted leave."""
+        delivery: Delivery = []
+        for segment in self._segments:
             sequence = segment.sequence
             if not sequence.is_prefilling and not sequence.wants_token:
                 delivery.append((sequence.deliver, sequence.take_last()))
                 self._release(sequence)
-        if delivery:
-            self._deliver(delivery)
-        self._count(batch)
+        return delivery
 
     def _score_prompts(self, segments: list[Segment], logits: Logits) -> None:
         for segment in segments:
@@ -199,22 +229,16 @@ class Scheduler:
             if not segment.sequence.is_prefilling and segment.sequence.prompt_scores:
                 self._slots[segment.sequence.slot].scores = segment.sequence.join_prompt_scores()
 
-    def _sample(self, segments: list[Segment], logits: Logits) -> Delivery:
+    def _sample(self, ready: Ready, logits: Logits) -> Delivery:
         """Draw a token for every sequence whose prompt is read; finished ones leave."""
-        ready = [
-            (segment.sequence, segment.first_row + segment.rows - 1)
-            for segment in segments
-            if segment.sequence.wants_token and not segment.sequence.is_prefilling
-        ]
         if not ready:
             return []
         end_tokens = self._backend.capacity.end_tokens
-        tokens = self._choose(ready, logits, end_tokens)
+        tokens = self._choose(ready, logits)
         scores = score_chosen(ready, tokens, logits)
         delivery: Delivery = []
         for (sequence, _), token, score in zip(ready, tokens, scores, strict=True):
-            piece = self._backend.piece(token, special=False)
-            if sequence.accept(token, piece, score, token in end_tokens):
+            if sequence.accept(token, score, token in end_tokens):
                 delivery.append((sequence.deliver, sequence.take_last()))
                 self._release(sequence)
             elif sequence.request.stream:
@@ -224,35 +248,36 @@ class Scheduler:
         self.statistics.generation_tokens_total += len(tokens)
         return delivery
 
-    def _choose(
-        self, ready: list[tuple[Sequence, int]], logits: Logits, end_tokens: frozenset[int]
-    ) -> list[int]:
-        """A token for each: together for all that take the logits as they are."""
-        plain = [item for item in ready if item[0].takes_plain_logits]
-        tokens = iter(self._choose_plain(plain, logits))
-        return [
-            next(tokens)
-            if sequence.takes_plain_logits
-            else sequence.choose(logits[row], end_tokens)
-            for sequence, row in ready
-        ]
+    def _choose(self, ready: Ready, logits: Logits) -> list[int]:
+        """A token for each; the rows of many large ones are shared among threads."""
+        if self._workers is None or logits.size < _WORTH_SHARING:
+            return self._chosen(logits, ready)
+        ends = [len(ready) * number // self._threads for number in range(self._threads + 1)]
+        shares = [ready[start:stop] for start, stop in pairwise(ends) if start < stop]
+        parts = self._workers.map(partial(self._chosen, logits), shares)
+        return [token for part in parts for token in part]
 
-    def _choose_plain(self, ready: list[tuple[Sequence, int]], logits: Logits) -> list[int]:
-        if not ready:
-            return []
-        choosing = [sequence for sequence, _ in ready]
-        if choosing != self._choosing:
-            parameters = [sequence.request.sampling for sequence in choosing]
-            self._choice = TokenChoice(parameters, self._workers, self._threads)
-            self._choosing = choosing
-        rows = [row for _, row in ready]
-        wanted = logits if rows == list(range(len(logits))) else logits[rows]
-        return self._choice.choose(wanted, [sequence.uniform for sequence in choosing])
+    def _chosen(self, logits: Logits, ready: Ready) -> list[int]:
+        end_tokens = self._backend.capacity.end_tokens
+        first, last = ready[0][1], ready[-1][1]
+        # As a slice the rows are not copied.
+        together = last - first + 1 == len(ready)
+        rows = slice(first, last + 1) if together else [row for _, row in ready]
+        return [
+            likeliest
+            if sequence.takes_likeliest
+            else sequence.choose(logits[row], likeliest, end_tokens)
+            for (sequence, row), likeliest in zip(
+                ready, logits[rows].argmax(axis=1).tolist(), strict=True
+            )
+        ]
 
     def _release(self, sequence: Sequence) -> None:
         """Free a finished sequence's slot; its cache stays for a later common prefix."""
         self._running.remove(sequence)
+        self._steady = False
         slot = self._slots[sequence.slot]
+        slot.tokens = sequence.cached_tokens
         slot.busy, slot.last_used = False, self.statistics.steps_total
 
     def _trim(self, slot: Slot, length: int) -> None:
@@ -265,6 +290,7 @@ class Scheduler:
         for sequence in sequences:
             if sequence in self._running:
                 self._running.remove(sequence)
+                self._steady = False
                 slot = self._slots[sequence.slot]
                 self._backend.trim(slot.number, 0)
                 slot.tokens, slot.scores, slot.busy = [], None, False

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from random import Random
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from services.server.sampling import (
     join_scores,
     score_tokens,
 )
-from services.server.token_choice import choose_token
+from services.server.token_choice import TokenChoice
 
 FinishReason = Literal["stop", "length"]
 
@@ -61,10 +62,14 @@ class Chunk:
 
 @dataclass(eq=False)
 class Sequence:
-    """State of one request in the scheduler; only the engine thread touches it after submit."""
+    """State of one request in the scheduler; only the engine thread touches it after submit.
+
+    ``piece`` gives a token's bytes; the scheduler sets it.
+    """
 
     request: GenerationRequest
     deliver: Callable[[Chunk], None]
+    piece: Callable[[int], bytes] = field(init=False)
     slot: int = -1
     # Prompt tokens already in the cache, and places of the prompt already scored.
     prefilled: int = 0
@@ -79,19 +84,26 @@ class Sequence:
         request = self.request
         self._detokenizer = Detokenizer(request.stops)
         self._alters = request.sampling.alters_logits or request.constraint is not None
+        # Whether every token is the likeliest of the logits as they are.
+        self.takes_likeliest = (
+            request.sampling.is_greedy and not self._alters and not request.min_tokens
+        )
+        self._choice = TokenChoice(request.sampling)
         self._counts: Counter[int] = Counter()
         # The tokens that a repetition penalty is on.
         self._seen: set[int] = set()
         if request.sampling.repetition_penalty != 1:
             self._seen.update(request.prompt)
-        self._text: list[str] = []
-        self._tokens: list[int] = []
+        # How many of the tokens are read as text, and how many are given out.
+        self._read = self._given = 0
+        self._text = ""
         self._scores: list[TokenScores] = []
         self._finish_reason: FinishReason | None = None
 
     @cached_property
-    def _random(self) -> Callable[[], float]:
-        return np.random.default_rng(self.request.sampling.seed).random
+    def _uniform(self) -> Callable[[], float]:
+        """The uniform numbers that its seed gives."""
+        return Random(self.request.sampling.seed).random
 
     @property
     def is_prefilling(self) -> bool:
@@ -109,58 +121,70 @@ class Sequence:
         return len(self.request.prompt) + len(self.generated)
 
     @property
-    def takes_plain_logits(self) -> bool:
-        """Whether the next token is drawn from the logits as they are, like any other's."""
-        return not self._alters and len(self.generated) >= self.request.min_tokens
+    def cached_tokens(self) -> list[int]:
+        """What has been decoded: the latest token has not."""
+        return self.request.prompt[: self.prefilled] + self.generated[:-1]
 
-    def uniform(self) -> float:
-        """The next of the uniform numbers that its seed gives."""
-        return self._random()
+    @property
+    def cached_length(self) -> int:
+        """How many those are."""
+        return self.prefilled + max(0, len(self.generated) - 1)
 
-    def choose(self, logits: Logits, end_tokens: frozenset[int]) -> int:
-        """Draw the next token from one row of logits by what this sequence alone asks."""
-        sampling = self.request.sampling
-        banned = sorted(end_tokens) if len(self.generated) < self.request.min_tokens else ()
-        if sampling.alters_logits or banned:
-            logits = adjust_logits(logits, sampling, self._counts, banned, self._seen)
-        if self.request.constraint is not None:
-            return self._choose_within(self.request.constraint, logits, end_tokens)
-        return choose_token(logits, sampling, self.uniform)
+    def choose(self, logits: Logits, likeliest: int, end_tokens: frozenset[int]) -> int:
+        """Draw the next token from one row of logits, whose likeliest token is known."""
+        request = self.request
+        ends_early = len(self.generated) < request.min_tokens
+        if not (self._alters or ends_early):
+            return self._choice(logits, likeliest, self._uniform)
+        if request.sampling.alters_logits or ends_early:
+            banned = sorted(end_tokens) if ends_early else ()
+            logits = adjust_logits(logits, request.sampling, self._counts, banned, self._seen)
+        if request.constraint is not None:
+            return self._choose_within(request.constraint, logits, end_tokens)
+        return self._draw(logits)
+
+    def _draw(self, logits: Logits) -> int:
+        return self._choice(logits, int(logits.argmax()), self._uniform)
 
     def _choose_within(
         self, constraint: Constraint, logits: Logits, end_tokens: frozenset[int]
     ) -> int:
         """Draw what may come next; an answer that nothing may follow ends."""
-        sampling = self.request.sampling
-        token = choose_token(logits, sampling, self.uniform)
+        token = self._draw(logits)
         # A token that is drawn from all and allowed is as likely as one drawn from those allowed,
         # and is found far sooner; but what cuts the tail off must cut it among these.
-        if sampling.cuts_tail or not constraint.allows(token):
+        if self.request.sampling.cuts_tail or not constraint.allows(token):
             allowed = constraint.restrict(logits)
             if allowed.max() == -np.inf:
                 return min(end_tokens, default=token)
-            token = choose_token(allowed, sampling, self.uniform)
+            token = self._draw(allowed)
         if token not in end_tokens:
             constraint.accept(token)
         return token
 
-    def accept(self, token: int, piece: bytes, scores: TokenScores | None, is_end: bool) -> bool:
+    def accept(self, token: int, scores: TokenScores | None, is_end: bool) -> bool:
         """Take one generated token; returns whether the sequence is finished with it."""
         request = self.request
         self.generated.append(token)
-        self._tokens.append(token)
         if self._alters:
             self._counts[token] += 1
             self._seen.add(token)
         if scores is not None:
             self._scores.append(scores)
-        self._text.append(self._detokenizer.push(piece))
-        ends_here = is_end and not request.ignore_eos
-        if ends_here or self._detokenizer.stopped:
+        # Text is read when it is asked for; but a stop string is found where it ends.
+        if request.stops:
+            self._read_on()
+        if (is_end and not request.ignore_eos) or self._detokenizer.stopped:
             self._finish_reason = "stop"
         elif len(self.generated) >= request.max_tokens:
             self._finish_reason = "length"
         return self._finish_reason is not None
+
+    def _read_on(self) -> None:
+        """Turn the tokens that are not read yet into text."""
+        pieces = b"".join(map(self.piece, self.generated[self._read :]))
+        self._read = len(self.generated)
+        self._text += self._detokenizer.push(pieces)
 
     def join_prompt_scores(self) -> TokenScores:
         """The prompt's scores as one; kept as one for the chunk to come."""
@@ -170,9 +194,10 @@ class Sequence:
 
     def take_chunk(self) -> Chunk | None:
         """What a stream may give out now; None while text is held back and nothing else is new."""
-        if not any(self._text) and not (self._scores or self.prompt_scores):
+        self._read_on()
+        if not (self._text or self._scores or self.prompt_scores):
             return None
-        return self._chunk("".join(self._text), None)
+        return self._chunk(self._text, None)
 
     def writes(self, chunk: Chunk) -> bool:
         """Whether a chunk has been written; otherwise it counts as handed over."""
@@ -183,19 +208,20 @@ class Sequence:
 
     def take_last(self) -> Chunk:
         """Everything not yet given out, with the reason why it ends."""
-        text = "".join(self._text) + self._detokenizer.finish()
+        self._read_on()
         reason = self._finish_reason if self.generated else "length"
-        return self._chunk(text, reason)
+        return self._chunk(self._text + self._detokenizer.finish(), reason)
 
     def _chunk(self, text: str, reason: FinishReason | None) -> Chunk:
         chunk = Chunk(
             text,
-            self._tokens,
+            self.generated[self._given :],
             join_scores(self._scores) if self._scores else None,
             join_scores(self.prompt_scores) if self.prompt_scores else None,
             reason,
         )
-        self._text, self._tokens, self._scores, self.prompt_scores = [], [], [], []
+        self._given = len(self.generated)
+        self._text, self._scores, self.prompt_scores = "", [], []
         return chunk
 
 

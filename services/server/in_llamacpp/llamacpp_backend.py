@@ -219,16 +219,17 @@ class LlamaCppBackend:
 
 
 class _BatchArrays:
-    """A ``llama_batch`` whose fields are NumPy arrays, so that filling it is a few slice copies."""
+    """A ``llama_batch`` upon arrays that stay, so that filling it is a few slice copies."""
 
     def __init__(self, size: int) -> None:
-        self._tokens = np.zeros(size, np.int32)
-        self._positions = np.zeros(size, np.int32)
-        self._sequences = np.zeros(size, np.int32)
-        self._wants = np.zeros(size, np.int8)
-        self._ones = np.ones(size, np.int32)
+        self._tokens = (llama_cpp.llama_token * size)()
+        self._positions = (llama_cpp.llama_pos * size)()
+        self._sequences = (llama_cpp.llama_seq_id * size)()
+        self._wants: Any = (ctypes.c_int8 * size)()
+        self._ones = (ctypes.c_int32 * size)(*[1] * size)
         # llama.cpp wants a list of sequences per token: each points at one entry of ours.
-        self._lists = self._sequences.ctypes.data + 4 * np.arange(size, dtype=np.uintp)
+        entry, first = ctypes.sizeof(llama_cpp.llama_seq_id), ctypes.addressof(self._sequences)
+        self._lists = (ctypes.c_void_p * size)(*range(first, first + entry * size, entry))
         self._batch = llama_cpp.llama_batch()
         for name, array in (
             ("token", self._tokens),
@@ -238,7 +239,7 @@ class _BatchArrays:
             ("logits", self._wants),
         ):
             kind = dict(llama_cpp.llama_batch._fields_)[name]
-            setattr(self._batch, name, ctypes.cast(array.ctypes.data, kind))
+            setattr(self._batch, name, ctypes.cast(array, kind))
 
     def fill(self, batch: Batch) -> Any:
         count = len(batch)

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -23,9 +25,11 @@ class SteppedBackend(GatedBackend):
         self.go = threading.Semaphore(0)
         self.begun = threading.Semaphore(0)
         self.batches: list[list[int]] = []
+        self.decoded: list[tuple[int, int, int]] = []
 
     def decode(self, batch: Batch) -> Logits:
         self.batches.append(list(batch.sequences))
+        self.decoded += zip(batch.sequences, batch.positions, batch.tokens, strict=True)
         self.begun.release()
         assert self.go.acquire(timeout=WAIT_S)
         return np.tile(np.array([0, 1, 0, 0], np.float32), (batch.rows, 1))
@@ -51,12 +55,15 @@ def sequence(
     return Sequence(request, deliver)
 
 
+def hand_out(delivery: Delivery, done: threading.Semaphore | None = None) -> None:
+    for deliver, chunk in delivery:
+        deliver(chunk)
+    if done is not None:
+        done.release()
+
+
 @contextmanager
 def running(backend: SteppedBackend) -> Iterator[Scheduler]:
-    def hand_out(delivery: Delivery) -> None:
-        for deliver, chunk in delivery:
-            deliver(chunk)
-
     scheduler = Scheduler(backend, hand_out, max_waiting=64)
     scheduler.start()
     try:
@@ -121,3 +128,68 @@ def test_a_later_request_waits_for_one_of_many_sequences_not_for_all() -> None:
         backend.go.release(50)
         assert done.wait(WAIT_S)
     assert order == ["large", "large", "small", "large", "large", "large"]
+
+
+def test_every_sequence_goes_on_where_it_was_whoever_joins_or_leaves() -> None:
+    backend, done = SteppedBackend(2), [threading.Event() for _ in range(3)]
+    lengths = [9, 3, 2]
+    with running(backend) as scheduler:
+        backend.go.release(2)
+        scheduler.submit([sequence(3, lengths[0], [], done[0])])
+        assert backend.begun.acquire(timeout=WAIT_S)
+        for event, length in zip(done[1:], lengths[1:], strict=True):
+            scheduler.submit([sequence(2, length, [], event)])
+        backend.go.release(50)
+        assert all(event.wait(WAIT_S) for event in done)
+        cached = scheduler.cached_tokens
+    by_slot = [[item[1:] for item in backend.decoded if item[0] == slot] for slot in (0, 1)]
+    assert by_slot[0] == list(enumerate([0] * 3 + [1] * 8))
+    # The third finds one token of its prompt in the second's cache.
+    assert by_slot[1] == [*enumerate([0, 0, 1, 1]), (1, 0), (2, 1)]
+    assert cached == 11 + 3
+
+
+class ManyTokens(GatedBackend):
+    """Logits of a vocabulary so large that threads share the choice."""
+
+    def __init__(self) -> None:
+        super().__init__(max_sequences=8)
+        self.capacity = replace(self.capacity, vocab_size=300_000, batch_tokens=64)
+        self._random = np.random.default_rng(3)
+
+    def decode(self, batch: Batch) -> Logits:
+        shape = (batch.rows, self.capacity.vocab_size)
+        return self._random.standard_normal(shape).astype(np.float32) * 4
+
+    def piece(self, token: int, *, special: bool) -> bytes:
+        return b"."
+
+
+def test_threads_that_share_the_choice_draw_what_one_draws() -> None:
+    kinds = [
+        SamplingParameters(temperature=0),
+        SamplingParameters(seed=1),
+        SamplingParameters(seed=2, top_p=0.9),
+        SamplingParameters(seed=3, top_k=40, presence_penalty=1),
+    ] * 2
+    drawn = []
+    for threads in (1, 3):
+        arrived, done = [list[Chunk]() for _ in kinds], threading.Semaphore(0)
+        scheduler = Scheduler(
+            ManyTokens(), partial(hand_out, done=done), max_waiting=64, threads=threads
+        )
+        scheduler.start()
+        scheduler.submit(
+            [
+                Sequence(
+                    GenerationRequest(prompt=[0], max_tokens=4, sampling=kind, ignore_eos=True),
+                    chunks.append,
+                )
+                for kind, chunks in zip(kinds, arrived, strict=True)
+            ]
+        )
+        assert done.acquire(timeout=WAIT_S)
+        scheduler.stop()
+        drawn.append([chunk.tokens for chunks in arrived for chunk in chunks])
+    assert drawn[0] == drawn[1]
+    assert [len(tokens) for tokens in drawn[0]] == [4] * len(kinds)

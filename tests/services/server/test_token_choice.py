@@ -1,13 +1,12 @@
-"""What is drawn, of one row and of many at once."""
+"""What is drawn of a row of logits."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from services.server.sampling import SamplingParameters, adjust_logits
-from services.server.token_choice import TokenChoice, choose_token
+from services.server.token_choice import choose_token
 
 RNG = np.random.default_rng(1)
 ROW = RNG.standard_normal(1000).astype(np.float32) * 3
@@ -34,13 +33,9 @@ def always(uniform: float) -> Callable[[], float]:
     return lambda: uniform
 
 
-def seeded(seeds: Iterable[int]) -> list[Callable[[], float]]:
-    return [np.random.default_rng(seed).random for seed in seeds]
-
-
 def draws(rules: SamplingParameters, row: np.ndarray = ROW, count: int = 4000) -> np.ndarray:
-    """Shares of the tokens in draws of many rows at once."""
-    tokens = TokenChoice([rules] * count).choose(np.tile(row, (count, 1)), [RNG.random] * count)
+    """Shares of the tokens in many draws."""
+    tokens = [choose_token(row, rules, RNG.random) for _ in range(count)]
     return np.bincount(tokens, minlength=len(row)) / count
 
 
@@ -120,37 +115,23 @@ def test_of_equal_tokens_top_k_leaves_those_with_the_lowest_ids() -> None:
     assert set(np.flatnonzero(found)) == set(range(7))
 
 
-@pytest.mark.parametrize("size", [1000, 40_000])
-def test_a_row_draws_the_same_alone_as_among_rows_of_other_kinds(size: int) -> None:
-    rules = KINDS * 4
-    logits = RNG.standard_normal((len(rules), size)).astype(np.float32) * 4
-    together = TokenChoice(rules).choose(logits, seeded(range(len(rules))))
-    alone = [
-        choose_token(*one) for one in zip(logits, rules, seeded(range(len(rules))), strict=True)
-    ]
-    assert together == alone
-
-
-def test_rows_that_threads_share_draw_the_same() -> None:
-    rules = KINDS * 2
-    logits = RNG.standard_normal((len(rules), 300_000)).astype(np.float32) * 4
-    with ThreadPoolExecutor(3) as workers:
-        for kind in (rules, [KINDS[0]] * len(rules)):
-            shared = TokenChoice(kind, workers, 3).choose(logits, seeded(range(len(rules))))
-            assert shared == TokenChoice(kind).choose(logits, seeded(range(len(rules))))
-
-
 @pytest.mark.parametrize("rules", KINDS)
 @pytest.mark.parametrize("value", [np.nan, -np.inf, np.inf])
 def test_logits_that_no_model_should_make_end_nothing(
     rules: SamplingParameters, value: float
 ) -> None:
-    logits = np.full((3, 1000), value, np.float32)
-    logits[0] = ROW
-    with np.errstate(all="ignore"):
-        tokens = TokenChoice([rules] * 3).choose(logits, seeded(range(3)))
-    assert all(0 <= token < 1000 for token in tokens)
-    assert tokens[0] == choose_token(ROW, rules, *seeded([0]))
+    """Of all tokens, or of one."""
+    for row in (np.full(1000, value, np.float32), np.where(np.arange(1000) == 7, value, ROW)):
+        assert 0 <= choose_token(row.astype(np.float32), rules, RNG.random) < 1000
+
+
+@pytest.mark.parametrize("rules", KINDS)
+def test_what_is_impossible_is_never_drawn(rules: SamplingParameters) -> None:
+    """Fewer tokens are left than ``top_k`` or a nucleus would keep."""
+    row = np.full(1000, -np.inf, np.float32)
+    row[[3, 500, 999]] = [1, 0, 1]
+    top = always(float(np.nextafter(1, 0)))
+    assert {choose_token(row, rules, top), *np.flatnonzero(draws(rules, row, 200))} <= {3, 500, 999}
 
 
 @pytest.mark.parametrize("penalty", [5e-324, 1e-300, 1e-40, 100])
