@@ -63,12 +63,15 @@ class Scored(_File):
     ``to_tool`` is its distance to the tool's own model in memory, ``bf16_rounding`` to itself
     computed in bfloat16: the yardstick. A value next to the border of two codes falls to either
     side by the last bit of what came before, so no two ways of computing agree better than that.
+    ``engine_rounding`` of a GGUF is the same for inputs that are rounded to 8 bits, as llama.cpp's
+    kernels round them.
     """
 
     logprobs: list[list[float]]
     inputs_kept: KeptScored | None = None
     to_tool: Distance | None
     bf16_rounding: Distance
+    engine_rounding: Distance | None = None
 
 
 class Scores(_File):

@@ -20,7 +20,8 @@ from quantize.artifact.gguf_header import GGUF_NAME
 from quantize.emulation.in_quantize import rounded_attention
 from quantize.emulation.in_quantize.decoded_artifact import SafetensorsArtifact
 from quantize.emulation.in_quantize.experts import split_experts
-from quantize.emulation.in_quantize.gguf_weights import gguf_weights
+from quantize.emulation.in_quantize.gguf_inputs import round_inputs
+from quantize.emulation.in_quantize.gguf_weights import gguf_weights, stored_kinds
 from quantize.formats.announced_schemes import CheckpointError
 from quantize.formats.in_quantize.activations import CacheRounding, InputRounding
 from quantize.formats.layer_format import InputKind
@@ -79,17 +80,20 @@ def load_gguf(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    rounds_inputs: bool = False,
 ) -> PreTrainedModel:
     """A GGUF artifact's weights in a transformers model; ``config_folder`` has its config.json.
 
-    Inputs are not rounded: llama.cpp's kernels round them to 8 bits, which is the engine's
-    choice and no part of the file.
+    Inputs are left as they are, or rounded as llama.cpp's kernels round them; those of experts,
+    whose layers are stored as one, are always left.
 
     Raises:
         CheckpointError, ToolError, WeightFileError: as for decoding.
     """
     model = _empty_model(config_folder, "sdpa", dtype)
     _fill(model, gguf_weights(artifact / GGUF_NAME), torch.device(device), dtype)
+    if rounds_inputs:
+        round_inputs(model, stored_kinds(artifact / GGUF_NAME))
     return model
 
 

@@ -81,6 +81,17 @@ def gguf_weights(path: Path) -> Iterator[tuple[str, Tensor]]:
         yield from _named(path, tensor.name, weight)
 
 
+def stored_kinds(path: Path) -> Mapping[str, str]:
+    """Storage types by Hugging Face names; a layer of experts is one, with ``{}`` for theirs.
+
+    Raises:
+        CheckpointError: a tensor that is not understood.
+        WeightFileError: the file is truncated or damaged.
+    """
+    tensors = read_gguf(path).tensors
+    return {_target(path, t.name): t.kind for t in tensors if not t.name.startswith("rope_")}
+
+
 def _gguf_py() -> Any:
     """gguf-py's decoders; the package lies beside the converter, in no environment."""
     if not GGUF_PY.is_dir():
@@ -117,15 +128,19 @@ def _rows_in_order(file: GgufFile, architecture: str, name: str, weight: Tensor)
 
 
 def _named(path: Path, name: str, weight: Tensor) -> Iterator[tuple[str, Tensor]]:
-    if name in _OUTSIDE:
-        yield _OUTSIDE[name], weight
-        return
-    part = _BLOCK.fullmatch(name)
-    if part is None or part[2] not in _INSIDE:
-        raise CheckpointError(f"{path}: the tensor {name} is not understood")
-    target = f"model.layers.{part[1]}.{_INSIDE[part[2]]}.{part[3]}"
+    target = _target(path, name)
     if "{}" not in target:
         yield target, weight
         return
     for expert, single in enumerate(weight):
         yield target.format(expert), single
+
+
+def _target(path: Path, name: str) -> str:
+    """The Hugging Face name, with a place for the expert where a tensor holds several."""
+    if name in _OUTSIDE:
+        return _OUTSIDE[name]
+    part = _BLOCK.fullmatch(name)
+    if part is None or part[2] not in _INSIDE:
+        raise CheckpointError(f"{path}: the tensor {name} is not understood")
+    return f"model.layers.{part[1]}.{_INSIDE[part[2]]}.{part[3]}"

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from quantize.artifact.gguf_header import GGUF_NAME
 from quantize.calibration.calibration_set import CalibrationPlan
 from quantize.calibration.in_quantize.calibration_tokens import calibration_tokens
-from quantize.emulation.in_quantize.emulation import load_any, load_emulated
+from quantize.emulation.in_quantize.emulation import load_any, load_emulated, load_gguf
 from quantize.emulation.score_messages import (
     SCORE,
     ArtifactToScore,
@@ -80,7 +81,17 @@ def _score(item: ArtifactToScore, config: Path, ids: Tensor) -> Scored:
         inputs_kept=_score_kept(item, ids) if item.kept_inputs else None,
         to_tool=to_tool,
         bf16_rounding=distance(rounded, logits, ids),
+        engine_rounding=_engine_rounding(item, config, logits, ids),
     )
+
+
+def _engine_rounding(
+    item: ArtifactToScore, config: Path, logits: Tensor, ids: Tensor
+) -> Distance | None:
+    if not (item.artifact / GGUF_NAME).is_file():
+        return None
+    model = load_gguf(item.artifact, config, rounds_inputs=True)
+    return distance(logits_of(model, ids), logits, ids)
 
 
 def _score_kept(item: ArtifactToScore, ids: Tensor) -> KeptScored:

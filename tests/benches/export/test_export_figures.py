@@ -58,6 +58,16 @@ def test_single_tokens_may_differ_by_what_rounding_to_bfloat16_moves_but_a_text_
     assert engine_figures(variant, scored(None, bf16=0.03), found)[1].met is False
 
 
+def test_llama_cpp_may_differ_by_what_its_own_rounding_of_inputs_moves() -> None:
+    found = [[-1.0 + 0.06, -2.0 - 0.06], [-3.0 + 0.06, -4.0 - 0.06]]
+    decoded = scored(None, bf16=0.01)
+    for rounding, met in ((0.05, True), (0.03, False)):
+        allowed = decoded.model_copy(update={"engine_rounding": away(rounding)})
+        figure = engine_figures(find_variant("gguf-q4_k_m"), allowed, found)[1]
+        assert figure.limit == pytest.approx(1.5 * rounding)
+        assert figure.met is met
+
+
 def test_an_engine_that_only_shrinks_the_weights_is_held_against_kept_inputs() -> None:
     kept = KeptScored(logprobs=[[-1.5, -2.5], [-3.5, -4.5]], bf16_rounding=away(0.001))
     found = [[-1.5, -2.5], [-3.5, -4.5]]
