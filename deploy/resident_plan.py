@@ -47,10 +47,12 @@ def residency_of(plan: Plan) -> Residency | None:
         raise PlanError(str(error)) from None
 
 
-def takes_turns(plan: Plan) -> bool:
-    """Whether a comparison serves each variant alone: it wants to, or not all would be awake."""
-    residency = None if plan.serving.one_at_a_time else residency_of(plan)
-    return plan.serving.one_at_a_time or (residency is not None and residency.mode == "turns")
+def why_alone(plan: Plan) -> str | None:
+    """Why a comparison serves each variant alone; None where all are awake together."""
+    if plan.serving.one_at_a_time:
+        return "as the plan says (serving.one_at_a_time)"
+    residency = residency_of(plan)
+    return residency.why if residency is not None and residency.mode == "turns" else None
 
 
 def with_shares(plan: Plan, residency: Residency | None) -> Plan:

@@ -11,7 +11,7 @@ from deploy.artifacts import ARTIFACTS_DIR
 from deploy.make_artifacts import left_out, make_what_can_be
 from deploy.plan import Plan
 from deploy.plan_choice import serving_only
-from deploy.resident_plan import takes_turns
+from deploy.resident_plan import why_alone
 from deploy.service import RUN_DIR, read_record, stop
 from deploy.setup.environments import LAST_SETUP
 from deploy.up import refuse_what_is_in_the_way, up
@@ -129,7 +129,9 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
         with stages.time("explore", lambda: [p for p in [figures_path(plan)] if p.is_file()]):
             explore_formats(plan, say)
     _measure_card(run_dir, say)
-    for turn in turns(plan_made, alone=takes_turns(plan_made)):
+    if why := why_alone(plan_made):
+        say(f"each variant is served alone: {why}; their speeds lie minutes apart")
+    for turn in turns(plan_made, alone=bool(why)):
         _measure(plan_made, turn, options, run_dir, stages)
     with stages.time("report", list):
         text, path = make_report(plan, run_dir)
@@ -142,7 +144,7 @@ def _to_be_served(plan: Plan) -> Iterator[Plan]:
     fit = serving_only(plan, tuple(name for name in plan.variants if name not in unfit))
     # Without its baseline nothing is measured, and making it says why.
     if plan.baseline in fit.variants:
-        for turn in turns(fit, alone=takes_turns(fit)):
+        for turn in turns(fit, alone=why_alone(fit) is not None):
             yield serving_only(plan, turn.variants)
 
 

@@ -36,6 +36,10 @@ class BrokenConnectionError(OSError):
     """The connection ended before the answer did; the message says how."""
 
 
+class LeftAloneError(Exception):
+    """The request at hand was given up on our side, with ``Connection.leave``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Server:
     """Where requests go: the parts of its URL; ``path`` goes before every route."""
@@ -82,7 +86,7 @@ class Connection:
         self._may_tell_error = False
         self._broken = ""
         self._request = b""
-        self._was_used = self._has_come = False
+        self._was_used = self._has_come = self._has_left = False
 
     def send(self, request: bytes, stream: KeptStream) -> None:
         """Send a request; what comes as its answer's body is from now on kept in ``stream``.
@@ -95,6 +99,7 @@ class Connection:
             self._connect()
             self._was_used = False
         self._request, self._stream = request, stream
+        self._has_left = False
         self._begin()
 
     def _begin(self) -> None:
@@ -108,6 +113,11 @@ class Connection:
             self._socket.sendall(self._request)
         self._socket.settimeout(0.0)
         self._watcher.start(self._take_tls if self._server.is_tls else self._take)
+
+    def leave(self) -> None:
+        """Give up the request at hand: who waits for its answer gets a ``LeftAloneError``."""
+        self._has_left = True
+        self._changed.set()
 
     def status(self) -> int:
         """The answer's status; blocks until its head has come.
@@ -181,6 +191,8 @@ class Connection:
         return bool(self._parser.message_complete) and self._has_head
 
     def _await(self) -> None:
+        if self._has_left:
+            raise LeftAloneError
         if self._broken:
             raise BrokenConnectionError(self._broken)
         self._changed.wait()

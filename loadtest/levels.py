@@ -5,7 +5,7 @@ the window counts**, and the load goes on until the last of them is answered, so
 each is measured whole and under full load. Counting only what also *finishes* in the window would
 favour short requests, and cutting the load at its end would flatter the last ones.
 
-What is in flight at the end of a level belongs to nobody; the next one begins when it is over.
+What is in flight at the end of a level belongs to nobody; the next one begins when it is gone.
 """
 
 from dataclasses import dataclass

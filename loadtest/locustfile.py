@@ -1,8 +1,10 @@
 """What Locust runs: users that send completions when they are due, leg after leg of a round.
 
 The variants of a round take turns. Between two legs nothing is in flight: what one variant still
-computed would be taken from the next. That is also when the answers are read: in a leg they are
-kept as they come, because an event that is read keeps all others waiting.
+computed would be taken from the next. A service of ours ends what its client leaves, so there the
+uncounted requests at a leg's end are left; any other endpoint is waited for. That is also when the
+answers are read: in a leg they are kept as they come, because an event that is read keeps all
+others waiting.
 
 Started by ``loadtest/locust_process.py``, never by hand, as one process or, with ``--processes``,
 as Locust's master and workers: ``conductor.py`` leads the legs, and every ``Round`` here carries
@@ -18,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -37,7 +39,7 @@ from loadtest.board import Board, Count
 from loadtest.client_health import HealthMonitor, go_first
 from loadtest.completion import KeptStream, request_body
 from loadtest.conductor import POLL_S, Asked, Conductor, Said, level_of
-from loadtest.connection import ERROR_PAUSE_S, Connection, Server
+from loadtest.connection import ERROR_PAUSE_S, Connection, LeftAloneError, Server
 from loadtest.job import KEY_VARIABLE, LOAD, Job, Leg, LoadMessage
 from loadtest.levels import Level, Phase, Ticket
 from loadtest.prompts import PromptSource, load_prompts, plain_prompts, prompt_number
@@ -48,6 +50,8 @@ from services.http.stream_chunk import error_message
 
 # More than this is not kept: further answers are read as they end.
 KEPT_BYTES = 1 << 30
+# An engine of ours has ended what was left by then; the next leg's warm-up counts towards it.
+REST_S = 0.5
 # Records in one message.
 TOLD_AT_ONCE = 200
 # Locust loads this file and then forks: all its processes have this one.
@@ -56,12 +60,25 @@ BOARD = Board.shared(MOST_PROCESSES)
 
 @dataclass(frozen=True)
 class Running:
-    """The leg at hand, the level that says which of its requests count, and what they ask."""
+    """The leg at hand, the level that says which of its requests count, and what they ask.
+
+    ``asking`` are the connections of the requests in flight.
+    """
 
     leg: Leg
     level: Level
     asks: Asks
-    over: Event
+    over: Event = field(default_factory=Event)
+    asking: set[Connection] = field(default_factory=set)
+
+    @contextmanager
+    def asked_on(self, connection: Connection) -> Iterator[None]:
+        """A request is in flight within the block."""
+        self.asking.add(connection)
+        try:
+            yield
+        finally:
+            self.asking.discard(connection)
 
 
 class Round:
@@ -137,7 +154,7 @@ class Round:
         level = level_of(
             self.job, leg, began_s, board=self._board, place=self._place, places=self._places
         )
-        self.running = Running(leg, level, self.asks(leg), Event())
+        self.running = Running(leg, level, self.asks(leg))
         gevent.spawn(self._follow, self.running)
 
     def _follow(self, running: Running) -> None:
@@ -148,8 +165,17 @@ class Round:
                 _wait_while(lambda: level.phase is not Phase.DONE)
             self.running = None
             running.over.set()
+            if self.job.dialect is None:
+                self._leave(running)
             _wait_while(lambda: self._board.count(self._place, Count.IN_FLIGHT) > 0)
         self._say(Said.QUIET, monitor.health().model_dump())
+
+    def _leave(self, running: Running) -> None:
+        """Leave what is in flight, and give the engine the time to end it."""
+        for connection in running.asking:
+            connection.leave()
+        if running.asking:
+            gevent.sleep(max(0.0, REST_S - self.job.load_at(running.leg.point).warmup_s))
 
     def tell(self) -> None:
         """Read all answers of a leg, and tell their records in the order of their ends."""
@@ -218,7 +244,12 @@ class CompletionUser(User):  # type: ignore[misc]
         if turn.due_s is not None and running.over.wait(max(0.0, turn.due_s - time.monotonic())):
             return  # the leg ended meanwhile
         ticket = level.begin(time.monotonic())
-        answer = self._send(running.leg, ticket, ask, turn.since_s)
+        try:
+            with running.asked_on(self.connection):
+                answer = self._send(running.leg, ticket, ask, turn.since_s)
+        except LeftAloneError:
+            level.finish(ticket, time.monotonic())
+            return
         if asks.wants_answers:
             answer.read(self.round.job)
         asks.answered(turn, answer.text, answer.end_s)

@@ -222,11 +222,15 @@ class Part:
 
 
 def parts(records: Sequence[RequestRecord]) -> tuple[Part, ...]:
-    """The parts of a load in their order; empty where it is the same all over."""
+    """The parts of a load in their order, intruders last; empty where it is the same all over."""
     kept = counted(records)
     ends = {n: _window(r for r in kept if r.round == n) for n in {r.round for r in kept}}
     named: dict[str, list[RequestRecord]] = {}
-    for record in sorted(kept, key=lambda r: (r.turn or 0, r.scheduled_s - ends[r.round][0])):
+
+    def order(record: RequestRecord) -> tuple[bool, int, float]:
+        return record.intruder, record.turn or 0, record.scheduled_s - ends[record.round][0]
+
+    for record in sorted(kept, key=order):
         first_s, length_s = ends[record.round]
         passed = (record.scheduled_s - first_s) / length_s if length_s > 0 else 0.0
         name = record.point.part_of(passed, record.turn, intruder=record.intruder)

@@ -193,7 +193,11 @@ class FakeEngine(NullServer):
         await how.stand_still()
         turn, rest = divmod(len(asked), 3)
         fault = how.faults[turn % len(how.faults)] if how.faults and rest == 0 else None
-        return await self._timed_stream(body, writer, fault)
+        try:
+            return await self._timed_stream(body, writer, fault)
+        except ConnectionError:
+            self.left += 1
+            raise
 
     async def _timed_stream(self, body: dict[str, Any], writer: Writer, fault: str | None) -> None:
         """The null server's stream, or what the fault makes of it."""

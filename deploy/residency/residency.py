@@ -60,7 +60,8 @@ class Residency:
 
     def lines(self) -> Iterator[str]:
         """What is told before anything starts."""
-        yield f"residency: {self.mode}: {self.why}"
+        waits = "; a request for one that sleeps waits until others have made room"
+        yield f"residency: {self.mode}: {self.why}{waits if self.mode == 'turns' else ''}"
         width = max(map(len, self.needs))
         for name, need in self.needs.items():
             note = f", {self.shares[name]:.1%} of it" if name in self.shares else ""
@@ -82,9 +83,7 @@ def decide_residency(
     short = [kind for kind in room if _sum(needs, kind) > room[kind].usable_bytes]
     told = "; ".join(_balance(needs, kind, room[kind]) for kind in room if _sum(needs, kind))
     if wish == "turns" or (wish == "auto" and short):
-        why = f"{told}; a request for one that sleeps waits until others have made room"
-        if wish == "turns":
-            why = f"as the plan says (serving.residency); {why}"
+        why = f"as the plan says (serving.residency); {told}" if wish == "turns" else told
         alone = {name: tenant.alone for name, tenant in tenants.items()}
         return Residency(mode="turns", why=why, needs=alone, room=room)
     if "GPU" in short:

@@ -10,7 +10,7 @@ import pytest
 import deploy.resident_plan as module
 from deploy.plan import Plan, PlanError, load_plan
 from deploy.plan_variants import Limits
-from deploy.resident_plan import owner_settings, residency_of, takes_turns, with_shares
+from deploy.resident_plan import owner_settings, residency_of, why_alone, with_shares
 from deploy.settings import serving_identity
 from quantize.machine import CPU_NAME, Machine
 from quantize.sizing.capacity import GIB
@@ -62,9 +62,9 @@ def test_a_budget_in_the_plan_decides_between_together_and_turns() -> None:
         modes[gib] = residency.mode
         assert owner_settings(residency).room["machine"] == gib * GIB
     assert modes == {1: "turns", 64: "together"}
-    assert takes_turns(served(residency_gib=1))
-    assert not takes_turns(served(residency_gib=64))
-    assert takes_turns(served(one_at_a_time=True))
+    assert "of which 1.0 GiB may be taken" in str(why_alone(served(residency_gib=1)))
+    assert why_alone(served(residency_gib=64)) is None
+    assert "serving.one_at_a_time" in str(why_alone(served(one_at_a_time=True)))
 
 
 @pytest.mark.usefixtures("on_gpu")
@@ -123,7 +123,7 @@ def test_where_no_size_is_known_each_has_the_gpu_alone_and_a_cpu_is_shared_as_ev
     monkeypatch.setattr(module, "probe_machine", lambda: H100)
     monkeypatch.setattr(module, "engine_device", lambda _engine, machine: machine.device)
     assert sizes(PLAN) == pytest.approx(dict.fromkeys(PLAN.variants, 0.92 * 80))
-    assert takes_turns(PLAN)
+    assert why_alone(PLAN) is not None
     monkeypatch.setattr(module, "probe_machine", lambda: CPU)
     assert residency_of(PLAN) is None
 

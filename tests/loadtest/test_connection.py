@@ -10,7 +10,12 @@ import gevent
 import pytest
 
 from loadtest.completion import KeptStream
-from loadtest.connection import BrokenConnectionError, Connection, Server
+from loadtest.connection import (
+    BrokenConnectionError,
+    Connection,
+    LeftAloneError,
+    Server,
+)
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -158,6 +163,23 @@ def test_a_refusal_before_the_whole_request_was_read_is_its_answer() -> None:
 
     with serving(refusing) as server, connected(server) as connection:
         assert ask(connection, server, b"x" * 5_000_000) == (413, b"long")
+
+
+@pytest.mark.parametrize("begun", [b"", CHUNKED + chunk(b"one")])
+def test_a_request_that_is_left_ends_at_once_and_the_next_has_a_connection_of_its_own(
+    begun: bytes,
+) -> None:
+    def waiting(peer: socket.socket) -> None:
+        request_of(peer)
+        peer.sendall(begun)
+        assert peer.recv(1) == b""
+
+    whole = answering(CHUNKED + END)
+    with serving(waiting, whole) as server, connected(server) as connection:
+        gevent.spawn_later(0.05, connection.leave)
+        with pytest.raises(LeftAloneError):
+            ask(connection, server)
+        assert ask(connection, server)[0] == 200
 
 
 def test_nobody_there_is_an_error() -> None:

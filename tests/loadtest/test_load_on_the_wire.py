@@ -145,6 +145,21 @@ def test_a_sweep_ends_where_more_streams_bring_no_more_and_its_rounds_have_the_s
         }
 
 
+def test_what_is_still_asked_at_the_end_of_a_leg_is_left_and_told_of_nowhere(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    long = a_plan(engine.port, concurrencies=[3], output_tokens=100, warmup_s=0.6)
+    found = run(long, tmp_path)
+    for name in VARIANTS:
+        records = found[name][1]
+        assert {record.error for record in records} == {None}
+        assert len(engine.asked[name]) == len(records) + 3
+        assert sum(record.counted for record in records) >= 3
+    assert engine.left == 3 * len(VARIANTS)
+    (html,) = run_directory(long, tmp_path).glob("locust-round*.html")
+    assert "LeftAloneError" not in html.read_text()
+
+
 def test_answers_of_natural_length_are_not_forced(engine: FakeEngine, tmp_path: Path) -> None:
     plan = a_plan(engine.port, concurrencies=[2], natural_length=True)
     stored, records = run(plan, tmp_path)[BASELINE]

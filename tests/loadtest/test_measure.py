@@ -96,7 +96,8 @@ def test_every_request_is_recorded_and_both_variants_are_asked_the_same(
     asked = {name: [tuple(body["prompt"]) for body in engine.asked[name]] for name in VARIANTS}
     for name in VARIANTS:
         load, records = measured(plan, tmp_path, name)
-        assert len(records) == len(asked[name]) == len(set(asked[name]))
+        # What was in flight at the end of a leg is left, so at most one request of each user.
+        assert len(records) <= len(asked[name]) == len(set(asked[name])) <= len(records) + 3
         assert {record.error for record in records} == {None}
         assert {(record.output_tokens, record.chunks) for record in records} == {(4, 4)}
         assert {len(prompt) for prompt in asked[name]} == {24}
@@ -221,7 +222,7 @@ def test_what_goes_wrong_becomes_an_error_row_with_its_reason(
         "error in the stream: out of memory",
     ):
         assert reason in reasons
-    assert len(records) == len(engine.asked[BASELINE])
+    assert len(records) <= len(engine.asked[BASELINE]) <= len(records) + 2
     assert load.levels[0].errors == sum(r.counted and r.error is not None for r in records) > 0
     assert sum(load.levels[0].error_reasons.values()) == load.levels[0].errors
 
@@ -430,7 +431,7 @@ def test_beside_neighbours_who_stay_there_is_no_second_try(
     load, records = measured(plan, tmp_path, BASELINE)
     assert load.why_void.startswith("other programs used up to 50 % of the processors")
     assert "no second try: other programs still use 50 % of the processors" in lines
-    assert len(records) == len(engine.asked[BASELINE])
+    assert len(records) <= len(engine.asked[BASELINE]) <= len(records) + 1
 
 
 def test_a_turn_that_stays_disturbed_is_void_until_the_machine_is_quiet(

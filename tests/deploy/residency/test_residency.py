@@ -41,7 +41,7 @@ def test_they_take_turns_where_not_all_fit() -> None:
     found = decide_residency("auto", {"a": on_cpu(5), "b": on_cpu(4)}, ROOM)
     assert (found.mode, found.one_by_one) == ("turns", True)
     assert "9.0 GiB of this machine's memory, of which 8.0 GiB may be taken" in found.why
-    assert "a request for one that sleeps waits" in found.why
+    assert "a request for one that sleeps waits" in next(found.lines())
 
 
 def test_on_a_gpu_each_engine_is_told_the_share_that_it_needs() -> None:
