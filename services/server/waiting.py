@@ -39,7 +39,7 @@ class WaitingLine:
 
     def drop_cancelled(self) -> None:
         """Forget the sequences whose clients have gone."""
-        if any(sequence.cancelled for sequence in self):
+        if self._requests and any(sequence.cancelled for sequence in self):
             kept = (deque(s for s in request if not s.cancelled) for request in self._requests)
             self._requests = deque(request for request in kept if request)
             self._length = sum(map(len, self._requests))
