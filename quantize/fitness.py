@@ -41,6 +41,11 @@ def why_not_of(recipe: Recipe, config: Mapping[str, Any], shape: ModelShape) -> 
             f"block {shape.without_experts[0]} of this Qwen3-MoE has no experts (mlp_only_layers, "
             f"decoder_sparse_step), and {tool} wants them in every block"
         )
+    if shape.experts > 1 and recipe.method == "modelopt" and _searches_scales(recipe):
+        return (
+            "NVIDIA's Model Optimizer exports no AWQ scales of experts; take nvfp4, or GPTQModel's "
+            "awq-int4-g128"
+        )
     is_gguf = recipe.weight_format == "gguf"
     if is_gguf and (why := why_no_architecture(config, shape)) is not None:
         return why
@@ -51,9 +56,14 @@ def why_not_of(recipe: Recipe, config: Mapping[str, Any], shape: ModelShape) -> 
         if width % multiple:
             return (
                 f"the {linear.role} projections have rows of {width} values; "
-                f"{recipe.name} needs a multiple of {multiple}"
+                f"the recipe needs a multiple of {multiple}"
             )
     return None
+
+
+def _searches_scales(recipe: Recipe) -> bool:
+    """Whether the tool's preset searches AWQ's scales, which its export then spreads by module."""
+    return "AWQ" in str(recipe.parameters.get("preset"))
 
 
 def why_not(recipe: Recipe, source: PreparedSource, model: SourceModel | None = None) -> str | None:
@@ -110,7 +120,7 @@ def require_all(
     reasons: dict[str, list[str]] = {}
     for recipe in recipes:
         if (why := why_not(recipe, source, model)) is not None:
-            reasons.setdefault(why.replace(recipe.name, "the recipe"), []).append(recipe.name)
+            reasons.setdefault(why, []).append(recipe.name)
     if reasons:
         told = (f"{', '.join(names)}: {why}" for why, names in reasons.items())
         raise SourceModelError(f"cannot be made of this model: {'; '.join(told)}")

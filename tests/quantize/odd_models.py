@@ -261,12 +261,12 @@ ODD_MODELS: Mapping[str, Odd] = {
     "a sliding window": Odd(alter=config(**_MISTRAL, sliding_window=64)),
     "rows of 384 and 544": Odd(
         sizes={"hidden_size": 384, "intermediate_size": 544},
-        no_gptq="rows of 544 values; gptq-int4-g64 needs a multiple of 64",
+        no_gptq="rows of 544 values; the recipe needs a multiple of 64",
         tool=True,
     ),
     "rows of 344": Odd(
         sizes={"intermediate_size": 344},
-        no_gguf="rows of 344 values; gguf-q8_0 needs a multiple of 32",
+        no_gguf="rows of 344 values; the recipe needs a multiple of 32",
         no_gptq="rows of 344 values",
     ),
     "rows of the vocabulary to spare": Odd(

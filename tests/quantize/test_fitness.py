@@ -15,7 +15,7 @@ from quantize.recipes.catalogue import RECIPES, find_recipe
 from quantize.source.model_shape import read_shape
 from quantize.source.source_error import SourceModelError
 from quantize.source.source_model import fingerprint
-from tests.quantize.source.test_model_shape import LLAMA_8B, MISTRAL_7B, QWEN3_MOE
+from tests.quantize.source.test_model_shape import LLAMA_8B, MISTRAL_7B, MIXTRAL, QWEN3_MOE
 from tests.quantize.tiny_model import make_byte_level_tokenizer, make_tiny_model
 
 SMOL = {**LLAMA_8B, "hidden_size": 576, "intermediate_size": 1536, "head_dim": 64}
@@ -32,12 +32,12 @@ def test_every_recipe_can_be_made_of_usual_widths() -> None:
 
 def test_a_width_that_no_group_divides_is_named_and_a_gguf_falls_back() -> None:
     assert why("gptq-int4-g128", SMOL) == (
-        "the up projections have rows of 576 values; gptq-int4-g128 needs a multiple of 128"
+        "the up projections have rows of 576 values; the recipe needs a multiple of 128"
     )
     assert [name for name in RECIPES if name.startswith("gguf") and why(name, SMOL)] == []
     odd = why("gguf-q8_0", {**SMOL, "intermediate_size": 344})
     assert odd is not None
-    assert "rows of 344 values; gguf-q8_0 needs a multiple of 32" in odd
+    assert "rows of 344 values; the recipe needs a multiple of 32" in odd
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,16 @@ def test_a_dense_block_among_experts_is_refused_for_the_tools_that_want_none() -
     ]
     assert why("fp8", config) is None
     assert why("gptq-int4-g128", {**config, "mlp_only_layers": []}) is None
+
+
+def test_awq_of_experts_is_refused_where_the_export_fails() -> None:
+    for config in (MIXTRAL, QWEN3_MOE | {"norm_topk_prob": True}):
+        for name in ("nvfp4-awq", "int4-awq"):
+            found = why(name, config)
+            assert found is not None
+            assert found.startswith("NVIDIA's Model Optimizer exports no AWQ scales of experts")
+        assert [why(name, config) for name in ("nvfp4", "fp8", "awq-int4-g128")] == [None] * 3
+    assert why("nvfp4-awq", LLAMA_8B) is None
 
 
 def test_a_sliding_window_limits_gguf_files_alone() -> None:

@@ -168,6 +168,17 @@ def test_a_configuration_is_read_as_recipes_read_it(tmp_path: Path) -> None:
     assert "8.030 B parameters" in text
 
 
+def test_recipes_that_one_width_leaves_out_are_named_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(LLAMA_8B | {"intermediate_size": 14_368}))
+    recipes = ["gptq-int4-g64", "awq-int4-g64", "gptq-int4-g128", "fp8"]
+    text = capacity_report(str(path), memory="80GiB", context=512, concurrency=1, recipes=recipes)
+    left_out = text.split("Left out:\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split(": ")[0] for line in left_out] == [
+        *("gptq-int4-g64, awq-int4-g64", "gptq-int4-g128")
+    ]
+
+
 def test_a_window_that_llamacpp_does_not_keep_ends_what_its_files_are_offered_for(
     tmp_path: Path,
 ) -> None:
