@@ -159,6 +159,16 @@ def test_a_rate_of_eight_bits_below_that_of_sixteen_is_none(tmp_path: Path) -> N
     assert plausible(only) == only
 
 
+def test_an_int8_rate_far_below_fp8s_is_of_a_kernel_that_engines_exceed() -> None:
+    told = {"bf16": 752e12, "fp8": 1414e12, "int8": 827e12}
+    h100 = H200.model_copy(update={"matrix_flop_per_s": told})
+    assert plausible(h100).matrix_flop_per_s == {"bf16": 752e12, "fp8": 1414e12}
+    without_fp8 = {"bf16": 280e12, "int8": 430e12}  # as on an A100
+    a100 = H200.model_copy(update={"matrix_flop_per_s": without_fp8})
+    assert plausible(a100) == a100
+    assert plausible(H200) == H200
+
+
 @pytest.mark.parametrize("fall", [0.1, 10])
 def test_a_limit_that_is_exceeded_is_not_told(fall: float) -> None:
     variant, weights = find_variant("bf16-vllm"), of_size(2 * SHAPE.parameters)
