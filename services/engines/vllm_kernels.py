@@ -5,7 +5,8 @@ emulated where there is a kernel for it. What makes it true of this start alone 
 slow kernel, weights that are only read, eager mode.
 """
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from services.engines.kernels import Judgement, Kernels, LinearKernel
@@ -43,12 +44,7 @@ def _refusal(kernels: Kernels, checkpoint: str, tuning: Tuning) -> str | None:
     if kind is None or not quantized:
         return None
     if kind != "bf16" and all(item.method == UNQUANTIZED for item in quantized):
-        layers = sum(item.layers or 0 for item in quantized)
-        count = f"all {layers} linear layers" if layers else "every linear layer"
-        return (
-            f"vLLM serves the {checkpoint} checkpoint unquantized: {count} are {UNQUANTIZED}; "
-            "delete the artifact and run `make quantize`"
-        )
+        return _served_unquantized(quantized, checkpoint, tuning)
     expected = _expected(kernels, kind)
     emulated = [item for item in quantized if _is_emulated(item)]
     if emulated and expected and expected.best and tuning.linear_backend != "emulation":
@@ -59,6 +55,18 @@ def _refusal(kernels: Kernels, checkpoint: str, tuning: Tuning) -> str | None:
             "has that kernel"
         )
     return None
+
+
+def _served_unquantized(quantized: Sequence[LinearKernel], checkpoint: str, tuning: Tuning) -> str:
+    layers = sum(item.layers or 0 for item in quantized)
+    count = f"all {layers} linear layers" if layers else "every linear layer"
+    remedy = "delete the artifact and run `make quantize`"
+    if tuning.engine_args:
+        words = shlex.join(tuning.engine_args)
+        remedy = f"take engine_args ({words}) out of the plan, or if that does not help, {remedy}"
+    return (
+        f"vLLM serves the {checkpoint} checkpoint unquantized: {count} are {UNQUANTIZED}; {remedy}"
+    )
 
 
 def _remarks(kernels: Kernels, checkpoint: str, tuning: Tuning) -> Iterator[str]:

@@ -83,6 +83,14 @@ def test_a_quantized_checkpoint_that_is_served_unquantized_is_refused(
     assert "make quantize" in refusal
 
 
+def test_where_the_plan_gave_the_engine_words_the_remedy_of_an_unquantized_one_names_them() -> None:
+    tuning = Tuning(engine_args=("--hf-overrides", '{"quantization_config": null}'))
+    kernels = on_card("9.0", UNQUANTIZED, None)
+    refusal = judged(kernels, "gptq-int4-sym", tuning).refusal
+    assert refusal is not None
+    assert """take engine_args (--hf-overrides '{"quantization_config": null}') out""" in refusal
+
+
 def test_an_awq_checkpoint_on_a_slow_kernel_is_called_with_the_remedy() -> None:
     (remark,) = judged(on_card("9.0", "AutoAWQLinearMethod", None), "awq-int4").remarks
     assert remark.startswith("AutoAWQLinearMethod is a slow kernel for its 128 linear layers")
