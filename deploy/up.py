@@ -269,10 +269,16 @@ def _await_ready(
             elif state["state"] == "failed" or late:
                 failed[name] = _reason(state)
                 if name in needed:
-                    raise DeployError(f"{name}: {failed[name]}")
+                    raise DeployError(f"{name}: {failed[name]}{_without(name, needed)}")
                 say(f"  {name} FAILED: {failed[name]}")
         time.sleep(POLL_S)
     return failed
+
+
+def _without(name: str, needed: Collection[str]) -> str:
+    """How the others are served where all were wanted."""
+    others = [other for other in needed if other != name]
+    return f"; the others are served by --variants {','.join(others)}" if others else ""
 
 
 def _reason(state: Mapping[str, Any]) -> str:

@@ -84,7 +84,8 @@ def test_the_failure_of_a_needed_variant_stops_everything(
     stopped: Stopped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers(monkeypatch, {"gguf-q2_k": {"state": "failed", "reason": "no room"}})
-    with pytest.raises(DeployError, match="gguf-q2_k: no room"):
+    others = "the others are served by --variants bf16-vllm,gguf-q8_0"
+    with pytest.raises(DeployError, match=f"gguf-q2_k: no room; {others}"):
         up(PLAN, [], print, owned=False, needed=PLAN.variants)
 
 
