@@ -35,9 +35,16 @@ class WeightReport:
             new = [tensor for tensor in held if id(tensor) not in seen]
             seen.update(id(tensor) for tensor in held)
             size = sum(tensor.nbytes for tensor in new)
-            total += size if size or len(new) < len(held) else _repacked_bytes(module)
+            # A bias stays where it was when the kernel took the weight.
+            is_repacked = _is_emptied(module) or (not size and len(new) == len(held))
+            total += size + (_repacked_bytes(module) if is_repacked else 0)
             total += _handed_over_bytes(module)
         return {"weight_bytes": total, "kinds": dict(kinds), "kernels": kernel_report(self)}
+
+
+def _is_emptied(module: Any) -> bool:
+    weight = getattr(module, "weight", None)
+    return getattr(weight, "nbytes", None) == 0
 
 
 def _repacked_bytes(module: Any) -> int:

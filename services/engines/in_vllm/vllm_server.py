@@ -15,7 +15,9 @@ from typing import Any
 async def require_key(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
     """Refuse every request without the child's key, but for the health probe.
 
-    vLLM's own ``--api-key`` guards only ``/v1``.
+    vLLM's own ``--api-key`` guards only ``/v1``. What a route raises is answered here: further out
+    the connection ends with the answer (``starlette/middleware/errors.py`` raises it again), and
+    the next request on it is lost. A template with a syntax error raises so at every chat.
     """
     from starlette.responses import JSONResponse
 
@@ -23,7 +25,19 @@ async def require_key(request: Any, call_next: Callable[[Any], Awaitable[Any]]) 
     given = request.headers.get("authorization", "").encode()
     if request.url.path != "/health" and not hmac.compare_digest(given, expected):
         return JSONResponse({"error": {"message": "unauthorized", "code": 401}}, status_code=401)
-    return await call_next(request)
+    try:
+        return await call_next(request)
+    except Exception as error:  # noqa: BLE001 - a template is anybody's program
+        return await _answer(request, error)
+
+
+async def _answer(request: Any, error: Exception) -> Any:
+    """What vLLM says of an error itself."""
+    try:
+        from vllm.entrypoints.serve.exception_handling.handlers import exception
+    except ImportError:
+        raise error from None
+    return await exception.exception_handler(request, error)
 
 
 def spared(probe: Callable[..., Any], instead: Any) -> Callable[..., Any]:

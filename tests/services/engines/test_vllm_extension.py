@@ -47,6 +47,13 @@ def test_an_emptied_sixteen_bit_weight_is_counted_by_its_shape() -> None:
     assert report(layer)["weight_bytes"] == 120
 
 
+def test_an_emptied_weight_is_counted_beside_the_bias_that_stayed() -> None:
+    shape = {"output_size_per_partition": 6, "input_size_per_partition": 10}
+    dtype = SimpleNamespace(itemsize=2)
+    layer = Linear([0, 12], weight=SimpleNamespace(nbytes=0), params_dtype=dtype, **shape)
+    assert report(layer)["weight_bytes"] == 120 + 12
+
+
 def test_an_integer_weight_that_the_kernel_took_is_counted_beside_its_scales() -> None:
     handler = SimpleNamespace(n=6, k=10)
     layer = Linear(
