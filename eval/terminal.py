@@ -2,7 +2,7 @@
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 from eval.schema import ComparisonFile, LoadComparison, Ranked, VariantComparison, VerdictFile
@@ -15,8 +15,21 @@ from loadtest.sweep import saturation
 
 MIB = 1 << 20
 UNKNOWN = "-"
-# The columns between the verdict and the tasks.
-FIGURES = 6
+# The columns between the verdict and those of the memory.
+FIGURES = 5
+Memory = Callable[[VariantComparison], int | None]
+
+
+def _memories(comparison: ComparisonFile) -> dict[str, Memory]:
+    """The columns of memory by title; one of the GPU where any was used."""
+    of: dict[str, Memory] = {"memory": lambda variant: variant.memory_bytes}
+    if any(variant.gpu_memory_bytes is not None for variant in comparison.variants):
+        of["on GPU"] = lambda variant: variant.gpu_memory_bytes
+    return of
+
+
+def _mebibytes(size: int | None) -> str:
+    return UNKNOWN if size is None else f"{size / MIB:,.0f}"
 
 
 def _milliseconds(level: LoadComparison | None, name: str) -> str:
@@ -55,13 +68,14 @@ def _rows(
 ) -> list[list[str]]:
     by_name = {variant.variant: variant for variant in comparison.variants}
     rows = []
+    memory_of = _memories(comparison)
+    figures = FIGURES + len(memory_of)
     for ranked in verdict.ranking:
         variant = by_name.get(ranked.variant)
         if variant is None:
-            rows.append([f"  {ranked.variant}", "failed", *[UNKNOWN] * (FIGURES + len(tasks))])
+            rows.append([f"  {ranked.variant}", "failed", *[UNKNOWN] * (figures + len(tasks))])
             continue
         level = variant.load_at(at)
-        memory = variant.memory_bytes
         speed = UNKNOWN if level is None else f"{level.output_tok_per_s.value:,.0f}"
         ratio = UNKNOWN if level is None else f"{level.output_tok_per_s_ratio.value:.2f}"
         void = "~" if is_emulated(variant) else "*" if variant.why_void else ""
@@ -74,7 +88,7 @@ def _rows(
                 _milliseconds(level, "ttft_s"),
                 _milliseconds(level, "tpot_s"),
                 f"{variant.weight_bytes / MIB:,.1f}",
-                UNKNOWN if memory is None else f"{memory / MIB:,.0f}",
+                *(_mebibytes(of(variant)) for of in memory_of.values()),
                 *(_task_cell(variant, task) for task in tasks),
             ]
         )
@@ -163,7 +177,8 @@ def render_terminal(
     """
     at = at or pick([level.point for v in comparison.variants for level in v.load], None)
     tasks = list(dict.fromkeys(task for v in comparison.variants for task in v.quality))
-    header = ["  variant", "verdict", "tok/s", "ratio", "TTFT ms", "TPOT ms", "MiB", "memory"]
+    header = ["  variant", "verdict", "tok/s", "ratio", "TTFT ms", "TPOT ms", "MiB"]
+    header += _memories(comparison)
     header += [_title(comparison.variants, task) for task in tasks]
     lines = layout(header, _rows(comparison, verdict, at, tasks))
     lines += _notes(comparison, "\n".join(lines))

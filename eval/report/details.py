@@ -11,6 +11,9 @@ from loadtest.certificate import Certified
 from loadtest.intervals import Estimate
 from services.engines.kernels import Kernels
 
+# So many kinds of layers are named.
+_FEW_NAMES = 2
+
 
 def flips_table(run: Run, marks: dict[str, Mark]) -> Table | None:
     """Answers that changed against the baseline, per task and variant; None without any."""
@@ -112,9 +115,13 @@ def kernel_table(run: Run, marks: dict[str, Mark]) -> Table | None:
 
 
 def _layers(kernels: Kernels) -> str:
-    """How many layers are stored in which way."""
+    """How many layers are stored in which way, and which where they are of one or two kinds."""
     counted = [item for item in kernels.linear if item.layers is not None]
-    return ", ".join(f"{item.layers} {item.method}" for item in counted)
+    return ", ".join(
+        f"{item.layers} {item.method}"
+        + (f" ({' and '.join(item.names)})" if 0 < len(item.names) <= _FEW_NAMES else "")
+        for item in counted
+    )
 
 
 def noise_table(run: Run, marks: dict[str, Mark]) -> Table | None:

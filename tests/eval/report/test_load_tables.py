@@ -130,6 +130,17 @@ def test_a_sweep_says_where_each_variant_is_saturated(tmp_path: Path) -> None:
     assert f"saturated, in streams: {name} at 4" in render_terminal(swept(), VERDICT, width=90)
 
 
+def test_the_terminal_shows_what_is_held_of_the_gpu_where_one_was_used() -> None:
+    first, *rest = FOUND.variants
+    held = first.model_copy(update={"gpu_memory_bytes": 22_737_321_984})
+    found = FOUND.model_copy(update={"variants": [held, *rest]})
+    lines = render_terminal(found, VERDICT, width=90).splitlines()
+    (header,) = (line for line in lines if "memory" in line)
+    assert "on GPU" in header
+    assert len([line for line in lines if "21,684" in line]) == 1
+    assert "on GPU" not in render_terminal(FOUND, VERDICT, width=90)
+
+
 def test_the_terminal_has_a_row_for_each_load_under_stress() -> None:
     text = render_terminal(*told(), width=90)
     rows = [line for line in text.splitlines() if "a ramp to 20 requests a second" in line]

@@ -209,6 +209,7 @@ def test_kernels_are_shown_with_what_must_be_said_of_them(tmp_path: Path) -> Non
         report(tmp_path, found.model_copy(update={"variants": told}), verdicts.recommended())
     ).words
     assert "128 AutoAWQLinearMethod" in " ".join(words)
+    assert "2 UnquantizedEmbeddingMethod (embed_tokens and lm_head)" in " ".join(words)
     assert "AutoAWQLinearMethod is a slow kernel" in words
     assert "FLASH_ATTN 3" in words
     without = Reader(report(tmp_path / "other", found, verdicts.recommended())).words
