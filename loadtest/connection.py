@@ -93,16 +93,19 @@ class Connection:
 
         Raises:
             OSError: there is no connection.
+            LeftAloneError: it was given up before it was sent.
         """
+        self._has_left = False
         if not self._is_idle():
             self.close()
             self._connect()
             self._was_used = False
         self._request, self._stream = request, stream
-        self._has_left = False
         self._begin()
 
     def _begin(self) -> None:
+        if self._has_left:
+            raise LeftAloneError
         self._parser = HTTPResponse("POST")
         self._wakes_always = self._may_tell_error = self._has_come = False
         self._broken = ""

@@ -62,23 +62,24 @@ BOARD = Board.shared(MOST_PROCESSES)
 class Running:
     """The leg at hand, the level that says which of its requests count, and what they ask.
 
-    ``asking`` are the connections of the requests in flight.
+    ``uncounted`` are the connections of those in flight that do not count.
     """
 
     leg: Leg
     level: Level
     asks: Asks
     over: Event = field(default_factory=Event)
-    asking: set[Connection] = field(default_factory=set)
+    uncounted: set[Connection] = field(default_factory=set)
 
     @contextmanager
-    def asked_on(self, connection: Connection) -> Iterator[None]:
+    def asked_on(self, connection: Connection, ticket: Ticket) -> Iterator[None]:
         """A request is in flight within the block."""
-        self.asking.add(connection)
+        if not ticket.counted:
+            self.uncounted.add(connection)
         try:
             yield
         finally:
-            self.asking.discard(connection)
+            self.uncounted.discard(connection)
 
 
 class Round:
@@ -171,10 +172,10 @@ class Round:
         self._say(Said.QUIET, monitor.health().model_dump())
 
     def _leave(self, running: Running) -> None:
-        """Leave what is in flight, and give the engine the time to end it."""
-        for connection in running.asking:
+        """Leave what is in flight and does not count, and give the engine the time to end it."""
+        for connection in running.uncounted:
             connection.leave()
-        if running.asking:
+        if running.uncounted:
             gevent.sleep(max(0.0, REST_S - self.job.load_at(running.leg.point).warmup_s))
 
     def tell(self) -> None:
@@ -245,7 +246,7 @@ class CompletionUser(User):  # type: ignore[misc]
             return  # the leg ended meanwhile
         ticket = level.begin(time.monotonic())
         try:
-            with running.asked_on(self.connection):
+            with running.asked_on(self.connection, ticket):
                 answer = self._send(running.leg, ticket, ask, turn.since_s)
         except LeftAloneError:
             level.finish(ticket, time.monotonic())

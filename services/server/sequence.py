@@ -62,7 +62,7 @@ class Chunk:
 
 @dataclass(eq=False)
 class Sequence:
-    """State of one request in the scheduler; only the engine thread touches it after submit.
+    """State of one request; after submit only the scheduler's threads touch it, one at a time.
 
     ``piece`` gives a token's bytes; the scheduler sets it.
     """
@@ -133,11 +133,11 @@ class Sequence:
     def choose(self, logits: Logits, likeliest: int, end_tokens: frozenset[int]) -> int:
         """Draw the next token from one row of logits, whose likeliest token is known."""
         request = self.request
-        ends_early = len(self.generated) < request.min_tokens
-        if not (self._alters or ends_early):
+        must_go_on = len(self.generated) < request.min_tokens
+        if not (self._alters or must_go_on):
             return self._choice(logits, likeliest, self._uniform)
-        if request.sampling.alters_logits or ends_early:
-            banned = sorted(end_tokens) if ends_early else ()
+        if request.sampling.alters_logits or must_go_on:
+            banned = sorted(end_tokens) if must_go_on else ()
             logits = adjust_logits(logits, request.sampling, self._counts, banned, self._seen)
         if request.constraint is not None:
             return self._choose_within(request.constraint, logits, end_tokens)

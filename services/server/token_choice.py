@@ -167,7 +167,11 @@ class _Inversion:
         block = min(int(self._ends.searchsorted(wanted, side="right")), len(self._ends) - 1)
         inside = self._weights[block * _BLOCK : (block + 1) * _BLOCK].cumsum(dtype=np.float64)
         wanted -= self._ends[block] - self._sums[block]
-        return block * _BLOCK + min(int(inside.searchsorted(wanted, side="right")), len(inside) - 1)
+        place = int(inside.searchsorted(wanted, side="right"))
+        if place == len(inside):
+            # The block's own sum is rounded to more: the last of its tokens that has any weight.
+            place = int(inside.searchsorted(inside[-1]))
+        return block * _BLOCK + place
 
 
 @cache

@@ -182,6 +182,19 @@ def test_a_request_that_is_left_ends_at_once_and_the_next_has_a_connection_of_it
         assert ask(connection, server)[0] == 200
 
 
+def test_a_request_that_is_left_while_it_is_connected_is_not_sent() -> None:
+    asked = []
+
+    def told_nothing(peer: socket.socket) -> None:
+        asked.append(peer.recv(1))
+
+    with serving(told_nothing) as server, connected(server) as connection:
+        gevent.spawn(connection.leave)
+        with pytest.raises(LeftAloneError):
+            ask(connection, server)
+    assert asked == [b""]
+
+
 def test_nobody_there_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -20,7 +20,7 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 
 
 class Grammar:
-    """One answer's place in a grammar, on the engine thread alone."""
+    """One answer's place in a grammar; one thread at a time may use it."""
 
     def __init__(self, vocab: Any, schema: str, characters: WholeCharacters) -> None:
         """Compile.

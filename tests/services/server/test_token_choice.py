@@ -134,6 +134,16 @@ def test_what_is_impossible_is_never_drawn(rules: SamplingParameters) -> None:
     assert {choose_token(row, rules, top), *np.flatnonzero(draws(rules, row, 200))} <= {3, 500, 999}
 
 
+@pytest.mark.parametrize("rules", [SamplingParameters(), SamplingParameters(top_p=0.99)])
+def test_rounding_at_the_end_of_a_block_draws_nothing_impossible(rules: SamplingParameters) -> None:
+    """A sum of float32 may exceed that of its parts by a little."""
+    top = always(float(np.nextafter(1, 0)))
+    for seed in range(50):
+        row = np.random.default_rng(seed).standard_normal(256).astype(np.float32)
+        row[250:] = -np.inf
+        assert choose_token(row, rules, top) < 250
+
+
 @pytest.mark.parametrize("penalty", [5e-324, 1e-300, 1e-40, 100])
 def test_a_token_can_be_drawn_after_any_repetition_penalty(penalty: float) -> None:
     parameters = SamplingParameters(repetition_penalty=penalty)
