@@ -154,7 +154,7 @@ def compare_variant(
         slo_trials=len(searched.trials) if searched else 0,
         refused_tasks=refused,
         remarks=[*artifact_remarks(mine.manifest), *_left_out(mine)],
-        agreement=mine.quality.agreement if mine.quality else None,
+        agreement=mine.agreement,
         kernels=mine.load.endpoint.kernels if mine.load else None,
         gpus={gpu.uuid: gpu.name for gpu in mine.load.endpoint.gpus} if mine.load else {},
         gpu_memory_bytes=mine.load.endpoint.gpu_memory_bytes if mine.load else None,

@@ -24,6 +24,7 @@ from loadtest.pairing import RoundFigures, ratio, round_figures
 from loadtest.rate_search import SloFile, read_slo
 from loadtest.records import RequestRecord, read_records
 from quantize.artifact.manifest import Manifest
+from services.engine.agreement import Agreement
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -48,6 +49,13 @@ class Measured:
     def anytime(self) -> bool:
         """Whether its load test was free to stop early."""
         return self.load is not None and self.load.load.stop_early
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """With its weights, as it was when it was questioned, or where it was not, loaded."""
+        if self.quality is not None:
+            return self.quality.agreement
+        return None if self.load is None else self.load.endpoint.agreement
 
     def rounds_at(self, point: LoadPoint, slo: Slo) -> list[RoundFigures]:
         """The figures of each round at a load point that was measured."""

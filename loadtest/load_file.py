@@ -15,6 +15,7 @@ from loadtest.load_kinds import AtPoint
 from loadtest.server_window import ServerWindow
 from loadtest.summary import Answers, Part, Stalls
 from loadtest.validity import CLIENT
+from services.engine.agreement import Agreement
 from services.engines.kernels import Kernels
 from services.gpus.engine_gpu import EngineGpu
 
@@ -30,7 +31,8 @@ class Endpoint(_File):
     """What was loaded, as its health route says. Sizes in bytes, None where the engine is silent.
 
     ``memory_bytes`` is the proportional set size of the engine's processes, ``kernels`` are what
-    the engine says that it computes on, ``gpus`` where.
+    the engine says that it computes on, ``gpus`` where, ``agreement`` how far its answers to a
+    probe are from its weights'.
     """
 
     variant: str
@@ -42,6 +44,7 @@ class Endpoint(_File):
     held_weight_bytes: int | None
     kernels: Kernels | None = None
     gpus: tuple[EngineGpu, ...] = ()
+    agreement: Agreement | None = None
 
     @property
     def gpu_memory_bytes(self) -> int | None:

@@ -106,10 +106,15 @@ def columns() -> list[str]:
     return [f"{word} {key}" for word in _LATENCIES.values() for key in _KEYS] + ["tok/s", "req/s"]
 
 
+def _titles() -> list[str]:
+    """The same with the unit of times."""
+    return [f"{it} ms" if it.endswith(_KEYS) else it for it in columns()]
+
+
 def table(rows: Sequence[Row], remarks: Iterable[str] = ()) -> str:
     """All rows as text, by load and then by name; times in ms."""
     ordered = sorted(rows, key=lambda row: _order(row))
-    header = ["load", "measured by", "requests", "errors", *columns()]
+    header = ["load", "measured by", "requests", "errors", *_titles()]
     cells = [header, *[_cells(row) for row in ordered]]
     widths = [max(len(line[place]) for line in cells) for place in range(len(header))]
     lines = [_line(line, widths) for line in cells]

@@ -81,6 +81,17 @@ def test_a_variant_that_was_never_served_is_told_and_the_others_are_compared(
     assert "gguf-q8_0 failed: deploy: it exited … no room" in text
 
 
+def test_a_variant_whose_questions_failed_keeps_how_it_agreed_when_it_was_loaded(
+    tiny_plan: Plan, tiny_run: Path, tmp_path: Path
+) -> None:
+    agreed = {"state": "agrees", "tokens": 9, "mean_nats": 0.01, "limit_nats": 0.2}
+    change(tiny_run / "gguf-q8_0" / "load.json", endpoint__agreement=agreed)
+    record_failure(tiny_run, "gguf-q8_0", "quality", "the endpoint went away")
+    _, mine = build_comparison(tiny_run, tiny_plan, artifacts=tmp_path / "artifacts").variants
+    assert mine.agreement is not None
+    assert mine.agreement.mean_nats == 0.01
+
+
 def test_of_a_variant_whose_stage_failed_older_figures_of_that_stage_do_not_count(
     tiny_plan: Plan, tiny_run: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from deploy.plan import Serving
 from loadtest.endpoint import EndpointError, as_endpoint, read_health
+from services.engine.agreement import Agreement
 from tests.fake_engine import FakeEngine, running_engine
 
 
@@ -17,6 +18,12 @@ def test_a_ready_endpoint_says_what_it_serves(engine: FakeEngine) -> None:
     found = as_endpoint(read_health(engine.url, "gguf-q8_0"))
     assert (found.variant, found.engine, found.artifact_sha256) == ("gguf-q8_0", "fake", "a" * 64)
     assert (found.memory_bytes, found.held_weight_bytes) == (1000, 500)
+
+
+def test_a_load_test_keeps_how_far_an_endpoint_is_from_its_weights(engine: FakeEngine) -> None:
+    agreement = Agreement(state="agrees", tokens=9, mean_nats=0.01, limit_nats=0.2)
+    health = read_health(engine.url, "gguf-q8_0").model_copy(update={"agreement": agreement})
+    assert as_endpoint(health).agreement == agreement
 
 
 def test_an_endpoint_that_is_not_ready_is_named_with_its_state_and_the_remedy(

@@ -41,6 +41,8 @@ def test_equal_loads_stand_together_and_an_unknown_one_last() -> None:
         *("all at once", "all at once"),
     ]
     assert "12.30" in lines[2]
+    assert lines[0].count("p50 ms") == 3
+    assert lines[0].endswith("tok/s  req/s")
     assert lines[-1] == "* it is so"
 
 
