@@ -19,7 +19,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -50,8 +50,8 @@ from services.http.stream_chunk import error_message
 
 # More than this is not kept: further answers are read as they end.
 KEPT_BYTES = 1 << 30
-# An engine of ours has ended what was left by then; the next leg's warm-up counts towards it.
-REST_S = 0.5
+# By then a service of ours has noticed that a client is gone.
+NOTICED_S = 0.1
 # Records in one message.
 TOLD_AT_ONCE = 200
 # Locust loads this file and then forks: all its processes have this one.
@@ -139,7 +139,7 @@ class Round:
             text = self.texts.text(ask.number)
             route, body = dialect.route, dialect.body(text, ask.output_tokens)
         else:
-            route = f"/{leg.variant}/v1/completions"
+            route = completions_of(leg.variant)
             body = request_body(leg.variant, ask.prompt, ask.output_tokens, exact=ask.exact)
         return self.server.request(route, {**self.headers, "x-request-id": request_id}, body)
 
@@ -172,11 +172,29 @@ class Round:
         self._say(Said.QUIET, monitor.health().model_dump())
 
     def _leave(self, running: Running) -> None:
-        """Leave what is in flight and does not count, and give the engine the time to end it."""
+        """Leave what is in flight and does not count; blocks until the engine has dropped it."""
         for connection in running.uncounted:
             connection.leave()
         if running.uncounted:
-            gevent.sleep(max(0.0, REST_S - self.job.load_at(running.leg.point).warmup_s))
+            gevent.sleep(NOTICED_S)
+            self._ask_for_a_token(running.leg.variant)
+
+    def _ask_for_a_token(self, variant: str) -> None:
+        """Block for one token, or until the endpoint fails at it.
+
+        An engine drops what was left between two steps, before it takes up anything new.
+        """
+        connection = Connection(self.server)
+        body = request_body(variant, [0], 1)
+        stream = KeptStream(connection.more)
+        with gevent.Timeout(self.job.request_timeout_s, False), suppress(OSError):
+            connection.send(
+                self.server.request(completions_of(variant), self.headers, body), stream
+            )
+            connection.status()
+            connection.finish()
+        stream.close()
+        connection.close()
 
     def tell(self) -> None:
         """Read all answers of a leg, and tell their records in the order of their ends."""
@@ -209,6 +227,11 @@ def _no_collections() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def completions_of(variant: str) -> str:
+    """Where a variant of ours completes."""
+    return f"/{variant}/v1/completions"
 
 
 def entry(leg: Leg) -> str:

@@ -184,6 +184,8 @@ class FakeEngine(NullServer):
         if how.full:
             how.full -= 1
             return await answer(writer, 429, {"error": {"message": "full"}})
+        if body.get("stream") and body["max_tokens"] == 1:  # is it free?
+            return await self.stream(body, writer, tokens=1)
         asked = self.asked.setdefault(name, [])
         asked.append(body)
         if not body.get("stream"):
