@@ -34,6 +34,7 @@ from deploy.plan_sections import (
     Section,
     later,
 )
+from deploy.plan_text import parse_plan
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
 from deploy.residency.residency import Wish
 from quantize.name_list import names_of
@@ -288,7 +289,7 @@ def load_plan(
     """
     path = plan_path(name_or_path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_plan(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PlanError(f"{path} is no valid YAML: {error}") from None
     if not isinstance(content, dict):
