@@ -13,6 +13,7 @@ from eval.command_line.options import (
     VariantsOption,
     choose,
     from_here,
+    given,
     say,
 )
 from quantize.name_list import names_of
@@ -48,7 +49,10 @@ def quantize(
 
 def capacity(
     model: Annotated[
-        str, typer.Option(help="A folder, a config.json, a Hugging Face id, or: reference.")
+        str,
+        typer.Option(
+            callback=given, help="A folder, a config.json, a Hugging Face id, or: reference."
+        ),
     ] = "reference",
     memory: Annotated[
         str, typer.Option(help="One device of this size, such as 128GiB or 80GB.")
@@ -76,7 +80,8 @@ def capacity(
 
 def explore(
     model: Annotated[
-        str, typer.Option(help="A folder, a Hugging Face id, or: reference.")
+        str,
+        typer.Option(callback=given, help="A folder, a Hugging Face id, or: reference."),
     ] = "reference",
     output: Annotated[
         Path | None, typer.Option(help="A folder; beside the artifacts without it.")

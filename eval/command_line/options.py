@@ -12,16 +12,34 @@ from quantize.root import ROOT
 if TYPE_CHECKING:
     from deploy.plan_choice import PlanChoice
 
+
+def given(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    """An option's value; one that was given and names nothing does not count as not given.
+
+    Raises:
+        typer.BadParameter: it is empty, as a shell's variable is that was never set.
+    """
+    source = context.get_parameter_source(option.name or "")
+    if source is not None and source.name == "COMMANDLINE" and not value.strip(" ,"):
+        raise typer.BadParameter("it names nothing; give a value, or leave the option out")
+    return value
+
+
 PlanOption = Annotated[
     str,
     typer.Option(
-        "--plan", help="A plan's file or bundled name.", metavar="PLAN", autocompletion=plan_names
+        "--plan",
+        callback=given,
+        help="A plan's file or bundled name.",
+        metavar="PLAN",
+        autocompletion=plan_names,
     ),
 ]
 ModelOption = Annotated[
     str,
     typer.Option(
         "--model",
+        callback=given,
         help="A folder, a GGUF file or a Hugging Face id instead of the plan's model.",
         metavar="MODEL",
     ),
@@ -30,6 +48,7 @@ BaselineOption = Annotated[
     str,
     typer.Option(
         "--baseline",
+        callback=given,
         help="The 16-bit weights to compare a published quantized model with.",
         metavar="MODEL",
     ),
@@ -38,6 +57,7 @@ VariantsOption = Annotated[
     str,
     typer.Option(
         "--variants",
+        callback=given,
         help="Only these variants (and the baseline), separated by commas.",
         metavar="NAMES",
         autocompletion=variant_lists,
@@ -47,6 +67,7 @@ UrlOption = Annotated[
     str,
     typer.Option(
         "--url",
+        callback=given,
         help="The OpenAI base URL of any endpoint; --model is then the name of its model.",
         metavar="URL",
     ),
@@ -55,6 +76,7 @@ RecipesOption = Annotated[
     str,
     typer.Option(
         "--recipes",
+        callback=given,
         help="These recipes, separated by commas.",
         metavar="NAMES",
         autocompletion=recipe_lists,
@@ -62,12 +84,14 @@ RecipesOption = Annotated[
 ]
 RayAddressOption = Annotated[
     str,
-    typer.Option("--ray-address", help="An existing Ray cluster's head.", metavar="HOST:PORT"),
+    typer.Option(
+        "--ray-address", callback=given, help="An existing Ray cluster's head.", metavar="HOST:PORT"
+    ),
 ]
 
 
 def choose(plan: str, model: str, variants: str, baseline: str = "") -> "PlanChoice":
-    """What the options name; an empty one counts as not given."""
+    """What the options name; an empty one was not given."""
     from deploy.plan_choice import PlanChoice
 
     return PlanChoice(

@@ -77,6 +77,12 @@ def test_a_benchmark_gets_the_options_that_are_its_own() -> None:
         (("up", "--plan"), "assay up: Option '--plan' requires an argument."),
         (("loadtest", "--plan", "mine"), "assay loadtest: no plan 'mine': give a file's path"),
         (("eval", "--model", "/no/folder"), "assay eval: no model folder '/no/folder'"),
+        (
+            ("compare", "--model", ""),
+            "assay compare: Invalid value for '--model': it names nothing",
+        ),
+        (("capacity", "--model="), "assay capacity: Invalid value for '--model': it names nothing"),
+        (("up", "--variants", ","), "assay up: Invalid value for '--variants': it names nothing"),
         (("conformance",), "assay conformance: unknown engine '' (valid: vllm,"),
         (("capacity", "--context", "0"), "assay capacity: Invalid value for '--context'"),
         (("bench", "speed"), "assay bench: No such command 'speed'."),
