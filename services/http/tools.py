@@ -62,6 +62,7 @@ def take_tools(
         RequestError: 400 that names what is wrong, or what this model or engine cannot do.
     """
     if not content.get("tools"):
+        _refuse_choice(content.get("tool_choice"))
         return content, None
     asked = _read(content)
     rest = {name: value for name, value in content.items() if name not in _Asked.model_fields}
@@ -77,10 +78,11 @@ def take_tools(
     if asked.tool_choice == "none":
         return rest, None
     if asked.tool_choice == "auto":
-        _check_auto(asked, source)
+        _check_auto(asked, source, formats=formats)
         return rest, Reading(parallel=asked.parallel_tool_calls)
     if not formats:
-        message = "tool_choice: this engine cannot be held to a call; auto and none work"
+        rest_works = "auto and none work" if OPEN in (source or "") else "none works"
+        message = f"tool_choice: this engine cannot be held to a call; {rest_works}"
         raise RequestError(400, message, param="tool_choice", code="unsupported_value")
     if rest.get("response_format") is not None:
         message = "response_format: the answer to this tool_choice has a format of its own"
@@ -94,6 +96,13 @@ def take_tools(
     name = asked.tool_choice.function.name
     schema = _chosen(asked.tools, name).parameters or _ANY_ARGUMENTS
     return rest | {"response_format": as_schema("arguments", schema)}, Reading(tool=name)
+
+
+def _refuse_choice(choice: Any) -> None:
+    """Where there are no tools, only a choice that demands no call changes nothing."""
+    if choice not in (None, "none", "auto"):
+        message = "tool_choice: there is nothing to call, give tools"
+        raise RequestError(400, message, param="tool_choice")
 
 
 def writes_tools(source: str | None) -> bool:
@@ -168,18 +177,20 @@ def _chosen(tools: list[_Tool], name: str) -> _Function:
     raise RequestError(400, message, param="tool_choice")
 
 
-def _check_auto(asked: _Asked, source: str | None) -> None:
+def _check_auto(asked: _Asked, source: str | None, *, formats: bool) -> None:
     """A choice of the model's own is read from its text, as far as that can be."""
     if OPEN not in (source or ""):
+        rest_works = "required, a tool's name and none work" if formats else "none works"
         message = (
             f"tool_choice: this model's template does not write calls as {OPEN}, and no other way "
-            "is read; required, a tool's name and none work"
+            f"is read; {rest_works}"
         )
         raise RequestError(400, message, param="tool_choice", code="unsupported_value")
     for place, tool in enumerate(asked.tools):
         if tool.function.strict:
+            remedy = "; required or the tool's name does" if formats else ""
             message = (
                 f"tools.{place}.function.strict: with tool_choice auto nothing holds the model to "
-                "a schema; required or the tool's name does"
+                f"a schema{remedy}"
             )
             raise RequestError(400, message, param="tools", code="unsupported_value")

@@ -83,6 +83,7 @@ def test_a_tool_that_is_named_is_the_schema_of_its_arguments() -> None:
         ({"templates": LLAMA}, "tool_choice", "<tool_call>"),
         ({"formats": False, "tool_choice": "required"}, "tool_choice", "this engine"),
         ({"tool_choice": "any"}, "tool_choice", "tool_choice"),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice", "nothing to call"),
         (
             {"tool_choice": {"type": "function", "function": {"name": "rain"}}},
             "tool_choice",
@@ -131,3 +132,20 @@ def test_where_no_call_is_wanted_a_template_needs_no_tools() -> None:
     content, reading = ask(LLAMA, tool_choice="required")
     assert reading == Reading(listed=True)
     assert "response_format" in content
+
+
+@pytest.mark.parametrize(
+    ("templates", "choice", "formats", "remedy"),
+    [
+        (HERMES, "required", False, "auto and none work"),
+        (LLAMA, "required", False, "none works"),
+        (LLAMA, "auto", False, "none works"),
+        (LLAMA, "auto", True, "required, a tool's name and none work"),
+    ],
+)
+def test_a_refused_choice_is_told_with_those_that_work_there(
+    templates: dict[str, str], choice: str, formats: bool, remedy: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        ask(templates, formats=formats, tool_choice=choice)
+    assert caught.value.message.endswith(f"; {remedy}")
