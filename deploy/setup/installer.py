@@ -8,6 +8,7 @@ unfinished one is made anew.
 """
 
 import argparse
+import errno
 import json
 import shutil
 import sys
@@ -42,6 +43,7 @@ HEARTBEAT_S = 15.0
 FREE_GIB = 10
 FREE_GIB_CUDA = 25
 AUTO = "auto"
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def check_system(missing: list[Environment], build: Build) -> None:
@@ -204,6 +206,15 @@ def main(words: Sequence[str] | None = None) -> int:
         set_up(arguments.names, build, wheelhouse)
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in _FORBIDDEN:
+            raise
+        print(
+            f"set-up: {error.filename} cannot be written ({error.strerror}): run it as its "
+            "owner, or in a clone of your own",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("set-up: interrupted; what is finished is kept", file=sys.stderr)

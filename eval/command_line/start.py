@@ -80,7 +80,10 @@ def _collects(words: Sequence[str]) -> bool:
 
 
 def _become(python: str | Path, words: Sequence[str]) -> NoReturn:
-    os.execv(python, [str(python), str(SCRIPT), *words])
+    try:
+        os.execv(python, [str(python), str(SCRIPT), *words])
+    except PermissionError:
+        _refuse(f"{python} may not be run by this user: set up a clone of your own")
 
 
 def _needed(words: Sequence[str]) -> Sequence[str]:

@@ -58,3 +58,15 @@ def test_what_was_asked_for_stays_until_auto_is() -> None:
 def test_a_build_that_cannot_run_here_is_refused() -> None:
     with pytest.raises(SetupError, match="no torch"):
         choose("system-torch", None)
+
+
+@pytest.mark.usefixtures("gpu_machine")
+def test_a_folder_that_cannot_be_written_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nobody may make a folder there, root neither.
+    monkeypatch.setattr(installer, "VENVS", Path("/sys/venvs"))
+    assert installer.main(["control"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("set-up: /sys/venvs cannot be written (")
+    assert told.count("\n") == 1

@@ -269,3 +269,14 @@ def test_it_begins_anew_where_the_shell_decides_what_is_imported_or_how_files_ar
     assert left["PYTHONUTF8"] == "1"
     assert left["HOME"] == str(ROOT / ".run" / "home")
     assert left["NO_PROXY"] == "corp.internal,localhost,127.0.0.1,::1"
+
+
+def test_an_environment_that_this_user_may_not_run_is_told_in_one_line(checkout: Path) -> None:
+    control = checkout / ".venvs" / "control"
+    (control / "bin").mkdir(parents=True)
+    (control / MARKER).write_text("{}")
+    (control / "bin" / "python").write_text("not executable, for root neither")
+    done = run(checkout, "status")
+    assert done.returncode == 2
+    assert "control/bin/python may not be run by this user" in done.stderr
+    assert done.stderr.count("\n") == 1
