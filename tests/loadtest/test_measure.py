@@ -254,7 +254,7 @@ class _AlwaysThird(list[dict[str, object]]):
 def test_after_a_kill_the_finished_rounds_are_kept_and_the_rest_is_measured(
     engine: FakeEngine, tmp_path: Path
 ) -> None:
-    plan = a_plan(engine.port, concurrencies=[1], rounds=2)
+    plan = a_plan(engine.port, concurrencies=[1], rounds=2, neighbour_limit=1)
     kept = run_directory(plan, tmp_path) / max(VARIANTS) / "rounds" / "0.json"
     process = start(plan, tmp_path)
     deadline = time.monotonic() + 240
