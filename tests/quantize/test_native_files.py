@@ -97,7 +97,7 @@ def test_another_format_than_the_models_is_refused_with_the_right_one(
 ) -> None:
     with pytest.raises(SourceModelError, match=r"published as compressed-int8: take native-comp"):
         made(ordered(int8, tmp_path / "artifacts", "native-awq-int4"))
-    with pytest.raises(SourceModelError, match=r"has 16-bit weights; the recipe serves a"):
+    with pytest.raises(SourceModelError, match=r"has 16-bit weights; native-awq-int4 serves a"):
         made(ordered(model, tmp_path / "artifacts", "native-awq-int4"))
 
 
