@@ -23,6 +23,11 @@ from quantize.order import Order
 from quantize.processors import usable_cpus
 from quantize.recipes.catalogue import find_recipe, with_sources
 from quantize.sizing.dry_run import dry_run
+from quantize.source.published import published_of
+from quantize.source.source_config import read_any_config
+from quantize.source.source_model import SourceModel
+from services.known_models import why_unknown
+from services.variants import Variant
 
 Say = Callable[[str], None]
 
@@ -124,10 +129,20 @@ def left_out(plan: Plan) -> dict[str, str]:
         reasons = [why_not(recipe, source, model) for recipe in with_sources([variant.recipe.name])]
         shape, context = source.reading.shape, plan.serving.context_length
         reasons.append(why_not_as_long(variant.recipe, shape, context))
+        if variant.recipe.as_published:
+            reasons.append(_why_unknown(variant, model))
         why = next((reason for reason in reasons if reason is not None), None)
         if why is not None:
             found[variant.name] = why
     return found
+
+
+def _why_unknown(variant: Variant, model: SourceModel) -> str | None:
+    """Why an engine does not serve a published checkpoint as it is."""
+    published = published_of(model)
+    if published is None or published.published.is_gguf:
+        return None
+    return why_unknown(variant.engine, read_any_config(published.published.path).content)
 
 
 def _refuse_unfit(plan: Plan) -> None:

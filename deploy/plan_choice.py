@@ -1,6 +1,6 @@
 """What a user chooses: a plan, and what stands in for its model and its variants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,12 @@ from quantize.machine import Machine, probe_machine
 from quantize.name_list import names_of
 from quantize.published_model import recognise, what_recipes_read
 from quantize.source.model_shape import ShapeError
+from quantize.source.published import Published
+from quantize.source.source_config import read_any_config
 from quantize.source.source_error import SourceModelError
 from quantize.source.source_model import REFERENCE
+from services.engines.table import ENGINES
+from services.known_models import why_unknown
 
 # What messages call the file of a plan that has none.
 CHOSEN = Path("the chosen plan")
@@ -84,15 +88,17 @@ class PlanChoice:
             config, shape = what_recipes_read(self._model, published, self.baseline)
         except ShapeError as error:
             raise SourceModelError(f"{self._model}: {error}") from None
+        devices = installed_devices(machine)
         chosen = choose_plan(
             Situation(
                 machine=machine,
-                devices=installed_devices(machine),
+                devices=devices,
                 memory_bytes=machine.memory_bytes or psutil.virtual_memory().total,
                 config=config,
                 shape=shape,
                 published=published,
                 baseline=self.baseline,
+                refusals=_refusals(devices, published),
             )
         )
         if tell is not None:
@@ -110,6 +116,15 @@ class PlanChoice:
             "--variants": ",".join(plan.variants),
         }
         return [word for option, value in given.items() if value for word in (option, value)]
+
+
+def _refusals(engines: Iterable[str], published: Published | None) -> dict[str, str]:
+    """Why engines do not serve a published checkpoint as it is, where they know."""
+    if published is None or published.is_gguf:
+        return {}
+    config = read_any_config(published.path).content
+    found = {name: why_unknown(ENGINES[name], config) for name in engines}
+    return {name: why for name, why in found.items() if why is not None}
 
 
 def serving_only(plan: Plan, variants: tuple[str, ...]) -> Plan:

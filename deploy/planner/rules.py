@@ -43,7 +43,8 @@ class Situation:
 
     ``memory_bytes`` is the device's own memory, of a CPU the machine's; ``config`` and ``shape``
     are the model's. ``published`` is the checkpoint that its user named, where that is one, and
-    ``baseline`` the weights that it is to be compared with.
+    ``baseline`` the weights that it is to be compared with. ``refusals`` say why engines, by name,
+    do not serve models of this configuration as they are.
     """
 
     machine: Machine
@@ -53,6 +54,7 @@ class Situation:
     shape: ModelShape
     published: Published | None = None
     baseline: str | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def on_cpu(self) -> bool:
@@ -129,6 +131,8 @@ class _Taking:
             return f"{variant.engine.title} is not installed"
         if reason := refusal(variant, here.devices[variant.engine.name], here.machine):
             return reason
+        if variant.recipe.as_published and variant.engine.name in here.refusals:
+            return here.refusals[variant.engine.name]
         if reason := why_not_of(variant.recipe, here.config, here.shape):
             return reason
         if reason := why_not_as_long(variant.recipe, here.shape, self.context):

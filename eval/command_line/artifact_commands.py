@@ -67,6 +67,7 @@ def capacity(
     """Print the table."""
     from quantize.recipes.catalogue import RECIPES
     from quantize.sizing.capacity_table import capacity_report
+    from services.known_models import why_unserved
 
     report = capacity_report(
         from_here(model),
@@ -74,6 +75,7 @@ def capacity(
         context=context,
         concurrency=concurrency,
         recipes=names_of(recipes) or list(RECIPES),
+        why_unserved=why_unserved,
     )
     say(report)
 

@@ -1,7 +1,7 @@
 """``assay capacity``: one table of what a model needs, and what holds it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from quantize.sizing.capacity import (
     fit,
     needs,
 )
-from quantize.source.model_shape import ModelShape, ShapeError, read_shape
+from quantize.source.model_shape import SHAPES, ModelShape, ShapeError, read_shape
 from quantize.source.published import Published, gguf_in
 from quantize.source.source_config import read_source_config
 from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS, fingerprint
@@ -35,6 +35,7 @@ from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS, fingerpri
 # Where normalised folders lie; one that is there answers at once.
 ARTIFACTS = ROOT / "artifacts"
 _CONTEXT = 2048
+Unserved = Callable[[str, Mapping[str, Any]], str | None]
 _UNITS = {"GIB": GIB, "GB": 10**9, "MIB": 1 << 20, "MB": 10**6, "TIB": 1 << 40, "TB": 10**12}
 
 
@@ -101,12 +102,21 @@ def placements(memory: str | None) -> list[Placement]:
 
 
 def capacity_report(
-    model: str, *, memory: str | None, context: int | None, concurrency: int, recipes: list[str]
+    model: str,
+    *,
+    memory: str | None,
+    context: int | None,
+    concurrency: int,
+    recipes: list[str],
+    why_unserved: Unserved = lambda _form, _config: None,
 ) -> str:
     """The whole answer as text; without a ``context``, for 2048 tokens or what the model has.
 
+    ``why_unserved`` says why no engine serves a published checkpoint as it is.
+
     Raises:
-        ValueError: the model's configuration, a recipe's name or the memory is at fault.
+        ValueError: the model's configuration, a recipe's name or the memory is at fault, or nothing
+            serves the model.
     """
     published = _published(model)
     if published is None:
@@ -114,6 +124,8 @@ def capacity_report(
         shape = read_shape(config)
     else:
         config, shape = what_recipes_read(model, published)
+        if not published.is_gguf and (why := why_unserved(published.form, config)) is not None:
+            raise ValueError(f"{model}: {why}")
     if context is None:
         context = min(_CONTEXT, shape.positions)
     if context > shape.positions:
@@ -137,7 +149,8 @@ def _left_out(
 ) -> dict[str, str]:
     """Why recipes cannot be made of the model: of a whole folder as ``make`` says it itself."""
     path = REFERENCE_WEIGHTS if model == REFERENCE else Path(model).expanduser()
-    if "quantization_config" in config or not path.is_dir():
+    unknown = shape.architecture not in SHAPES
+    if unknown or "quantization_config" in config or not path.is_dir():
         found = {recipe.name: why_not_of(recipe, config, shape) for recipe in recipes}
     elif any(path.glob("*.safetensors")):
         with examined(fingerprint(model), ARTIFACTS) as source:

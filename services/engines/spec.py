@@ -11,8 +11,10 @@ from typing import Literal
 
 from quantize.artifact.manifest import Manifest
 from quantize.formats.engine_support import Devices
+from quantize.jobs.job_module import JobModule, Progress
 from quantize.machine import Device
 from services.engines.kernels import Judgement, Kernels
+from services.engines.model_question import ModelAnswer, ModelQuestion
 from services.engines.tuning import UNTUNED, Tuning
 from services.http.request_fields import Route
 
@@ -114,7 +116,8 @@ class EngineSpec:
     while it starts. ``process_bytes`` is what its processes, the replica's among them, take of a
     CPU machine's memory beside weights, cache and activations, and ``shared_memory_bytes`` what
     must be free in ``/dev/shm`` where its workers are processes of their own. One that
-    ``counts_unasked`` counts a token as generated where ``max_tokens`` is 0.
+    ``counts_unasked`` counts a token as generated where ``max_tokens`` is 0. ``model_check`` asks
+    it, without any weights, whether it serves a model of some configuration.
     """
 
     name: str
@@ -148,6 +151,7 @@ class EngineSpec:
     own_flags: frozenset[str] = frozenset()
     fields: Mapping[Route, frozenset[str]] | None = None
     no_limit: int | None = -1
+    model_check: JobModule[ModelQuestion, Progress, ModelAnswer] | None = None
     files: Callable[[Launch], Mapping[str, str | Path]] = lambda _launch: {}
     kernels_in_log: Callable[[str], Kernels | None] = lambda _text: None
     judge_kernels: Callable[[Kernels, str, Tuning], Judgement] = lambda *_asked: Judgement()

@@ -281,3 +281,21 @@ def test_what_was_chosen_is_told_with_size_and_time() -> None:
     assert "plan 'hopper', chosen for this machine" in told
     assert "left out: needs" in told
     assert "GB, in about" in told
+
+
+def test_of_engines_that_load_a_checkpoint_only_those_that_know_its_architecture_are_taken() -> (
+    None
+):
+    foreign = {**SMOL, "architectures": ["FooForCausalLM"]}
+    published = Published(
+        name="foo", path=Path("foo"), form="bf16", weight_bytes=1, parameters=1, bits_per_weight=16
+    )
+    situation = on_gpu("h100", foreign, published=published)
+    assert "native-bf16-vllm" in choose_plan(situation).taken
+    refused = replace(situation, refusals={"vllm": "vLLM does not serve FooForCausalLM"})
+    chosen = choose_plan(refused)
+    assert list(chosen.taken) == ["native-bf16-transformers"]
+    assert chosen.left_out["native-bf16-vllm"] == "vLLM does not serve FooForCausalLM"
+    refused = replace(refused, refusals={**refused.refusals, "transformers": "nor does this"})
+    with pytest.raises(NoPlanError, match=r"native-bf16-vllm: vLLM does not serve FooForCausalLM"):
+        choose_plan(refused)

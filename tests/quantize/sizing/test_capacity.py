@@ -5,6 +5,7 @@ quantize/sizing/gguf_mix.py, quantize/sizing/weight_bytes.py
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,28 @@ def test_a_published_checkpoint_counts_as_it_is_stored_and_recipes_are_left_out(
     assert row[0] == "native-compressed-int8"
     assert 8 < float(row[1]) < 8.3
     assert "bf16, gguf-q8_0: the model is quantized already" in text
+
+
+def test_an_architecture_that_recipes_do_not_know_counts_as_it_is_served_or_is_refused(
+    tiny: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "foreign"
+    shutil.copytree(tiny, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"architectures": ["FooForCausalLM"], "model_type": "foo"}
+    (folder / "config.json").write_text(json.dumps(config))
+    asked: dict[str, Any] = {"memory": "24GiB", "context": 512, "concurrency": 2}
+    text = capacity_report(str(folder), **asked, recipes=["bf16", "gguf-q8_0"])
+    assert [line.split()[0] for line in text.splitlines() if "24GiB" in line] == ["recipe"]
+    assert "native-bf16" in text
+    assert "bf16, gguf-q8_0: FooForCausalLM is not supported (supported: Llama" in text
+    with pytest.raises(ValueError, match=r"foreign: nobody serves bf16 of FooForCausalLM"):
+        capacity_report(
+            str(folder),
+            **asked,
+            recipes=["bf16"],
+            why_unserved=lambda form, it: f"nobody serves {form} of {it['architectures'][0]}",
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""What transformers says of a model's configuration; in the ``quantize`` environment."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+from quantize.jobs.job_module import Progress
+from quantize.jobs.job_server import serve
+from services.engines.model_question import ModelAnswer, ModelQuestion, asked_in, first_sentence
+
+
+def carry_out(question: ModelQuestion, _: Callable[[Progress], None]) -> ModelAnswer:
+    """Whether transformers has a class that writes text for the configuration."""
+    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
+        (Path(folder) / "config.json").write_text(question.config, encoding="utf-8")
+        try:
+            config = AutoConfig.from_pretrained(folder)
+        except (ValueError, KeyError) as error:
+            return ModelAnswer(first_sentence(str(error)))
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return ModelAnswer("")
+    return ModelAnswer(f"it has no language model of type {config.model_type!r}")
+
+
+if __name__ == "__main__":
+    serve(asked_in("quantize"), carry_out)
