@@ -151,6 +151,16 @@ def _refuse_unfit(plan: Plan) -> None:
         raise ValueError(f"{plan.model}: {'; '.join(told)}")
 
 
+def require_baseline(plan: Plan, unfit: Mapping[str, str]) -> None:
+    """Refuse a comparison whose baseline cannot be of the model; ``unfit`` is what is ``left_out``.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    if plan.baseline in unfit:
+        raise ValueError(f"the baseline {plan.baseline}: {unfit[plan.baseline]}")
+
+
 def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for name, why in reasons.items():
@@ -169,8 +179,7 @@ def make_what_can_be(plan: Plan, say: Say) -> dict[str, str]:
         ToolError: transformers cannot score the artifacts.
     """
     unfit = left_out(plan)
-    if plan.baseline in unfit:
-        raise ValueError(f"the baseline {plan.baseline}: {unfit[plan.baseline]}")
+    require_baseline(plan, unfit)
     for why, names in _by_reason(unfit).items():
         say(f"left out: {', '.join(names)}: {why}")
     recipe_of = {v.name: v.recipe.name for v in plan.resolved_variants() if v.name not in unfit}

@@ -1,6 +1,7 @@
 """The whole comparison, stage after stage; each stage reuses what is finished."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.artifacts import ARTIFACTS_DIR
-from deploy.make_artifacts import left_out, make_what_can_be
+from deploy.make_artifacts import left_out, make_what_can_be, require_baseline
 from deploy.plan import Plan
 from deploy.plan_choice import serving_only
 from deploy.resident_plan import why_alone
@@ -112,16 +113,40 @@ def compare(plan: Plan, options: Options, say: Say) -> None:
             in this run or with this service; what is finished is kept and reused next time.
     """
     command = "make compare"
-    with hold(RUN_DIR, command), hold(run_directory(plan), command):
-        _compare(plan, options, open_run(plan), say)
+    with hold(RUN_DIR, command):
+        # Now, and not after everything has been made, served and loaded.
+        refuse_what_is_in_the_way(_to_be_served(plan))
+        run_dir = run_directory(plan)
+        with _taken_away_if_refused(run_dir) as checked, hold(run_dir, command):
+            open_run(plan)
+            write_environment(run_dir, plan)
+            forget_failures(run_dir, plan.variants)
+            check_tasks(plan, run_dir, tell=say)
+            checked()
+            _compare(plan, options, run_dir, say)
+
+
+@contextmanager
+def _taken_away_if_refused(run_dir: Path) -> Iterator[Callable[[], None]]:
+    """A run that an error ends before ``checked`` is called holds nothing: a new one is removed.
+
+    What the error itself points at stays.
+    """
+    is_new, was_checked = not run_dir.exists(), False
+
+    def checked() -> None:
+        nonlocal was_checked
+        was_checked = True
+
+    try:
+        yield checked
+    except BaseException as error:
+        if is_new and not was_checked and str(run_dir) not in str(error):
+            shutil.rmtree(run_dir, ignore_errors=True)
+        raise
 
 
 def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
-    write_environment(run_dir, plan)
-    forget_failures(run_dir, plan.variants)
-    # Now, and not after everything has been made, served and loaded.
-    check_tasks(plan, run_dir, tell=say)
-    refuse_what_is_in_the_way(_to_be_served(plan))
     stages = Stages(run_dir, say)
     with stages.time("quantize", lambda: sorted(ARTIFACTS_DIR.glob("*/*/manifest.json"))):
         plan_made = _without(plan, make_what_can_be(plan, say), "quantize", run_dir)
@@ -141,11 +166,10 @@ def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:
 def _to_be_served(plan: Plan) -> Iterator[Plan]:
     """Who is to be served together, turn after turn, as far as it is known before any work."""
     unfit = left_out(plan)
+    require_baseline(plan, unfit)
     fit = serving_only(plan, tuple(name for name in plan.variants if name not in unfit))
-    # Without its baseline nothing is measured, and making it says why.
-    if plan.baseline in fit.variants:
-        for turn in turns(fit, alone=why_alone(fit) is not None):
-            yield serving_only(plan, turn.variants)
+    for turn in turns(fit, alone=why_alone(fit) is not None):
+        yield serving_only(plan, turn.variants)
 
 
 def _measure_card(run_dir: Path, say: Say) -> None:

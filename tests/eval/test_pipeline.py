@@ -125,6 +125,62 @@ def test_each_stage_gets_what_the_ones_before_it_left_and_every_reason_is_told(
     assert "rows do not fit" in page
 
 
+def _refuse(*_asked: Any, **_more: Any) -> None:
+    raise ValueError("model.safetensors is truncated")
+
+
+@pytest.mark.parametrize("stage", ["left_out", "refuse_what_is_in_the_way", "check_tasks"])
+def test_a_comparison_that_is_refused_leaves_no_run_behind_and_an_earlier_one_alone(
+    stages: Stages,
+    tiny_plan: Plan,
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+) -> None:
+    new = tmp_path / "results" / "new"
+    monkeypatch.setattr(module, "run_directory", lambda _: new)
+    monkeypatch.setattr(module, "open_run", lambda _: new.mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(module, stage, _refuse)
+    with pytest.raises(ValueError, match="is truncated"):
+        compare(tiny_plan, lambda plan: list(plan.variants), lambda _: None)
+    assert not new.exists()
+    monkeypatch.setattr(module, "run_directory", lambda _: tiny_run)
+    before = {path.name for path in tiny_run.iterdir()}
+    with pytest.raises(ValueError, match="is truncated"):
+        compare(tiny_plan, lambda plan: list(plan.variants), lambda _: None)
+    assert before <= {path.name for path in tiny_run.iterdir()}
+    assert stages.turns == []
+
+
+def test_a_log_that_a_refusal_names_is_kept(
+    stages: Stages, tiny_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = tmp_path / "results" / "new"
+
+    def refuse(*_asked: Any, **_more: Any) -> None:
+        raise ValueError(f"no task can be asked (log: {new / 'tasks.log'})")
+
+    monkeypatch.setattr(module, "run_directory", lambda _: new)
+    monkeypatch.setattr(module, "open_run", lambda _: new.mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(module, "check_tasks", refuse)
+    with pytest.raises(ValueError, match="no task can be asked"):
+        compare(tiny_plan, lambda plan: list(plan.variants), lambda _: None)
+    assert new.is_dir()
+
+
+def test_a_baseline_that_cannot_be_of_the_model_is_refused_before_the_run_is_opened(
+    stages: Stages, tiny_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = tmp_path / "results" / "new"
+    monkeypatch.setattr(module, "run_directory", lambda _: new)
+    monkeypatch.setattr(module, "left_out", lambda _: {"bf16-vllm": "vLLM does not serve it"})
+    with pytest.raises(ValueError, match="the baseline bf16-vllm: vLLM does not serve it"):
+        compare(tiny_plan, lambda plan: list(plan.variants), lambda _: None)
+    assert not new.exists()
+    assert stages.turns == []
+
+
 def test_a_reason_of_the_last_comparison_is_forgotten_by_the_next(
     stages: Stages, tiny_plan: Plan
 ) -> None:
