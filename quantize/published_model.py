@@ -4,12 +4,13 @@ Headers and JSON files are read to recognise it; ``find_model`` hashes it too.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from quantize.artifact.gguf_header import linear_gguf_tensors
+from quantize.artifact.gguf_header import GgufFile, linear_gguf_tensors
+from quantize.artifact.stored_tensor import StoredTensor
 from quantize.artifact.weight_measures import (
     WeightMeasures,
     measure_gguf_tensors,
@@ -18,6 +19,7 @@ from quantize.artifact.weight_measures import (
 from quantize.formats.layer_format import WHOLE_ROW
 from quantize.formats.published_formats import EVERY_FORMAT, MOSTLY, announced_row
 from quantize.formats.storage_formats import FORMATS
+from quantize.source.gguf_config import config_of
 from quantize.source.gguf_source import folder_of
 from quantize.source.model_shape import SHAPES, ModelShape, outline
 from quantize.source.published import (
@@ -60,15 +62,23 @@ def recognise(name: str) -> Published | None:
 
 
 def _of_gguf(name: str, file: Path) -> Published:
-    found = file.stat()
-    form, measures = _measured(file, found.st_size, found.st_mtime_ns)
+    form, measures = _measured(file, _header(file).tensors)
     return _published(name, file, form, measures)
 
 
+def _header(file: Path) -> GgufFile:
+    """A GGUF file's header: it holds a whole vocabulary, and is read once."""
+    found = file.stat()
+    return _header_as_of(file, found.st_size, found.st_mtime_ns)
+
+
 @lru_cache(maxsize=4)
-def _measured(file: Path, *_state: int) -> tuple[str, WeightMeasures]:
-    """A GGUF file's format and measures; its header holds a whole vocabulary, and is read once."""
-    tensors = read_whole_gguf(file).tensors
+def _header_as_of(file: Path, *_state: int) -> GgufFile:
+    return read_whole_gguf(file)
+
+
+def _measured(file: Path, tensors: Sequence[StoredTensor]) -> tuple[str, WeightMeasures]:
+    """A GGUF file's format and measures."""
     sizes: Counter[str] = Counter()
     for tensor in linear_gguf_tensors(tensors):
         sizes[tensor.kind] += tensor.elements
@@ -157,7 +167,6 @@ def what_recipes_read(
     Raises:
         SourceModelError: one of them cannot be found, or read.
         ShapeError: its configuration does not say what is needed.
-        ToolError: a GGUF file cannot be made a folder, for want of an environment.
     """
     if published is None:
         _refuse_baseline(name, baseline)
@@ -165,8 +174,7 @@ def what_recipes_read(
         folder = resolve_folder(baseline or name)
         config = read_source_config(folder).content
     elif published.is_gguf:
-        folder = folder_of(published.path)
-        config = read_any_config(folder).content
+        config = config_of(_header(published.path))
     else:
         folder = published.path
         config = read_published(folder).config.content

@@ -64,10 +64,13 @@ def read_gguf(path: Path) -> GgufFile:
                 raise WeightFileError(f"{path} is GGUF version {version}; 2 and 3 are supported")
             metadata = {_string(stream): _value(stream) for _ in range(key_count)}
             entries = [_entry(stream) for _ in range(tensor_count)]
-        except (struct.error, UnicodeDecodeError, KeyError) as error:
+        except struct.error:
             raise WeightFileError(
-                f"{path} has a truncated or damaged GGUF header ({error!r})"
+                f"{path} is truncated or damaged: its {file_bytes} bytes end within its header; "
+                "get it anew"
             ) from None
+        except (UnicodeDecodeError, KeyError) as error:
+            raise WeightFileError(f"{path} has a damaged GGUF header ({error!r})") from None
         alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
         assert isinstance(alignment, int)
         data_start = -(-stream.tell() // alignment) * alignment

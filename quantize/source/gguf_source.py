@@ -6,6 +6,7 @@ file had lost before is lost: every recipe then quantizes what was quantized alr
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def folder_of(file: Path, folders: Path = FOLDERS) -> Path:
     folders.mkdir(parents=True, exist_ok=True)
     with locked(folder, lambda: None):
         if not _is_of_today(folder):
+            print(f"{file}: written out at 16 bits, once, to {folder}", file=sys.stderr, flush=True)
             with making(folder) as bench:
                 _make(file, bench.output, bench.scratch / "log")
                 content = {

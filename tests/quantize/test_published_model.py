@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import quantize.published_model as module
 from quantize.published_model import (
     check_same_vocabulary,
     find_model,
@@ -171,3 +172,28 @@ def test_a_vocabulary_of_another_size_is_another_model(int8: Path, tmp_path: Pat
     assert isinstance(found, PublishedModel)
     with pytest.raises(SourceModelError, match=r"a vocabulary of 512, its baseline .* one of 600"):
         check_same_vocabulary(found)
+
+
+def test_what_a_gguf_file_needs_is_read_from_its_header_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(file: Path) -> Path:
+        raise AssertionError(f"{file} was written out")
+
+    monkeypatch.setattr(module, "folder_of", never)
+    sizes = {
+        "embedding_length": 256,
+        "block_count": 1,
+        "attention.head_count": 4,
+        "feed_forward_length": 512,
+        "context_length": 64,
+    }
+    file = tmp_path / "m.gguf"
+    tensors = {
+        "token_embd.weight": ("F16", (40, 256)),
+        "blk.0.ffn_up.weight": ("Q8_0", (512, 256)),
+    }
+    write_gguf(file, tensors, sizes={f"llama.{key}": value for key, value in sizes.items()})
+    config, shape = what_recipes_read(str(file), recognise(str(file)))
+    assert config["architectures"] == ["LlamaForCausalLM"]
+    assert (shape.hidden, shape.vocabulary, shape.positions) == (256, 40, 64)

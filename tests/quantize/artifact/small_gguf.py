@@ -19,8 +19,12 @@ def write_gguf(
     *,
     kind: str = "model",
     end_token: int | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> None:
-    """Tensors of zeros: each value is (type name, shape with the outermost dimension first)."""
+    """Tensors of zeros: each value is (type name, shape with the outermost dimension first).
+
+    ``sizes`` are metadata that are counts.
+    """
     numbers = {block.name: (number, block) for number, block in BLOCK_TYPES.items()}
     metadata = _text("general.architecture") + struct.pack("<I", 8) + _text("llama")
     metadata += _text("tokenizer.chat_template") + struct.pack("<I", 8) + _text("{{ x }}")
@@ -29,6 +33,9 @@ def write_gguf(
     keys = 4
     if end_token is not None:
         metadata += _text("tokenizer.ggml.eos_token_id") + struct.pack("<II", 4, end_token)
+        keys += 1
+    for name, size in (sizes or {}).items():
+        metadata += _text(name) + struct.pack("<II", 4, size)
         keys += 1
     entries, data = b"", b""
     for name, (type_name, shape) in tensors.items():

@@ -10,8 +10,11 @@ import pytest
 
 import quantize.source.source_model as module
 from quantize.artifact.gguf_header import read_gguf
+from quantize.source.gguf_config import config_of
 from quantize.source.gguf_source import FOLDERS, folder_of
+from quantize.source.model_shape import outline
 from quantize.source.reading import read_source
+from quantize.source.source_config import read_any_config
 from quantize.source.source_error import SourceModelError
 from quantize.source.source_model import resolve_model
 from tests.quantize.artifact.small_gguf import write_gguf
@@ -30,6 +33,8 @@ def test_the_folder_holds_what_the_file_does_and_says_what_was_lost_before(
     for name, (kind, bits) in read_tensors(folder / "model.safetensors").items():
         assert kind == "BF16"
         assert np.array_equal(bits, expected[name][1]), name
+    config = config_of(read_gguf(whole / "model.gguf"))
+    assert outline(config) == outline(read_any_config(folder).content)
     born = (folder / "config.json").stat().st_ino
     assert folder_of(whole / "model.gguf", tmp_path / "folders") == folder
     assert (folder / "config.json").stat().st_ino == born
@@ -52,7 +57,7 @@ def test_a_gguf_file_is_a_model_by_its_path(
 def test_a_damaged_file_and_one_of_another_kind_are_refused(tmp_path: Path) -> None:
     assert FOLDERS.name == "from-gguf"
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
-    with pytest.raises(SourceModelError, match="damaged GGUF header"):
+    with pytest.raises(SourceModelError, match="4 bytes end within its header"):
         folder_of(tmp_path / "m.gguf", tmp_path / "folders")
     write_gguf(tmp_path / "m.gguf", {"blk.0.attn_q.weight": ("Q8_0", (8, 64))})
     with pytest.raises(SourceModelError, match=r"m\.gguf cannot be made a folder by transformers"):
