@@ -36,6 +36,7 @@ from deploy.plan_sections import (
 )
 from deploy.plan_text import parse_plan
 from deploy.plan_variants import Limits, ServingLimits, VariantName, split_limits
+from deploy.plan_words import without_echoes, words_of
 from deploy.residency.residency import Wish
 from quantize.name_list import names_of
 from services.engines.tuning import Tuning, refused_option
@@ -327,7 +328,7 @@ def make_plan(
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        details = error.errors()
+        details = without_echoes(error.errors())
         lines = "\n".join(f"  {_explain(detail, content)}" for detail in details)
         of_choice = variants and {detail["loc"][:1] for detail in details} == {("variants",)}
         raise PlanError(f"{f'--variants {variants}' if of_choice else path}:\n{lines}") from None
@@ -338,7 +339,7 @@ def _explain(detail: Any, content: Mapping[str, Any]) -> str:
     location = [str(part) for part in detail["loc"]]
     key_path = ".".join(location) or "plan"
     if detail["type"] != "extra_forbidden":
-        message = detail["msg"].removeprefix("Value error, ")
+        message = words_of(detail)
         given = (
             "" if detail["type"] in {"missing", "value_error"} else f" (got {detail['input']!r})"
         )

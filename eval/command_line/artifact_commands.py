@@ -35,8 +35,10 @@ def quantize(
     from deploy.make_environments import make_environments
     from quantize.methods import environments_of
 
-    chosen = choose(plan, model, variants, baseline).load(say)
     named = names_of(recipes)
+    if named and variants:
+        raise typer.BadParameter("--recipes and --variants both say what is made; leave one out")
+    chosen = choose(plan, model, variants, baseline).load(say)
     if not named:
         check_machine(chosen)
     if dry_run:

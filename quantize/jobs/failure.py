@@ -6,6 +6,8 @@
 Standard library only: set-up imports this before any environment exists.
 """
 
+import errno
+import os
 import re
 import shutil
 import signal
@@ -50,8 +52,9 @@ def failure(returncode: int, log: Path) -> ToolError:
     """What a tool's exit code and the end of its log say, in one line."""
     words = _last_words(log, returncode)
     said = f"{_ending(returncode)}: {words} (log: {log})"
-    # A log on the same disk may have lost the tool's own words.
-    if shutil.disk_usage(log.parent).free < _FULL_DISK_BYTES:
+    # A log on the same disk may have lost the tool's own words; what it wrote may be gone again.
+    full = os.strerror(errno.ENOSPC) in words
+    if full or shutil.disk_usage(log.parent).free < _FULL_DISK_BYTES:
         said = f"the disk is full at {log.parent}, make room; {said}"
     return RefusedError(said, words) if returncode == REFUSED else ToolError(said, words)
 

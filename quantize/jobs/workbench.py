@@ -76,7 +76,7 @@ def explain_os_error(error: OSError, directory: Path) -> str:
     # A failed copy names its source first; what could not be written comes second.
     where = error.filename2 or error.filename or directory
     if error.errno == errno.ENOSPC:
-        return f"the disk is full at {where}; nothing unfinished was kept"
+        return f"the disk is full at {where}; nothing unfinished was kept; make room and repeat"
     return f"{where}: {error.strerror or error}"
 
 

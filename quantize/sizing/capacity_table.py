@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from quantize.fitness import why_not, why_not_as_long, why_not_of
 from quantize.machine import probe_machine
@@ -27,6 +26,7 @@ from quantize.sizing.capacity import (
     fit,
     needs,
 )
+from quantize.source.hub import HubError, fetched
 from quantize.source.model_shape import SHAPES, ModelShape, ShapeError, read_shape
 from quantize.source.published import Published, gguf_in
 from quantize.source.source_config import read_source_config
@@ -83,12 +83,11 @@ def _published(model: str) -> Published | None:
 
 def _download(model: str) -> Path:
     try:
-        return Path(huggingface_hub.hf_hub_download(model, "config.json"))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first_line = str(error).strip().splitlines()[0]
+        return fetched(huggingface_hub.hf_hub_download, model, filename="config.json")
+    except HubError as error:
         raise ShapeError(
             f"{model!r} is no folder or file here, and its config.json cannot be downloaded "
-            f"({type(error).__name__}: {first_line})"
+            f"({error})"
         ) from None
 
 

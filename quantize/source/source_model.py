@@ -13,7 +13,6 @@ from pathlib import Path
 
 import huggingface_hub
 import numpy as np
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from quantize.artifact.manifest import sha256_of_files
 from quantize.artifact.safetensors_header import INDEX_NAME
@@ -21,6 +20,7 @@ from quantize.artifact.stored_tensor import StoredTensor
 from quantize.processors import usable_cpus
 from quantize.root import ROOT
 from quantize.source.gguf_source import folder_of
+from quantize.source.hub import HubError, fetched
 from quantize.source.reading import CONFIG_FILES, TOKENIZER_FILES, SourceReading
 from quantize.source.source_error import SourceModelError, refuse_dangling
 from quantize.source.weight_set import choose_weights
@@ -81,12 +81,11 @@ def resolve_folder(name: str) -> Path:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
         raise SourceModelError(f"no model folder {name!r} (and no Hugging Face id: owner/name)")
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_PATTERNS))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first_line = str(error).strip().splitlines()[0]
+        return fetched(huggingface_hub.snapshot_download, name, allow_patterns=_HUB_PATTERNS)
+    except HubError as error:
         raise SourceModelError(
             f"{name!r} is no folder here and cannot be downloaded from the Hugging Face hub "
-            f"({type(error).__name__}: {first_line}); give the path of a local copy"
+            f"({error}); give the path of a local copy"
         ) from None
 
 

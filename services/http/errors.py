@@ -8,6 +8,7 @@ RequestError                 any of them
 ├── 405 invalid_request_error    another method is wanted; carries Allow
 ├── 408 invalid_request_error    the body did not come in time
 ├── 413 invalid_request_error    the body is too large
+├── 415 invalid_request_error    the body is encoded
 ├── 429 rate_limit_error         the queue is full; carries Retry-After
 ├── 500 server_error             ours, or Ray Serve's; the log tells more
 ├── 502 engine_error             the engine broke off

@@ -19,13 +19,17 @@ async def read_body(receive: Receive, limit: int = MAX_BODY_BYTES, headers: Head
     """The whole request body.
 
     Raises:
-        RequestError: 413 when it exceeds ``limit`` bytes, or says so in its headers; 408 when it
-            does not come: it holds a place meanwhile.
+        RequestError: 415 when its headers say that it is encoded; 413 when it exceeds ``limit``
+            bytes, or says so in its headers; 408 when it does not come: it holds a place meanwhile.
         ConnectionResetError: the client left before it was complete.
     """
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise _too_large(limit)
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            encoding = value.decode("latin-1")
+            message = f"Content-Encoding {encoding} is not supported: send the body as plain JSON"
+            raise RequestError(415, message)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return await _read(receive, limit)

@@ -85,6 +85,10 @@ def test_a_benchmark_gets_the_options_that_are_its_own() -> None:
         (("up", "--variants", ","), "assay up: Invalid value for '--variants': it names nothing"),
         (("conformance",), "assay conformance: unknown engine '' (valid: vllm,"),
         (("capacity", "--context", "0"), "assay capacity: Invalid value for '--context'"),
+        (
+            ("quantize", "--recipes", "fp8", "--variants", "gguf-q8_0"),
+            "assay quantize: Invalid value: --recipes and --variants both say what is made",
+        ),
         (("bench", "speed"), "assay bench: No such command 'speed'."),
     ],
 )

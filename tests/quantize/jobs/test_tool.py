@@ -71,6 +71,13 @@ def test_a_full_disk_is_told_even_where_the_tool_could_not_say_it(
         python("raise SystemExit(1)", tmp_path / "log")
 
 
+def test_a_disk_that_was_full_while_the_tool_wrote_is_told_though_it_has_room_again(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ToolError, match=r"disk is full at .*make room.*OSError: .Errno 28"):
+        python("raise OSError(28, 'No space left on device')", tmp_path / "log")
+
+
 def test_a_tool_that_runs_out_of_memory_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"killed \(out of memory\?\)"):
         python("import os; os.kill(os.getpid(), 9)", tmp_path / "log")

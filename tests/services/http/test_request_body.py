@@ -28,6 +28,20 @@ async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
     assert caught.value.status == 413
 
 
+async def test_an_encoded_body_is_a_415_that_names_the_encoding() -> None:
+    with pytest.raises(RequestError, match="Content-Encoding gzip is not supported") as caught:
+        await read_body(endless, headers=[(b"content-encoding", b"gzip")])
+    assert caught.value.status == 415
+
+
+@pytest.mark.parametrize("encoding", [b"identity", b""])
+async def test_a_body_that_is_encoded_as_nothing_is_read(encoding: bytes) -> None:
+    async def whole() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"{}"}
+
+    assert await read_body(whole, headers=[(b"content-encoding", encoding)]) == b"{}"
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"1", b'"x"'])
 def test_what_is_no_json_object_is_a_400(body: bytes) -> None:
     with pytest.raises(RequestError) as caught:
