@@ -23,8 +23,7 @@ from quantize.order import Order
 from quantize.processors import usable_cpus
 from quantize.recipes.catalogue import find_recipe, with_sources
 from quantize.sizing.dry_run import dry_run
-from quantize.source.published import published_of
-from quantize.source.source_config import read_any_config
+from quantize.source.published import published_of, read_published
 from quantize.source.source_model import SourceModel
 from services.known_models import why_unknown
 from services.variants import Variant
@@ -142,7 +141,7 @@ def _why_unknown(variant: Variant, model: SourceModel) -> str | None:
     published = published_of(model)
     if published is None or published.published.is_gguf:
         return None
-    return why_unknown(variant.engine, read_any_config(published.published.path).content)
+    return why_unknown(variant.engine, read_published(published.published.path).config.content)
 
 
 def _refuse_unfit(plan: Plan) -> None:

@@ -14,8 +14,7 @@ from quantize.machine import Machine, probe_machine
 from quantize.name_list import names_of
 from quantize.published_model import recognise, what_recipes_read
 from quantize.source.model_shape import ShapeError
-from quantize.source.published import Published
-from quantize.source.source_config import read_any_config
+from quantize.source.published import Published, read_published
 from quantize.source.source_error import SourceModelError
 from quantize.source.source_model import REFERENCE
 from services.engines.table import ENGINES
@@ -122,7 +121,7 @@ def _refusals(engines: Iterable[str], published: Published | None) -> dict[str, 
     """Why engines do not serve a published checkpoint as it is, where they know."""
     if published is None or published.is_gguf:
         return {}
-    config = read_any_config(published.path).content
+    config = read_published(published.path).config.content
     found = {name: why_unknown(ENGINES[name], config) for name in engines}
     return {name: why for name, why in found.items() if why is not None}
 

@@ -35,8 +35,10 @@ def why_unknown(engine: EngineSpec, config: Mapping[str, Any], folder: Path = FO
         ToolError: it failed over the question.
         OSError: its answer cannot be kept.
     """
+    if engine.model_check is None or architecture_of(config) in SHAPES:
+        return None
     version = _version(engine)
-    if engine.model_check is None or version is None or architecture_of(config) in SHAPES:
+    if version is None:
         return None
     said = _answer(engine, version, json.dumps(config, sort_keys=True), folder)
     return f"{engine.title} does not serve {architecture_of(config)} ({said})" if said else None
@@ -50,6 +52,8 @@ def why_unserved(form: str, config: Mapping[str, Any]) -> str | None:
     Raises:
         ToolError, OSError: as ``why_unknown``.
     """
+    if architecture_of(config) in SHAPES:
+        return None
     loading = [engine for engine in ENGINES.values() if form in engine.checkpoints]
     installed = [engine for engine in loading if _version(engine) is not None]
     reasons = [why_unknown(engine, config) for engine in installed]

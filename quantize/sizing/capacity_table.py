@@ -29,7 +29,7 @@ from quantize.sizing.capacity import (
 from quantize.source.hub import HubError, fetched
 from quantize.source.model_shape import SHAPES, ModelShape, ShapeError, read_shape
 from quantize.source.published import Published, gguf_in
-from quantize.source.source_config import read_source_config
+from quantize.source.source_config import architecture_of, read_any_config, read_source_config
 from quantize.source.source_model import REFERENCE, REFERENCE_WEIGHTS, fingerprint
 
 # Where normalised folders lie; one that is there answers at once.
@@ -62,14 +62,24 @@ def load_config(model: str) -> Mapping[str, Any]:
     """
     path = REFERENCE_WEIGHTS if model == REFERENCE else Path(model).expanduser()
     if path.is_dir():
-        return read_source_config(path).content
+        return _of_known(model, path)
     if not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", model) and model[0] != ".":
         path = _download(model)
     if not path.exists():
         raise ShapeError(f"{model!r}: no folder with a config.json, no such file")
     if path.name != "config.json":
         raise ShapeError(f"{model!r}: give the model's folder, or its config.json")
-    return read_source_config(path.parent).content
+    return _of_known(model, path.parent)
+
+
+def _of_known(model: str, folder: Path) -> Mapping[str, Any]:
+    architecture = architecture_of(read_any_config(folder).content)
+    if architecture not in SHAPES:
+        raise ShapeError(
+            f"{model}: recipes know no {architecture}, so its size is that of its own weights: "
+            "give the folder that holds them"
+        )
+    return read_source_config(folder).content
 
 
 def _published(model: str) -> Published | None:

@@ -76,9 +76,9 @@ def test_a_model_is_unserved_only_where_every_installed_engine_refuses_it(
 ) -> None:
     monkeypatch.setattr(module, "why_unknown", lambda engine, _: answers[engine.name])
     monkeypatch.setattr(module, "_version", lambda it: "1" if it.name in answers else None)
-    assert why_unserved("bf16", {}) == told
+    assert why_unserved("bf16", configuration("FooForCausalLM", "foo")) == told
     monkeypatch.setattr(module, "_version", lambda _: None)
-    assert why_unserved("bf16", {}) is None
+    assert why_unserved("bf16", configuration("FooForCausalLM", "foo")) is None
 
 
 def test_of_an_engines_message_only_what_it_says_is_told() -> None:

@@ -230,6 +230,8 @@ def test_an_architecture_that_recipes_do_not_know_counts_as_it_is_served_or_is_r
     assert [line.split()[0] for line in text.splitlines() if "24GiB" in line] == ["recipe"]
     assert "native-bf16" in text
     assert "bf16, gguf-q8_0: FooForCausalLM is not supported (supported: Llama" in text
+    with pytest.raises(ValueError, match=r"recipes know no FooForCausalLM.*give the folder"):
+        capacity_report(str(folder / "config.json"), **asked, recipes=["bf16"])
     with pytest.raises(ValueError, match=r"foreign: nobody serves bf16 of FooForCausalLM"):
         capacity_report(
             str(folder),
