@@ -6,7 +6,9 @@ Numpy-free and torch-free: it runs in front of every engine start.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from quantize.artifact.manifest import ArtifactError, Manifest, read_manifest, verify_files
 from quantize.artifact.stored_tensor import WeightFileError
@@ -18,7 +20,7 @@ from quantize.artifact.weight_measures import (
 )
 from quantize.formats.gguf_types import GGUF_TYPES, SUPER_BLOCK, stored_type
 from quantize.formats.layer_format import WHOLE_ROW
-from quantize.formats.storage_format import announced_at
+from quantize.formats.storage_format import Parameter, announced_at
 from quantize.published_check import check_published
 from quantize.recipes.catalogue import find_recipe
 from quantize.recipes.recipe import Recipe
@@ -86,7 +88,7 @@ def check_measures(artifact: Path, recipe: Recipe, measures: WeightMeasures) -> 
             f"expected {low:g} to {high:g}"
         )
     if recipe.weight_format == "safetensors":
-        _check_quantization_config(artifact, recipe)
+        check_announced(artifact, recipe)
 
 
 def _is_of(recipe: Recipe, layer: LinearLayer) -> bool:
@@ -122,7 +124,7 @@ def _stored_as(layer: LinearLayer) -> str:
     return "+".join(layer.kinds) + groups
 
 
-def _check_quantization_config(artifact: Path, recipe: Recipe) -> None:
+def check_announced(artifact: Path, recipe: Recipe) -> None:
     """What ``config.json`` announces decides how an engine reads the tensors."""
     path = artifact / "config.json"
     try:
@@ -135,12 +137,18 @@ def _check_quantization_config(artifact: Path, recipe: Recipe) -> None:
         return
     if not isinstance(announced, dict):
         raise ArtifactError(f"{path} announces no quantization, but {recipe.name} is quantized")
-    for key, expected in recipe.announced.items():
-        found = announced_at(announced, key)
-        if found != expected:
-            raise ArtifactError(
-                f"{path} announces {key} = {found}, but {recipe.name} has {key} = {expected}"
-            )
+    other = [_told_otherwise(announced, it) for it in (recipe.announced, *recipe.format.alone)]
+    if all(other):
+        key = other[0]
+        raise ArtifactError(
+            f"{path} announces {key} = {announced_at(announced, key)}, but {recipe.name} has "
+            f"{key} = {recipe.announced[key]}"
+        )
+
+
+def _told_otherwise(announced: dict[str, Any], expected: Mapping[str, Parameter]) -> str:
+    """The first key of which another value is announced; empty where there is none."""
+    return next((key for key, it in expected.items() if announced_at(announced, key) != it), "")
 
 
 def _check_manifest(artifact: Path, manifest: Manifest, measures: WeightMeasures) -> None:

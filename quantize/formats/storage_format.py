@@ -20,7 +20,8 @@ class StorageFormat:
     one make a mix, which says in ``mix_bits`` what a weight of it costs. ``engines`` says which of
     them load it, and how each computes it on which device. ``announced`` is what
     ``quantization_config`` in ``config.json`` must say, by dotted path (empty: there must be none);
-    ``chosen`` are the keys of it that repeat a parameter of the recipe, where that has it.
+    ``chosen`` are the keys of it that repeat a parameter of the recipe, where that has it, and
+    ``alone`` what it may say instead where all quantized layers of a mix came out alike.
     ``row_unit`` is what kernels or packers want rows to be a multiple of where no group does, and
     ``spare_bits`` what scales per row, input or layer may add to a weight where layers are small.
     ``cache_bytes`` is the size of one stored key or value.
@@ -32,6 +33,7 @@ class StorageFormat:
     weight_format: WeightFormat = "safetensors"
     announced: Mapping[str, Parameter] = field(default_factory=lambda: MappingProxyType({}))
     chosen: tuple[str, ...] = ()
+    alone: tuple[Mapping[str, Parameter], ...] = ()
     row_unit: int = 1
     spare_bits: float = 0.0
     mix_bits: tuple[float, float] | None = None

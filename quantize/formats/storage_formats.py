@@ -286,6 +286,7 @@ _ALL = (
         name="modelopt-mixed",
         layers=(_NVFP4, _FP8, _BF16),
         announced=_said(quant_method="modelopt", quant_algo="MIXED_PRECISION"),
+        alone=tuple(_said(quant_method="modelopt", quant_algo=it) for it in ("NVFP4", "FP8")),
         mix_bits=(4.5, 16),
         engines=_loaded(vllm=_BLOCKS_ON_VLLM),
     ),

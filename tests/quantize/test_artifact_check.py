@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from quantize.artifact.manifest import MANIFEST_NAME, ArtifactError, FileEntry, sha256_of_file
-from quantize.artifact_check import check_artifact, check_measures, measure_weights
+from quantize.artifact_check import (
+    check_announced,
+    check_artifact,
+    check_measures,
+    measure_weights,
+)
 from quantize.recipes.catalogue import find_recipe
 from tests.quantize.artifact.small_gguf import write_gguf
 from tests.quantize.made import make
@@ -125,3 +130,26 @@ def test_a_fallback_type_is_taken_only_where_no_super_block_divides_the_rows(
     write_gguf(tmp_path / "model.gguf", {"blk.0.attn_q.weight": ("IQ4_NL", (96, 256))})
     with pytest.raises(ArtifactError, match=r"is no gguf-iq2_m.*attn_q as IQ4_NL"):
         check(tmp_path, "gguf-iq2_m")
+
+
+@pytest.mark.parametrize("algorithm", ["MIXED_PRECISION", "NVFP4", "FP8"])
+def test_a_mix_may_have_come_out_as_one_of_its_formats_alone(
+    tmp_path: Path, algorithm: str
+) -> None:
+    announce(tmp_path, quant_method="modelopt", quant_algo=algorithm)
+    check_announced(tmp_path, find_recipe("auto-6"))
+
+
+def test_a_mix_of_other_formats_is_refused_by_what_it_should_announce(tmp_path: Path) -> None:
+    announce(tmp_path, quant_method="modelopt", quant_algo="MXFP8")
+    with pytest.raises(
+        ArtifactError, match="quant_algo = MXFP8, but auto-6 has quant_algo = MIXED_PRECISION"
+    ):
+        check_announced(tmp_path, find_recipe("auto-6"))
+    with pytest.raises(ArtifactError, match="quant_algo = MXFP8, but fp8 has quant_algo = FP8"):
+        check_announced(tmp_path, find_recipe("fp8"))
+
+
+def announce(folder: Path, **quantization: str) -> None:
+    content = json.dumps({"quantization_config": quantization})
+    (folder / "config.json").write_text(content)
