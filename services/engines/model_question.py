@@ -22,15 +22,19 @@ class ModelAnswer:
     refusal: str
 
 
-def asked_in(environment: str) -> JobModule[ModelQuestion, Progress, ModelAnswer]:
-    """The question as it is put to the engine of an environment."""
+def _asked_in(environment: str, module: str) -> JobModule[ModelQuestion, Progress, ModelAnswer]:
+    """The question as a module puts it to the engine of an environment."""
     return JobModule(
-        module=f"services.engines.in_{environment}.model_check",
+        module=module,
         environment=environment,
         request=ModelQuestion,
         tells=(Progress,),
         reply=ModelAnswer,
     )
+
+
+ASKED_OF_VLLM = _asked_in("vllm", "services.engines.in_vllm.model_check")
+ASKED_OF_TRANSFORMERS = _asked_in("quantize", "services.engines.in_quantize.model_check")
 
 
 def first_sentence(words: str) -> str:

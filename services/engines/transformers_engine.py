@@ -7,7 +7,7 @@ that of float32 and says nothing.
 
 from quantize.artifact.manifest import Manifest
 from services.engines import own_server
-from services.engines.model_question import asked_in
+from services.engines.model_question import ASKED_OF_TRANSFORMERS
 from services.engines.spec import EngineSpec, Launch
 from services.engines.support import loaded_by
 
@@ -43,6 +43,6 @@ TRANSFORMERS = EngineSpec(
     expected_weight_bytes=_expected_weight_bytes,
     claims=own_server.CLAIMS,
     fields=own_server.FIELDS,
-    model_check=asked_in("quantize"),
+    model_check=ASKED_OF_TRANSFORMERS,
     series=own_server.SERIES,
 )

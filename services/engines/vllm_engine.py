@@ -12,7 +12,7 @@ from quantize.artifact.manifest import Manifest
 from quantize.formats.engine_support import DEVICES, GPUS
 from quantize.machine import Device
 from services.engines.kernels import Kernels
-from services.engines.model_question import asked_in
+from services.engines.model_question import ASKED_OF_VLLM
 from services.engines.spec import CAPABILITIES, EngineSpec, HeldWeights, Launch
 from services.engines.support import loaded_by
 from services.engines.tuning import Tuning
@@ -224,7 +224,7 @@ VLLM = EngineSpec(
     series=_SERIES,
     tunes=frozenset(Tuning.model_fields),
     own_flags=_OWN_FLAGS,
-    model_check=asked_in("vllm"),
+    model_check=ASKED_OF_VLLM,
     kernels_in_log=kernels_in_log,
     judge_kernels=judge_kernels,
 )

@@ -8,7 +8,12 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import serve
-from services.engines.model_question import ModelAnswer, ModelQuestion, asked_in, first_sentence
+from services.engines.model_question import (
+    ASKED_OF_TRANSFORMERS,
+    ModelAnswer,
+    ModelQuestion,
+    first_sentence,
+)
 
 
 def carry_out(question: ModelQuestion, _: Callable[[Progress], None]) -> ModelAnswer:
@@ -25,4 +30,4 @@ def carry_out(question: ModelQuestion, _: Callable[[Progress], None]) -> ModelAn
 
 
 if __name__ == "__main__":
-    serve(asked_in("quantize"), carry_out)
+    serve(ASKED_OF_TRANSFORMERS, carry_out)

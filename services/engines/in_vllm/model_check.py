@@ -9,7 +9,12 @@ from vllm.config import ModelConfig
 
 from quantize.jobs.job_module import Progress
 from quantize.jobs.job_server import serve
-from services.engines.model_question import ModelAnswer, ModelQuestion, asked_in, first_sentence
+from services.engines.model_question import (
+    ASKED_OF_VLLM,
+    ModelAnswer,
+    ModelQuestion,
+    first_sentence,
+)
 
 
 def carry_out(question: ModelQuestion, _: Callable[[Progress], None]) -> ModelAnswer:
@@ -28,4 +33,4 @@ def carry_out(question: ModelQuestion, _: Callable[[Progress], None]) -> ModelAn
 
 
 if __name__ == "__main__":
-    serve(asked_in("vllm"), carry_out)
+    serve(ASKED_OF_VLLM, carry_out)
