@@ -117,31 +117,26 @@ def compare(plan: Plan, options: Options, say: Say) -> None:
         # Now, and not after everything has been made, served and loaded.
         refuse_what_is_in_the_way(_to_be_served(plan))
         run_dir = run_directory(plan)
-        with _taken_away_if_refused(run_dir) as checked, hold(run_dir, command):
-            open_run(plan)
-            write_environment(run_dir, plan)
-            forget_failures(run_dir, plan.variants)
-            check_tasks(plan, run_dir, tell=say)
-            checked()
+        is_new = not run_dir.exists()
+        with hold(run_dir, command):
+            with _taken_away_if_refused(run_dir, is_new=is_new):
+                open_run(plan)
+                write_environment(run_dir, plan)
+                forget_failures(run_dir, plan.variants)
+                check_tasks(plan, run_dir, tell=say)
             _compare(plan, options, run_dir, say)
 
 
 @contextmanager
-def _taken_away_if_refused(run_dir: Path) -> Iterator[Callable[[], None]]:
-    """A run that an error ends before ``checked`` is called holds nothing: a new one is removed.
+def _taken_away_if_refused(run_dir: Path, *, is_new: bool) -> Iterator[None]:
+    """Remove a new run that an error ends within the block: it holds nothing.
 
     What the error itself points at stays.
     """
-    is_new, was_checked = not run_dir.exists(), False
-
-    def checked() -> None:
-        nonlocal was_checked
-        was_checked = True
-
     try:
-        yield checked
+        yield
     except BaseException as error:
-        if is_new and not was_checked and str(run_dir) not in str(error):
+        if is_new and str(run_dir) not in str(error):
             shutil.rmtree(run_dir, ignore_errors=True)
         raise
 

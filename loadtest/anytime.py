@@ -60,6 +60,23 @@ def confidence_sequence(values: Values, confidence: float = CONFIDENCE) -> Estim
     return Estimate(value=value, low=value - reach, high=value + reach)
 
 
+def each_of_two(confidence: float) -> float:
+    """The confidence at which each of two must be known for both to be at this one (Bonferroni)."""
+    return (1 + confidence) / 2
+
+
+def apart(one: Estimate, other: Estimate) -> Estimate:
+    """``one`` less ``other``, as far apart as either may be from its own value; both known so.
+
+    Errors add up in squares only where the number of values was fixed beforehand.
+    """
+    value = one.value - other.value
+    if one.bounds is None or other.bounds is None:
+        return Estimate(value=value)
+    low, high = one.bounds[0] - other.bounds[1], one.bounds[1] - other.bounds[0]
+    return Estimate(value=value, low=low, high=high)
+
+
 def is_decided(found: Estimate, margin: float) -> bool:
     """Whether a difference is known: it is not 0, or it lies within the margin to both sides."""
     if found.low is None or found.high is None:

@@ -18,7 +18,7 @@ from pydantic import ConfigDict
 from scipy import stats
 
 from deploy.plan_sections import Slo
-from loadtest.anytime import confidence_sequence
+from loadtest.anytime import apart, confidence_sequence, each_of_two
 from loadtest.intervals import Estimate
 from loadtest.records import RequestRecord
 from loadtest.stats import CONFIDENCE, Floats
@@ -132,8 +132,8 @@ def ratio(
         interval = confidence_sequence if anytime else student_interval
         return _exponential(interval(differences, confidence))
     one_side, other_side = (np.array(list(side.values())) for side in (mine, theirs))
-    apart = _anytime_interval if anytime else _welch_interval
-    return _exponential(apart(one_side, other_side, confidence))
+    of_both = _anytime_interval if anytime else _welch_interval
+    return _exponential(of_both(one_side, other_side, confidence))
 
 
 def _logarithms(rounds: Sequence[RoundFigures], figure: Figure) -> dict[int, float] | None:
@@ -166,13 +166,8 @@ def _welch_interval(one: Floats, other: Floats, confidence: float) -> Estimate:
 
 def _anytime_interval(one: Floats, other: Floats, confidence: float) -> Estimate:
     """The difference of two means, of as many values each as somebody liked."""
-    each = (1 + confidence) / 2
-    mine, theirs = (confidence_sequence(side, each) for side in (one, other))
-    value = mine.value - theirs.value
-    if mine.bounds is None or theirs.bounds is None:
-        return Estimate(value=value)
-    low, high = mine.bounds[0] - theirs.bounds[1], mine.bounds[1] - theirs.bounds[0]
-    return Estimate(value=value, low=low, high=high)
+    each = each_of_two(confidence)
+    return apart(confidence_sequence(one, each), confidence_sequence(other, each))
 
 
 def _error(values: Floats) -> float:

@@ -15,6 +15,7 @@ from eval.samples import Sample
 from eval.schema import TaskComparison
 from eval.two_runs.change_file import Change
 from eval.two_runs.figures import independent_difference, least_error, normal_p_value
+from loadtest.anytime import apart, each_of_two
 from loadtest.intervals import Estimate
 from loadtest.stats import mcnemar_exact, tango_score, upper_tail
 
@@ -114,14 +115,8 @@ def _apart_anytime(
 
 
 def _scores_apart(after: Sequence[Sample], before: Sequence[Sample], confidence: float) -> Estimate:
-    each = (1 + confidence) / 2
-    now, then = (score_estimate(side, each, anytime=True) for side in (after, before))
-    value = now.value - then.value
-    if now.bounds is None or then.bounds is None:
-        return Estimate(value=value)
-    return Estimate(
-        value=value, low=now.bounds[0] - then.bounds[1], high=now.bounds[1] - then.bounds[0]
-    )
+    each = each_of_two(confidence)
+    return apart(*(score_estimate(side, each, anytime=True) for side in (after, before)))
 
 
 def flips_p_value(to_wrong: int, to_right: int, items: int, allowed: float) -> float:

@@ -3,7 +3,11 @@
 Known on both sides of its process: what an engine answers stands in ``in_<environment>``.
 """
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from quantize.jobs.job_module import JobModule, Progress
 
@@ -13,6 +17,13 @@ class ModelQuestion:
     """A model's ``config.json``, as text."""
 
     config: str
+
+    @contextmanager
+    def folder(self) -> Iterator[str]:
+        """A folder with this file alone, until the block ends."""
+        with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
+            (Path(folder) / "config.json").write_text(self.config, encoding="utf-8")
+            yield folder
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """What transformers says of a model's configuration; in the ``quantize`` environment."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
@@ -18,8 +16,7 @@ from services.engines.model_question import (
 
 def carry_out(question: ModelQuestion, _: Callable[[Progress], None]) -> ModelAnswer:
     """Whether transformers has a class that writes text for the configuration."""
-    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
-        (Path(folder) / "config.json").write_text(question.config, encoding="utf-8")
+    with question.folder() as folder:
         try:
             config = AutoConfig.from_pretrained(folder)
         except (ValueError, KeyError) as error:

@@ -1,8 +1,6 @@
 """What vLLM says of a model's configuration: read as its server reads it, without any weights."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from pydantic import ValidationError
 from vllm.config import ModelConfig
@@ -19,8 +17,7 @@ from services.engines.model_question import (
 
 def carry_out(question: ModelQuestion, _: Callable[[Progress], None]) -> ModelAnswer:
     """Whether vLLM finds code of its own, or of transformers, for the architecture."""
-    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
-        (Path(folder) / "config.json").write_text(question.config, encoding="utf-8")
+    with question.folder() as folder:
         try:
             ModelConfig(
                 model=folder, runner="generate", skip_tokenizer_init=True, generation_config="vllm"
