@@ -15,13 +15,13 @@ import uvicorn
 
 from quantize.artifact.conversation import Conversation
 from services.http.sse import SseParser
-from services.server.__main__ import listen
 from services.server.app import Engine, make_app
 from services.server.backend import Batch
 from services.server.chat_template import ChatTemplate
 from services.server.engine_protocol import EngineProtocol
 from services.server.sampling import Logits
 from services.server.scheduler import Delivery, Scheduler
+from services.server.serving import listen
 from tests.services.server.gated_backend import GatedBackend
 
 KEY, TOKENS = "key", 600

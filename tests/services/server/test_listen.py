@@ -1,11 +1,11 @@
 """The server's socket.
 
-covers: services/server/__main__.py
+covers: services/server/serving.py
 """
 
 import socket
 
-from services.server.__main__ import listen
+from services.server.serving import listen
 
 
 def test_an_accepted_connection_holds_nothing_back() -> None:
