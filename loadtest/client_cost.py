@@ -22,7 +22,7 @@ from quantize.processors import usable_cpus
 PACE = Pace(ttft_s=0.05, gap_s=0.02)
 STREAMS = 32
 SHORT, LONG = 2, 64
-LADDER = (16, 32, 64, 128, 256, 512)
+LADDER = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 DURATION_S = 3.0
 PROMPT_TOKENS = 128
 MICROSECONDS = 1e6

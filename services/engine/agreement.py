@@ -22,8 +22,8 @@ from services.engine.scored_sequence import Limits, ScoredSequence
 # An engine that computes in 16 bits; one that rounds inputs to 8; one whose plan has it round keys
 # and values, or the weights of an engine it compiles, to as few as 4.
 PLAIN = Limits(mean=6, token=40)
-ROUNDED = Limits(mean=16, token=120)
-BY_OPTION = Limits(mean=40, token=300)
+ROUNDED = Limits(mean=16, token=120, moved=2.5)
+BY_OPTION = Limits(mean=40, token=300, moved=2.5)
 # Below, another order of sums shows more than rounding.
 LEAST_NOISE = 0.005
 SOURCE, DECODED, INPUTS_KEPT = (
@@ -138,17 +138,30 @@ def _nearest(
         alternatives = {DECODED: file.artifact.scores}
         if file.artifact.inputs_kept is not None:
             alternatives[INPUTS_KEPT] = file.artifact.inputs_kept
+    moved = _moved(file.artifact)
     beside = {
-        name: _beside(file.probe, answers.scores, scores, noise, limits)
+        name: _beside(file.probe, answers.scores, scores, moved, noise, limits)
         for name, scores in alternatives.items()
     }
     return min(beside.items(), key=lambda item: sum(sum(s.differences) for s in item[1]))
+
+
+def _moved(artifact: ProbedArtifact | None) -> dict[str, list[float]]:
+    """By how much rounding the inputs moves each token (nats), by sequence, where it is known."""
+    if artifact is None or artifact.inputs_kept is None:
+        return {}
+    return {
+        name: [abs(a - b) for a, b in zip(kept.logprobs, rounded.logprobs, strict=True)]
+        for name, kept in artifact.inputs_kept.items()
+        if (rounded := artifact.scores.get(name)) is not None
+    }
 
 
 def _beside(
     probe: Probe,
     heard: Mapping[str, Sequence[float]],
     scores: Scores,
+    moved: Mapping[str, Sequence[float]],
     noise: float,
     limits: Limits,
 ) -> list[ScoredSequence]:
@@ -168,6 +181,7 @@ def _beside(
                     spread=expected.spread[:count],
                     noise=noise,
                     limits=limits,
+                    moved=moved.get(sequence.name, ())[:count],
                 )
             )
     return found

@@ -4,11 +4,13 @@ The rule, for the absolute differences ``d`` (nats) of a sequence's scored token
 ``spread`` (how much of an error of the logits reaches a token's log-probability: nothing where the
 model is sure, all of it where the token is one among many; ``quantize/agreement/probe.py``):
 
-* mean: ``mean(d) <= limits.mean * noise * mean(spread)``;
+* mean: ``mean(d) <= max(limits.mean * noise * mean(spread), limits.moved * mean(moved))``,
+  where what inputs explain is at most ``MOST_BY_INPUTS``;
 * token: ``d[t] <= limits.token * noise * (spread[t] + SPREAD_FLOOR)`` for every token.
 
 ``noise`` is the model's own: what its forward pass in bfloat16 differs by from that in float32,
-divided by the spread.
+divided by the spread. ``moved`` is what rounding the inputs as the format has it moves each token by
+(nats), where that was computed: on text that a model does not know it is many times the noise.
 """
 
 from collections.abc import Sequence
@@ -17,16 +19,23 @@ from statistics import fmean
 
 # What even a token of which the model is sure may be moved by, as a part of one among many.
 SPREAD_FLOOR = 0.05
+# Beyond that (nats a token), other weights or other text explain it as well as rounding does.
+MOST_BY_INPUTS = 1.0
 # How far beyond the mean's limit a token is where a sequence begins to differ.
 _BEGINS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How many times the model's own noise a mean and a token may be off."""
+    """How many times the model's own noise a mean and a token may be off.
+
+    ``moved`` is how many times what the rounding of inputs moves a mean by it may be off instead:
+    two kernels that round alike round different sums, and are about 1.4 times that apart.
+    """
 
     mean: float
     token: float
+    moved: float = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +49,7 @@ class ScoredSequence:
     spread: Sequence[float]
     noise: float
     limits: Limits
+    moved: Sequence[float] = ()
 
     @property
     def differences(self) -> list[float]:
@@ -54,7 +64,7 @@ class ScoredSequence:
     @property
     def limit_nats(self) -> float:
         """What the mean may be."""
-        return self.limits.mean * self.noise * fmean(self.spread)
+        return self._limit(0, len(self.spread))
 
     @property
     def agrees(self) -> bool:
@@ -71,8 +81,7 @@ class ScoredSequence:
     def part_agrees(self, start: int, stop: int) -> bool:
         """Whether the mean over scored tokens ``start`` to ``stop`` is within its limit."""
         found = self.differences[start:stop]
-        limit = self.limits.mean * self.noise * (fmean(self.spread[start:stop] or [0]))
-        return not found or fmean(found) <= limit
+        return not found or fmean(found) <= self._limit(start, stop)
 
     @property
     def begins(self) -> int:
@@ -83,6 +92,12 @@ class ScoredSequence:
             ):
                 return token
         return 0
+
+    def _limit(self, start: int, stop: int) -> float:
+        return max(
+            self.limits.mean * self.noise * fmean(self.spread[start:stop] or [0]),
+            min(MOST_BY_INPUTS, self.limits.moved * fmean(self.moved[start:stop] or [0])),
+        )
 
     def _token_limit(self, token: int) -> float:
         return self.limits.token * self.noise * (self.spread[token] + SPREAD_FLOOR)

@@ -1,16 +1,19 @@
 """``python -m tests.benches.agreement``: do load generators agree about one endpoint?
 
 Ours, ``vllm bench serve``, GuideLLM and AIPerf load the same endpoint at 1, 8 and 32 streams: first
-a null server, whose true figures are known, then a real llama.cpp, twice there and the second time
-in the opposite order. All ask for answers of one forced length, with prompts of the same length
-that no engine has seen. At the null server ours is held to 3 % of the truth, at the engine each is
-held to 3 % of ours: TTFT and TPOT at the median, and throughput as all of them define it. Beside
-that stands by how much each tool was late at the null server, which is no difference of the
-endpoint, and what an event costs each. Writes ``results/bench/agreement.json``.
+a null server, whose true figures are known, then a real llama.cpp, four times there and every
+second time in the opposite order. Half of the processors serve it and the other half load it: what
+a tool computes would else be the engine's loss. All ask for answers of one forced length, with
+prompts of the same length that no engine has seen. At the null server ours is held to 3 % of the
+truth, at the engine each is held to 3 % of ours: TTFT and TPOT at the median, and throughput as all
+of them define it. Beside that stands by how much each tool was late at the null server, which is no
+difference of the endpoint, and what an event costs each. Writes ``results/bench/agreement.json``.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -31,12 +34,13 @@ from tests.benches.harness.own_service import own_service
 PLAN = Path(__file__).parent / "plan.yaml"
 TOKENIZER = ROOT / "quantize" / "reference_model" / "weights"
 STREAMS = (1, 8, 32)
-PER_STREAM = {1: 16, 8: 8, 32: 8}
+PER_STREAM = {1: 16, 8: 8, 32: 4}
 PROMPT_TOKENS, OUTPUT_TOKENS = 128, 32
 PACE = Pace(ttft_s=0.05, gap_s=0.02)
 # Of ours, where nobody has told yet how fast the endpoint is.
 SECONDS = 4.0
 OFF_LIMIT_PERCENT = 3.0
+PASSES = {"null": 1, "llamacpp": 4}
 ENDPOINTS = ("null", "llamacpp")
 OURS = "ours"
 # Our columns, and theirs for the same: throughput is theirs by the edges of the run.
@@ -182,13 +186,31 @@ def load_at(run: BenchRun, endpoint: str, ask: Ask, tools: Sequence[str], it: Fi
     for streams in STREAMS:
         asked = replace(ask, streams=streams, requests=streams * PER_STREAM[streams])
         is_null = endpoint == "null"
-        cell = Cell(endpoint=endpoint, ask=asked, names=tools, passes=1 if is_null else 2)
+        cell = Cell(endpoint=endpoint, ask=asked, names=tools, passes=PASSES[endpoint])
         told = cell.measure(run, it)
         if is_null:
             it.late[streams] = lateness(told, truth(streams))
             run.figures += figures_at_truth(cell.place, told, truth(streams))
         elif OURS in told:
             run.figures += figures_at_engine(cell.place, told, it.late.get(streams, {}))
+
+
+def halves(processors: Collection[int]) -> tuple[set[int], set[int]]:
+    """The processors of the servers and of the clients; the same where there is one alone."""
+    ordered = sorted(processors)
+    middle = len(ordered) // 2
+    return set(ordered[:middle] or ordered), set(ordered[middle:])
+
+
+@contextmanager
+def on_processors(processors: Collection[int]) -> Iterator[None]:
+    """What is started in the block runs on these processors alone, also afterwards."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
@@ -213,10 +235,16 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
             )
             cost_figures(run, most, few_s)
     if "llamacpp" in arguments.endpoints:
-        with own_service(str(PLAN), "make bench-agreement", run.say, None) as service:
+        servers, clients = halves(os.sched_getaffinity(0))
+        with ExitStack() as stack:
+            with on_processors(servers):
+                service = stack.enter_context(
+                    own_service(str(PLAN), "make bench-agreement", run.say, None)
+                )
             (variant,) = service.plan.variants
             there = replace(ask, root=f"{service.url}/{variant}", model=variant)
-            load_at(run, "llamacpp", there, tools, findings)
+            with on_processors(clients):
+                load_at(run, "llamacpp", there, tools, findings)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,9 @@ covers: tests/benches/agreement/__main__.py, tests/benches/agreement/costs.py,
 tests/benches/agreement/ours.py, tests/benches/agreement/served.py
 """
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,9 @@ from loadtest.server_window import GENERATED, PROMPT, REUSED
 from tests.benches.agreement.__main__ import (
     figures_at_engine,
     figures_at_truth,
+    halves,
     lateness,
+    on_processors,
     theirs,
     truth,
 )
@@ -117,3 +122,21 @@ def test_what_the_engine_counts_shows_prompts_that_were_not_as_asked() -> None:
 
 def test_the_cost_of_an_event_leaves_out_what_a_start_costs() -> None:
     assert event_cost_us(11.0, 13.0, 10_000) == pytest.approx(200)
+
+
+def test_servers_and_load_generators_share_no_processor_where_there_are_two() -> None:
+    assert halves({0, 1}) == ({0}, {1})
+    assert halves({7, 2, 5}) == ({2}, {5, 7})
+    assert halves({3}) == ({3}, {3})
+
+
+def test_what_is_started_on_processors_stays_there_and_we_do_not() -> None:
+    before = os.sched_getaffinity(0)
+    one = {min(before)}
+    asks = "import os, sys; sys.stdin.read(); print(os.sched_getaffinity(0))"
+    with on_processors(one):
+        child = subprocess.Popen(
+            [sys.executable, "-c", asks], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    assert os.sched_getaffinity(0) == before
+    assert child.communicate("")[0].strip() == str(one)
