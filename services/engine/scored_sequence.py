@@ -9,8 +9,8 @@ model is sure, all of it where the token is one among many; ``quantize/agreement
 * token: ``d[t] <= limits.token * noise * (spread[t] + SPREAD_FLOOR)`` for every token.
 
 ``noise`` is the model's own: what its forward pass in bfloat16 differs by from that in float32,
-divided by the spread. ``moved`` is what rounding the inputs as the format has it moves each token by
-(nats), where that was computed: on text that a model does not know it is many times the noise.
+divided by the spread. ``moved`` is what rounding the inputs as the format has it moves each token
+by (nats), where that was computed: on text that a model does not know it is many times the noise.
 """
 
 from collections.abc import Sequence
