@@ -2,8 +2,9 @@
 
 With a tokenizer a text is decoded from so many ids of real text, and kept only where it is encoded
 into as many again: the length is exact, of every text. Without one, ``CHARACTERS`` stand for a
-token. All texts of a run begin with its mark: what the endpoint was asked in earlier runs it may
-answer from its cache. When all texts are used they come again, each time behind other marks.
+token. Every text of a run that has a mark begins with one of its own, made from that: what the
+endpoint was asked before, in this run or an earlier one, it may answer from its cache. When all
+texts are used they come again, each time behind other marks.
 """
 
 import hashlib
@@ -35,6 +36,12 @@ _MARK_CHARACTERS = 8
 def new_mark() -> str:
     """What no run before began its texts with."""
     return f"{secrets.token_hex(_MARK_CHARACTERS // 2)} "
+
+
+def _own(mark: str, *place: int) -> str:
+    """The mark of one text of a run."""
+    words = " ".join([mark.strip(), *map(str, place)]).encode()
+    return f"{hashlib.blake2b(words, digest_size=_MARK_CHARACTERS // 2).hexdigest()} "
 
 
 @cache
@@ -75,9 +82,7 @@ class Exact:
         """
         for attempt in range(_TRIES):
             start = self.starts[(place + attempt // _MARKS) % len(self.starts)]
-            words = f"{self.mark} {lap} {place} {attempt}".encode()
-            mark = hashlib.blake2b(words, digest_size=_MARK_CHARACTERS // 2).hexdigest()
-            if (text := self.text(start, f"{mark} ")) is not None:
+            if (text := self.text(start, _own(self.mark, lap, place, attempt))) is not None:
                 return text
         raise PromptError(f"{self.tokenizer}: no mark leaves a text at {self.tokens} tokens")
 
@@ -101,7 +106,7 @@ class Texts:
 
 
 def plain_texts(texts: Sequence[str], tokens: int, mark: str = "") -> Texts:
-    """Stretches of the texts of about so many tokens each, the mark before them among these.
+    """Stretches of the texts of about so many tokens each, the marks before them among these.
 
     Raises:
         PromptError: there is too little text.
@@ -115,7 +120,7 @@ def plain_texts(texts: Sequence[str], tokens: int, mark: str = "") -> Texts:
     found = [_cut(row[start : start + tokens * 4], wanted) for start in starts]
     # Of those that begin alike an engine's prefix cache would answer the second.
     kept = [*{text[:_BEGINNING]: text for text in found}.values()][:MOST]
-    return Texts([f"{mark}{text}" for text in kept])
+    return Texts([_own(mark, place) + text for place, text in enumerate(kept)] if mark else kept)
 
 
 def _cut(words: Sequence[str], characters: int) -> str:
@@ -125,7 +130,7 @@ def _cut(words: Sequence[str], characters: int) -> str:
 def exact_texts(texts: Sequence[str], tokens: int, tokenizer: Path, mark: str = "") -> Texts:
     """Stretches that a tokenizer (a folder with ``tokenizer.json``) makes exactly so many ids of.
 
-    They begin with the mark, as far as that leaves room for one id of text.
+    They begin with their marks, as far as those leave room for one id of text.
 
     Raises:
         PromptError: there is no tokenizer, or no such stretch.
@@ -137,7 +142,7 @@ def exact_texts(texts: Sequence[str], tokens: int, tokenizer: Path, mark: str = 
     source = Exact(tokenizer=str(path), tokens=tokens, mark=mark, ids=ids, starts=())
     kept: dict[int, str] = {}
     for start in range(0, len(ids) - tokens, _STRIDE):
-        if (text := source.text(start, mark)) is not None:
+        if (text := source.text(start, _own(mark, start) if mark else "")) is not None:
             kept[start] = text
         if len(kept) == MOST:
             break

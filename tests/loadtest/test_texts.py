@@ -1,5 +1,7 @@
 from dataclasses import replace
+from itertools import pairwise, takewhile
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from tokenizers import Tokenizer
@@ -52,6 +54,19 @@ def test_no_run_begins_its_texts_as_another_did_and_they_are_as_long_all_the_sam
     assert {len(found) for found in ids} == {32}
     assert not {text[:8] for text in one} & {text[:8] for text in other}
     assert len(exact_texts(source[:8], 1, REFERENCE, marks[0]).texts) > 0
+
+
+def test_nothing_of_a_text_is_in_a_prefix_cache_for_another_text_of_the_run() -> None:
+    source = read_texts(GENERAL_TEXT)[:8]
+    known = Tokenizer.from_file(str(REFERENCE / "tokenizer.json"))
+    for texts in (
+        plain_texts(source, 64, "mark ").texts,
+        exact_texts(source, 64, REFERENCE, "mark ").texts,
+    ):
+        assert len({text[:8] for text in texts}) == len(texts)
+        ids = [known.encode(text, add_special_tokens=False).ids for text in texts[:200]]
+        shared = [sum(takewhile(bool, map(int.__eq__, a, b))) for a, b in pairwise(ids)]
+        assert fmean(shared) < 1
 
 
 def test_texts_come_back_never_run_out_and_never_grow(tmp_path: Path) -> None:

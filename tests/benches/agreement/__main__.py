@@ -1,8 +1,8 @@
 """``python -m tests.benches.agreement``: do load generators agree about one endpoint?
 
 Ours, ``vllm bench serve``, GuideLLM and AIPerf load the same endpoint at 1, 8 and 32 streams: first
-a null server, whose true figures are known, then a real llama.cpp, four times there and every
-second time in the opposite order. Half of the processors serve it and the other half load it: what
+a null server, whose true figures are known, then a real llama.cpp, twice there and the second
+time in the opposite order. Half of the processors serve it and the other half load it: what
 a tool computes would else be the engine's loss. All ask for answers of one forced length, with
 prompts of the same length that no engine has seen. At the null server ours is held to 3 % of the
 truth, at the engine each is held to 3 % of ours: TTFT and TPOT at the median, and throughput as all
@@ -40,7 +40,7 @@ PACE = Pace(ttft_s=0.05, gap_s=0.02)
 # Of ours, where nobody has told yet how fast the endpoint is.
 SECONDS = 4.0
 OFF_LIMIT_PERCENT = 3.0
-PASSES = {"null": 1, "llamacpp": 4}
+PASSES = {"null": 1, "llamacpp": 2}
 ENDPOINTS = ("null", "llamacpp")
 OURS = "ours"
 # Our columns, and theirs for the same: throughput is theirs by the edges of the run.

@@ -59,9 +59,9 @@ def _measure(ask: Ask, seconds: float) -> tuple[dict[str, float], str]:
             key="",
             found=Found(dialect=dialect, server="", remarks=()),
             load=load,
-            # Our prompt has no BOS of its own here: the server adds it, as to theirs.
+            # The server adds BOS, which is one of so many tokens in theirs.
             texts=exact_texts(
-                read_texts(BUNDLED_TEXT), ask.prompt_tokens, ask.tokenizer, new_mark()
+                read_texts(BUNDLED_TEXT), ask.prompt_tokens - 1, ask.tokenizer, new_mark()
             ),
             folder=Path(name),
         )
