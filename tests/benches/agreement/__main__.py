@@ -18,9 +18,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
+import yaml
+
+from deploy.service import RUN_DIR
 from loadtest.null_server import Pace, null_server
 from loadtest.other_tools.foreign_run import ForeignRun
 from loadtest.other_tools.side_by_side import columns, rows_of_theirs
+from quantize.jobs.whole_file import write_whole
 from quantize.root import ROOT
 from tests.benches.agreement.costs import cost_figures
 from tests.benches.agreement.ours import BY_EDGES, measure_ours
@@ -195,6 +199,16 @@ def load_at(run: BenchRun, endpoint: str, ask: Ask, tools: Sequence[str], it: Fi
             run.figures += figures_at_engine(cell.place, told, it.late.get(streams, {}))
 
 
+def plan_of(model: Path | None) -> str:
+    """The plan's file, or one of another model that is kept where the service runs."""
+    if model is None:
+        return str(PLAN)
+    content = {**yaml.safe_load(PLAN.read_text()), "model": str(model.resolve())}
+    RUN_DIR.mkdir(parents=True, exist_ok=True)
+    write_whole(RUN_DIR / PLAN.name, yaml.safe_dump(content, sort_keys=False))
+    return str(RUN_DIR / PLAN.name)
+
+
 def halves(processors: Collection[int]) -> tuple[set[int], set[int]]:
     """The processors of the servers and of the clients; the same where there is one alone."""
     ordered = sorted(processors)
@@ -219,7 +233,7 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
     ask = Ask(
         root="",
         model="",
-        tokenizer=TOKENIZER,
+        tokenizer=arguments.model or TOKENIZER,
         prompt_tokens=PROMPT_TOKENS,
         output_tokens=OUTPUT_TOKENS,
         streams=1,
@@ -239,7 +253,7 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
         with ExitStack() as stack:
             with on_processors(servers):
                 service = stack.enter_context(
-                    own_service(str(PLAN), "make bench-agreement", run.say, None)
+                    own_service(plan_of(arguments.model), "make bench-agreement", run.say, None)
                 )
             (variant,) = service.plan.variants
             there = replace(ask, root=f"{service.url}/{variant}", model=variant)
@@ -250,6 +264,7 @@ def measure(run: BenchRun, arguments: argparse.Namespace) -> None:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_names(parser, "--tools", tuple(PEERS))
     add_names(parser, "--endpoints", ENDPOINTS)
+    parser.add_argument("--model", type=Path, help="a folder, of whose Q8_0 llama.cpp is asked")
 
 
 BENCH = Bench(

@@ -4,6 +4,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from deploy.plan_load import ClosedLoopLoad
 from loadtest.any_endpoint.endpoint_load import Asked, load_endpoint
 from loadtest.any_endpoint.probe import Found
@@ -59,9 +61,11 @@ def _measure(ask: Ask, seconds: float) -> tuple[dict[str, float], str]:
             key="",
             found=Found(dialect=dialect, server="", remarks=()),
             load=load,
-            # The server adds BOS, which is one of so many tokens in theirs.
             texts=exact_texts(
-                read_texts(BUNDLED_TEXT), ask.prompt_tokens - 1, ask.tokenizer, new_mark()
+                read_texts(BUNDLED_TEXT),
+                ask.prompt_tokens - _added_by_server(ask.tokenizer),
+                ask.tokenizer,
+                new_mark(),
             ),
             folder=Path(name),
         )
@@ -69,3 +73,8 @@ def _measure(ask: Ask, seconds: float) -> tuple[dict[str, float], str]:
         records = read_records(Path(name) / REQUESTS_NAME)
     figures = {**rows_of_ours(found)[0].figures, BY_EDGES: edge_rate(records)}
     return figures, found.why_void or certificate.why_void
+
+
+def _added_by_server(tokenizer: Path) -> int:
+    """BOS, where the model has one: in the others' prompts it is one of so many tokens."""
+    return len(Tokenizer.from_file(str(tokenizer / "tokenizer.json")).encode("").ids)
