@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -25,8 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not key:
         print(f"error: {KEY_VARIABLE} must hold the API key", file=sys.stderr)
         return 2
+    # uvicorn raises the signal again after its own graceful stop: by then all is done.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     module, name = BACKENDS[options.backend]
-    make_backend = getattr(import_module(module), name)
+    try:
+        make_backend = getattr(import_module(module), name)
+    except (ImportError, OSError, RuntimeError) as error:
+        print(f"error: {options.backend} cannot be loaded: {error}", file=sys.stderr)
+        return 1
     # After the engine's libraries: compiled where C++'s runtime is linked into each of them, they
     # end with a segmentation fault once another library has brought a runtime of its own.
     from services.server.serving import serve

@@ -32,8 +32,6 @@ _BACKLOG = 2048
 def serve(make_backend: Callable[..., Backend], options: argparse.Namespace, key: str) -> int:
     """Load the model that the options name and serve it; returns the exit status."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    # uvicorn raises the signal again after its own graceful stop: by then all is done.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         backend = _load(make_backend, options)
         template = _chat_template(backend, options.chat_template)

@@ -4,6 +4,7 @@ covers: services/server/__main__.py
 """
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -38,3 +39,18 @@ def test_without_a_key_nothing_is_served(
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     assert main(["--backend", "llamacpp", "--model", "x", "--served-name", "x"]) == 2
     assert KEY_VARIABLE in capsys.readouterr().err
+
+
+def test_a_library_that_cannot_be_loaded_is_told_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "key")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        # The control environment has no llama.cpp.
+        assert main(["--backend", "llamacpp", "--model", "x", "--served-name", "x"]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == (
+        "error: llamacpp cannot be loaded: No module named 'llama_cpp'\n"
+    )
