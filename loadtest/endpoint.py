@@ -20,7 +20,8 @@ class Health(BaseModel):
     """The part of ``/<variant>/healthz`` that decides what may be measured, and what was.
 
     ``capabilities`` are proven by the endpoint's own self-test, ``agreement`` by its answers to a
-    probe. Other keys are the operator's and may grow, so they are ignored here.
+    probe; ``start_s`` is how long its engine's latest start took. Other keys are the operator's and
+    may grow, so they are ignored here.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -36,6 +37,7 @@ class Health(BaseModel):
     memory_bytes: int | None = None
     held_weight_bytes: int | None = None
     restarts: int = 0
+    start_s: float | None = None
     capabilities: tuple[str, ...] = ()
     agreement: Agreement | None = None
     kernels: Kernels | None = None

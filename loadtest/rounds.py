@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from loadtest.endpoint import EndpointError, ReadyHealth, as_endpoint, read_health
+from loadtest.endpoint import EndpointError, Health, ReadyHealth, as_endpoint, read_health
 from loadtest.gpu_meter import GpuMeter
 from loadtest.gpu_window import LEAST_S, GpuWindow
 from loadtest.job import LevelEnd
@@ -34,7 +34,7 @@ def run_round(
     """
     all_of_them = points_of(ground.plan.load)
     started_at, began = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
-    before = _restarts(ground, targets)
+    before = _engines(ground, targets)
     url = ground.plan.serving.url
     server = ServerMeter(lambda variant: read_metrics(url, variant))
     work = Round(
@@ -58,7 +58,7 @@ def run_round(
         except (LoadTestError, EndpointError) as error:
             work.fail(name, str(error))
             continue
-        restarts = max(0, health.restarts - before.get(name, 0))
+        restarts = replaced(before.get(name), health)
         result = RoundFile(
             inputs_sha256=key_of(targets[name].measured_from),
             made_from=dict(targets[name].measured_from),
@@ -95,12 +95,25 @@ def _idle(work: Round, meter: GpuMeter, target: Target) -> tuple[GpuWindow, ...]
     return meter.windows(meter.began_s, first_s, _uuids([target]))
 
 
-def _restarts(ground: Ground, targets: Mapping[str, Target]) -> dict[str, int]:
-    """How often each engine was replaced until now; a variant that is away shows itself later."""
-    found = {}
+def replaced(before: Health | None, after: Health) -> int:
+    """How often an engine was replaced between two looks at its health.
+
+    A replica that was replaced itself counts from 0 again; how long the start took, to the last
+    digit, is of one start alone.
+    """
+    if before is None:
+        return after.restarts
+    if before.start_s == after.start_s:
+        return max(0, after.restarts - before.restarts)
+    return max(1, after.restarts - before.restarts)
+
+
+def _engines(ground: Ground, targets: Mapping[str, Target]) -> dict[str, Health]:
+    """The health of each engine before the round; a variant that is away shows itself later."""
+    found: dict[str, Health] = {}
     for name in targets:
         try:
-            found[name] = read_health(ground.plan.serving.url, name).restarts
+            found[name] = read_health(ground.plan.serving.url, name)
         except EndpointError:
             continue
     return found

@@ -49,9 +49,9 @@ class Behaviour:
 
     ``full`` questions are first refused; ``faults`` name what befalls each third one in turn;
     ``echoes`` False: it claims log-probabilities of the prompt and sends none; ``restarts``: its
-    engine is replaced at the first question. ``stall``: when (s after the first question) it stands
-    still, and for how long. ``gpus`` and ``kernels`` are what it says that it
-    computes on.
+    engine is replaced at the first question, ``replaced``: its replica is, which counts none.
+    ``stall``: when (s after the first question) it stands still, and for how long. ``gpus`` and
+    ``kernels`` are what it says that it computes on.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -63,6 +63,7 @@ class Behaviour:
     echoes: bool = True
     faults: tuple[str, ...] = ()
     restarts: bool = False
+    replaced: bool = False
     stall: tuple[float, float] = (0.0, 0.0)
     first_asked_s: float | None = None
     gpus: tuple[dict[str, Any], ...] = ()
@@ -248,6 +249,7 @@ class FakeEngine(NullServer):
             "kernels": how.kernels,
             "in_flight": 0,
             "restarts": int(how.restarts and name in self.asked),
+            "start_s": 1.5 if how.replaced and name in self.asked else 1.25,
         }
 
 

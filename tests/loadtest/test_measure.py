@@ -375,11 +375,12 @@ def test_the_variants_take_turns_within_a_round_and_never_at_the_same_time(
         assert [leg for *_, leg in spans] == [(amount, v) for amount in (1, 2) for v in order]
 
 
+@pytest.mark.parametrize("what", ["restarts", "replaced"])
 def test_a_round_in_which_the_engine_was_restarted_is_void(
-    engine: FakeEngine, tmp_path: Path
+    engine: FakeEngine, tmp_path: Path, what: str
 ) -> None:
     plan = a_plan(engine.port, concurrencies=[1])
-    engine.variants[OTHER].restarts = True
+    setattr(engine.variants[OTHER], what, True)
     lines = run(plan, tmp_path)[1]
     assert measured(plan, tmp_path, BASELINE)[0].why_void == ""
     told = "the engine was restarted during 1 of 1 legs"
