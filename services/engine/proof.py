@@ -10,14 +10,27 @@ import aiohttp
 from quantize.agreement.agreement_file import read_agreement
 from quantize.artifact.end_tokens import end_tokens
 from quantize.artifact.manifest import ArtifactError, Manifest
+from quantize.formats.layer_format import InputKind
 from quantize.recipes.catalogue import UNQUANTIZED_BITS, find_recipe
-from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED, Agreement, judge, not_held
+from services.engine.agreement import (
+    BY_OPTION,
+    PLAIN,
+    ROUNDED,
+    TIMES_MOVED,
+    Agreement,
+    judge,
+    not_held,
+)
 from services.engine.child import EngineChild, EngineError
 from services.engine.probe_questions import ProbeQuestions
 from services.engine.scored_sequence import Limits
 from services.engines.kernels import Kernels, completed
 from services.engines.spec import EngineSpec, HeldWeights, Launch
 from services.variants import Variant
+
+_EIGHT_BITS: frozenset[InputKind] = frozenset(
+    {"fp8", "fp8-token", "fp8-block", "int8", "int8-token", "mxfp8"}
+)
 
 
 class DisagreementError(EngineError):
@@ -132,6 +145,14 @@ async def _agreement(
 
 def limits_of(variant: Variant) -> Limits:
     """How far a variant may be off by what its engine rounds beside the weights."""
+    limits = _own_limits(variant)
+    kinds = {layer.inputs for layer in variant.recipe.format.layers} - {"none"}
+    if kinds and kinds <= _EIGHT_BITS:
+        return replace(limits, times_moved=TIMES_MOVED)
+    return limits
+
+
+def _own_limits(variant: Variant) -> Limits:
     if variant.kv_cache is not None or variant.engine_build is not None:
         return BY_OPTION
     return ROUNDED if rounds_inputs(variant) else PLAIN

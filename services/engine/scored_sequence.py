@@ -4,13 +4,14 @@ The rule, for the absolute differences ``d`` (nats) of a sequence's scored token
 ``spread`` (how much of an error of the logits reaches a token's log-probability: nothing where the
 model is sure, all of it where the token is one among many; ``quantize/agreement/probe.py``):
 
-* mean: ``mean(d) <= max(limits.mean * noise * mean(spread), limits.moved * mean(moved))``,
-  where what inputs explain is at most ``MOST_BY_INPUTS``;
+* mean: ``mean(d) <= max(limits.mean * noise * mean(spread), inputs)``, where what inputs explain is
+  ``inputs = min(MOST_BY_INPUTS, limits.times_moved * mean(moved))``;
 * token: ``d[t] <= limits.token * noise * (spread[t] + SPREAD_FLOOR)`` for every token.
 
 ``noise`` is the model's own: what its forward pass in bfloat16 differs by from that in float32,
 divided by the spread. ``moved`` is what rounding the inputs as the format has it moves each token
-by (nats), where that was computed: on text that a model does not know it is many times the noise.
+by (nats), given where the sequence is held against weights whose inputs are rounded: on text that a
+model does not know it is many times the noise.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from statistics import fmean
 
 # What even a token of which the model is sure may be moved by, as a part of one among many.
 SPREAD_FLOOR = 0.05
-# Beyond that (nats a token), other weights or other text explain it as well as rounding does.
+# What rounding inputs may explain of a mean at most (nats a token). Other matrices, another head,
+# biases and a window that is not kept moved it by 1.4 and more (RESULTS.md, "Agreement"); another
+# rounding of the same weights can move it by less, and this does not tell it.
 MOST_BY_INPUTS = 1.0
 # How far beyond the mean's limit a token is where a sequence begins to differ.
 _BEGINS = 2.0
@@ -29,13 +32,14 @@ _BEGINS = 2.0
 class Limits:
     """How many times the model's own noise a mean and a token may be off.
 
-    ``moved`` is how many times what the rounding of inputs moves a mean by it may be off instead:
-    two kernels that round alike round different sums, and are about 1.4 times that apart.
+    ``times_moved`` is how many times what the rounding of inputs moves a mean by it may be off
+    instead: two kernels that round alike round different sums, and if what they round were
+    independent they would be 1.4 times that apart.
     """
 
     mean: float
     token: float
-    moved: float = 0
+    times_moved: float = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +90,18 @@ class ScoredSequence:
     @property
     def begins(self) -> int:
         """The scored token at which it begins to differ (0 is that of the second id)."""
-        for token, difference in enumerate(self.differences):
-            if difference > _BEGINS * self.limits.mean * self.noise * (
-                self.spread[token] + SPREAD_FLOOR
-            ):
+        limits = zip(self.spread, self.moved or [0] * len(self.spread), strict=True)
+        for token, (spread, moved) in enumerate(limits):
+            by_noise = self.limits.mean * self.noise * (spread + SPREAD_FLOOR)
+            by_inputs = self.limits.times_moved * moved
+            if self.differences[token] > _BEGINS * max(by_noise, by_inputs):
                 return token
         return 0
 
     def _limit(self, start: int, stop: int) -> float:
         return max(
             self.limits.mean * self.noise * fmean(self.spread[start:stop] or [0]),
-            min(MOST_BY_INPUTS, self.limits.moved * fmean(self.moved[start:stop] or [0])),
+            min(MOST_BY_INPUTS, self.limits.times_moved * fmean(self.moved[start:stop] or [0])),
         )
 
     def _token_limit(self, token: int) -> float:

@@ -12,7 +12,7 @@ from quantize.formats.engine_support import DEVICES
 from quantize.formats.published_formats import EVERY_FORMAT
 from quantize.formats.storage_formats import FORMATS
 from quantize.machine import Machine
-from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED
+from services.engine.agreement import BY_OPTION, PLAIN, ROUNDED, TIMES_MOVED
 from services.engine.proof import limits_of, prove_weights, rounds_inputs
 from services.engines.kernels import Kernels
 from services.engines.spec import HeldWeights, Launch
@@ -191,14 +191,18 @@ def test_the_engines_weight_reports_are_read() -> None:
         ("gguf-bf16", PLAIN),
         ("gptq-int4-g128-vllm", PLAIN),
         ("gguf-q8_0", ROUNDED),
-        ("int8-w8a8-vllm", ROUNDED),
+        ("int8-w8a8-vllm", replace(ROUNDED, times_moved=TIMES_MOVED)),
+        ("fp8-transformers", replace(ROUNDED, times_moved=TIMES_MOVED)),
+        ("fp8-vllm-kv-fp8", replace(BY_OPTION, times_moved=TIMES_MOVED)),
+        ("nvfp4-vllm", ROUNDED),
+        ("mxfp4-vllm", ROUNDED),
         ("gguf-q8_0-kv-q4_0", BY_OPTION),
     ],
 )
 def test_what_an_engine_rounds_beside_the_weights_decides_how_far_it_may_be_off(
     name: str, limits: object
 ) -> None:
-    assert limits_of(find_variant(name)) is limits
+    assert limits_of(find_variant(name)) == limits
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from quantize.agreement.probe import Probe, ProbedArtifact, ProbeSequence, Seque
 
 LENGTHS = {"without BOS": 160, "with BOS": 640, "special tokens": 60, "chat": 30, "text": 17}
 NOISE = 0.02
+# What rounding inputs moves the logits by, as a standard deviation (nats).
+INPUTS = 0.4
 WINDOW = 100
 Moved = Callable[[str, int], float]
 
@@ -44,14 +46,36 @@ def agreement_file(
     )
 
 
+def inputs_rounded(moved: Moved | None = None, seed: int = 3) -> ProbedArtifact:
+    """Weights of the source whose inputs are rounded, which moves tokens (as ``INPUTS`` does)."""
+    rounded, rng = scores(), random.Random(seed)
+    kept = {
+        name: each.model_copy(
+            update={
+                "logprobs": tuple(
+                    value - (moved(name, token) if moved else rng.gauss(0, INPUTS) * spread)
+                    for token, (value, spread) in enumerate(
+                        zip(each.logprobs, each.spread, strict=True)
+                    )
+                )
+            }
+        )
+        for name, each in rounded.items()
+    }
+    return ProbedArtifact(scores=rounded, inputs_kept=kept)
+
+
 def heard(
-    expected: Mapping[str, SequenceScores], moved: Moved = lambda _name, _token: 0.0, seed: int = 1
+    expected: Mapping[str, SequenceScores],
+    moved: Moved = lambda _name, _token: 0.0,
+    seed: int = 1,
+    noise: float = NOISE,
 ) -> dict[str, list[float]]:
     """What a variant says: rounding's noise, and by ``moved`` what else each token is off by."""
     rng = random.Random(seed)
     return {
         name: [
-            value + rng.gauss(0, NOISE) * each.spread[token] + moved(name, token)
+            value + rng.gauss(0, noise) * each.spread[token] + moved(name, token)
             for token, value in enumerate(each.logprobs)
         ]
         for name, each in expected.items()

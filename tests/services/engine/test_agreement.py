@@ -1,5 +1,8 @@
 """Variants agree within rounding, and every other difference is caught."""
 
+from dataclasses import replace
+from statistics import fmean
+
 import pytest
 
 from quantize.agreement.probe import KeptWeight, ProbedArtifact
@@ -9,12 +12,25 @@ from services.engine.agreement import (
     PLAIN,
     ROUNDED,
     SOURCE,
+    TIMES_MOVED,
     Answers,
     judge,
     noise_of,
     not_held,
 )
-from tests.services.engine.recorded import NOISE, agreement_file, heard, off, scores
+from tests.services.engine.recorded import (
+    LENGTHS,
+    NOISE,
+    agreement_file,
+    heard,
+    inputs_rounded,
+    off,
+    scores,
+)
+
+TO_EIGHT_BITS = replace(ROUNDED, times_moved=TIMES_MOVED)
+# Where the means alone are looked at.
+MEANS = replace(TO_EIGHT_BITS, token=1000)
 
 
 def kept(residual: float = 0.2, limit: float = 0.5) -> KeptWeight:
@@ -49,6 +65,49 @@ def test_an_engine_that_only_shrinks_weights_is_held_against_inputs_left_alone()
     artifact = ProbedArtifact(scores=scores(5), inputs_kept=scores(6), farthest=kept())
     found = judge(agreement_file(artifact=artifact), Answers(scores=heard(scores(6))), ROUNDED)
     assert (found.state, found.against) == ("agrees", INPUTS_KEPT)
+
+
+def test_what_rounding_inputs_moves_is_no_excuse_where_they_were_left_as_they_are() -> None:
+    artifact = inputs_rounded(off(0.1))
+    assert artifact.inputs_kept is not None
+    answers = Answers(scores=heard(artifact.inputs_kept, off(-0.23)))
+    found = judge(agreement_file(artifact=artifact), answers, TO_EIGHT_BITS)
+    assert (found.state, found.against) == ("differs", INPUTS_KEPT)
+    assert found.mean_nats is not None
+    assert found.mean_nats < TIMES_MOVED * 0.1
+
+
+def test_a_kernel_that_rounds_inputs_agrees_though_inputs_left_alone_are_nearer() -> None:
+    artifact = inputs_rounded(off(0.43, "text"))
+    assert artifact.inputs_kept is not None
+    answers = Answers(scores=heard(artifact.inputs_kept, off(-0.552, "text")))
+    file = agreement_file(artifact=artifact)
+    found = judge(file, answers, MEANS)
+    assert (found.state, found.against) == ("agrees", DECODED)
+    unmoved = judge(file, answers, replace(MEANS, times_moved=0))
+    assert (unmoved.state, unmoved.against) == ("differs", INPUTS_KEPT)
+
+
+def test_of_two_computations_that_agree_the_nearer_is_told() -> None:
+    artifact = inputs_rounded(off(0.1))
+    assert artifact.inputs_kept is not None
+    file = agreement_file(artifact=artifact)
+    for scored, name in ((artifact.scores, DECODED), (artifact.inputs_kept, INPUTS_KEPT)):
+        found = judge(file, Answers(scores=heard(scored)), TO_EIGHT_BITS)
+        assert (found.state, found.against) == ("agrees", name)
+
+
+def test_what_is_allowed_is_what_its_sequences_are_by_their_tokens() -> None:
+    file = agreement_file(artifact=inputs_rounded(off(0.38, "with BOS")))
+    found = judge(file, Answers(scores=heard(file.source, off(0.9, "with BOS"))), MEANS)
+    own = {name: 16 * NOISE * fmean(each.spread) for name, each in file.source.items()}
+    allowed = {**own, "with BOS": TIMES_MOVED * 0.38}
+    tokens = {name: length - 1 for name, length in LENGTHS.items()}
+    limit = sum(allowed[name] * tokens[name] for name in LENGTHS) / sum(tokens.values())
+    assert found.state == "agrees"
+    assert found.limit_nats == pytest.approx(limit)
+    assert found.mean_nats is not None
+    assert found.mean_nats < limit
 
 
 def test_an_artifact_of_other_weights_differs_though_its_engine_serves_it_well() -> None:

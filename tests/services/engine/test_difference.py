@@ -1,20 +1,56 @@
 """What differs is named by its kind, from which sequences differ and from where on."""
 
+from dataclasses import replace
+
 import pytest
 
-from services.engine.agreement import PLAIN, Answers, judge
-from tests.services.engine.recorded import WINDOW, Moved, agreement_file, heard, off
+from services.engine.agreement import (
+    DECODED,
+    PLAIN,
+    ROUNDED,
+    TIMES_MOVED,
+    Agreement,
+    Answers,
+    judge,
+)
+from tests.services.engine.recorded import (
+    INPUTS,
+    WINDOW,
+    Moved,
+    agreement_file,
+    heard,
+    inputs_rounded,
+    off,
+)
 
-ALL = ("without BOS", "with BOS", "special tokens", "chat", "text")
+# Two kernels that round inputs alike are as far apart as two draws of it.
+TWO_DRAWS = 1.4 * INPUTS
 
 
-def reason(moved: Moved, window: int | None = None) -> str:
-    file = agreement_file(window=window)
-    found = judge(file, Answers(scores=heard(file.source, moved)), PLAIN)
+def told(moved: Moved, window: int | None, *, rounds: bool) -> Agreement:
+    if not rounds:
+        file = agreement_file(window=window)
+        return judge(file, Answers(scores=heard(file.source, moved)), PLAIN)
+    file = agreement_file(window=window, artifact=inputs_rounded())
+    answers = Answers(scores=heard(file.source, moved, noise=TWO_DRAWS))
+    return judge(file, answers, replace(ROUNDED, times_moved=TIMES_MOVED))
+
+
+def reason(moved: Moved, window: int | None = None, *, rounds: bool = False) -> str:
+    found = told(moved, window, rounds=rounds)
     assert found.state == "differs"
     return found.reasons[0]
 
 
+def test_a_kernel_that_rounds_inputs_on_its_own_agrees_only_by_what_they_move() -> None:
+    found = told(off(0), None, rounds=True)
+    assert (found.state, found.against) == ("agrees", DECODED)
+    file = agreement_file(artifact=inputs_rounded())
+    answers = Answers(scores=heard(file.source, noise=TWO_DRAWS))
+    assert judge(file, answers, ROUNDED).state == "differs"
+
+
+@pytest.mark.parametrize("rounds", [False, True])
 @pytest.mark.parametrize(
     ("moved", "window", "words"),
     [
@@ -28,8 +64,10 @@ def reason(moved: Moved, window: int | None = None) -> str:
         (off(0.9, "text"), None, "where it reads text itself"),
     ],
 )
-def test_each_kind_is_told_apart(moved: Moved, window: int | None, words: str) -> None:
-    assert words in reason(moved, window)
+def test_each_kind_is_told_apart(
+    moved: Moved, window: int | None, words: str, *, rounds: bool
+) -> None:
+    assert words in reason(moved, window, rounds=rounds)
 
 
 def test_the_place_the_token_and_the_figures_are_told() -> None:
@@ -39,5 +77,8 @@ def test_the_place_the_token_and_the_figures_are_told() -> None:
     assert "serving.context_length up to 100" in words
 
 
-def test_a_window_that_is_kept_but_weights_that_are_others_are_no_matter_of_the_window() -> None:
-    assert "other weights" in reason(off(1.7), WINDOW)
+@pytest.mark.parametrize("rounds", [False, True])
+def test_a_window_that_is_kept_but_weights_that_are_others_are_no_matter_of_the_window(
+    *, rounds: bool
+) -> None:
+    assert "other weights" in reason(off(1.7), WINDOW, rounds=rounds)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from services.engine.agreement import TIMES_MOVED
 from services.engine.scored_sequence import MOST_BY_INPUTS, Limits, ScoredSequence
 
 LIMITS = Limits(mean=5, token=40)
@@ -54,18 +55,28 @@ def test_a_noisier_model_may_differ_by_more() -> None:
 
 
 def test_what_rounding_the_inputs_moves_a_sequence_by_it_may_be_off_by_twice_and_a_half() -> None:
-    # FP8 of the bundled model on a GPU's CUTLASS kernel: 17 tokens of text that it does not know.
-    inputs = replace(LIMITS, mean=16, token=120, moved=2.5)
-    found = replace(
-        scored(*[0.552] * 17, spread=1.17, noise=0.0256), limits=inputs, moved=[0.43] * 17
+    allowing = replace(LIMITS, times_moved=TIMES_MOVED)
+    within, beyond = (
+        replace(scored(*[off] * 17, noise=0.01), limits=allowing, moved=[0.1] * 17)
+        for off in (0.24, 0.26)
     )
-    assert found.agrees
-    assert not replace(found, moved=()).agrees
-    assert not replace(found, limits=replace(inputs, moved=0)).agrees
+    assert within.agrees
+    assert within.limit_nats == pytest.approx(0.25)
+    assert not beyond.agrees
+    assert not replace(within, moved=()).agrees
+    assert not replace(within, limits=LIMITS).agrees
+
+
+def test_a_token_that_rounding_inputs_moves_as_far_is_not_where_it_begins() -> None:
+    allowing = replace(LIMITS, times_moved=TIMES_MOVED)
+    found = scored(*[0.9] * 32, *[1.5] * 32)
+    assert found.begins == 0
+    assert replace(found, limits=allowing, moved=[0.2] * 64).begins == 32
+    assert replace(found, limits=allowing, moved=[0.2] * 16 + [0.0] * 48).begins == 16
 
 
 def test_however_much_inputs_explain_other_weights_differ() -> None:
-    inputs = replace(LIMITS, token=1000, moved=2.5)
+    inputs = replace(LIMITS, token=1000, times_moved=TIMES_MOVED)
     found = replace(scored(*[1.4] * 60), limits=inputs, moved=[3.0] * 60)
     assert found.limit_nats == MOST_BY_INPUTS
     assert not found.agrees
