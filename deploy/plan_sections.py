@@ -28,7 +28,7 @@ def later(default: Any, **bounds: Any) -> Any:
 class Section(BaseModel):
     """A part of a plan: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Calibration(Section):

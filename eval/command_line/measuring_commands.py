@@ -58,8 +58,8 @@ def loadtest(
     seconds: Annotated[float, typer.Option(min=0.1, help="With --url: per load.")] = 10,
     rounds: Annotated[int, typer.Option(min=1, help="With --url.")] = 2,
     slo: Annotated[
-        str, typer.Option(help="Exit 1 where missed: ttft=500ms,tpot=50ms, or plan.")
-    ] = "",
+        str | None, typer.Option(help="Exit 1 where missed: ttft=500ms,tpot=50ms, or plan.")
+    ] = None,
 ) -> None:
     """Load every endpoint of the plan, or one that Assay did not start."""
     if url:
@@ -72,7 +72,7 @@ def loadtest(
             key=key,
             api=read_api(api),
             tokenizer=tokenizer and Path(from_here(str(tokenizer))),
-            slo=read_slo(slo) if slo else None,
+            slo=None if slo is None else read_slo(slo),
             load=read_load(
                 streams,
                 prompt_tokens=prompt_tokens,
@@ -88,7 +88,7 @@ def loadtest(
     _load_plan(choose(plan, model, variants, baseline), slo)
 
 
-def _load_plan(choice: "PlanChoice", slo: str) -> None:
+def _load_plan(choice: "PlanChoice", slo: str | None) -> None:
     from loadtest.locust_process import LoadTestError
     from loadtest.measure import run_load_test
     from loadtest.run_directory import run_directory
@@ -96,7 +96,7 @@ def _load_plan(choice: "PlanChoice", slo: str) -> None:
     from quantize.jobs.lock import hold
 
     loaded = choice.load()
-    wanted = slo_of(slo, loaded.objectives.slo) if slo else None
+    wanted = None if slo is None else slo_of(slo, loaded.objectives.slo)
     with hold(run_directory(loaded), "make loadtest"):
         failures = run_load_test(loaded, say=say)
     if failures:
@@ -171,7 +171,7 @@ def slo_search(
     model: ModelOption = "",
     baseline: BaselineOption = "",
     variants: VariantsOption = "",
-    trials: Annotated[int, typer.Option(help="At most so many trials per variant.")] = 60,
+    trials: Annotated[int, typer.Option(min=1, help="At most so many trials per variant.")] = 60,
 ) -> None:
     """Search the highest rate that meets the SLO."""
     from loadtest.measure import plan_prompts

@@ -40,3 +40,17 @@ def test_an_unknown_kind_is_refused_with_the_known_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["load", "concurrency"])
 def test_the_load_to_compare_at_may_be_called_by_its_old_name(tmp_path: Path, key: str) -> None:
     assert plan_of(tmp_path, objectives={key: 4}).objectives.load == 4
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        {"kind": "poisson", "rates_per_s": [float("inf")]},
+        {"kind": "trace", "trace": __file__, "speeds": [float("inf")]},
+        {"kind": "chat", "sessions": [1], "think_s": float("inf")},
+        {"concurrencies": [1], "duration_s": float("inf")},
+    ],
+)
+def test_nothing_of_a_load_is_endless(load: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="finite number"):
+        plan_of(tmp_path, load=load)

@@ -157,3 +157,9 @@ def test_the_shell_completes_names(
     assert set(expected) <= set(found), done.stderr
     if len(expected) > 1 or words != ("",):
         assert all(item.startswith(words[-1]) for item in found)
+
+
+def test_an_objective_that_a_variable_left_empty_is_no_objective_that_was_met() -> None:
+    done = run("loadtest", "--url", "http://127.0.0.1:1/v1", "--slo", "")
+    assert done.returncode == 2
+    assert "--slo names none: write ttft=500ms" in done.stderr
