@@ -51,15 +51,25 @@ class Answer:
 
         Its reason goes before that of its end: who waits in vain after an error was told it.
         """
-        if self.is_read:
-            return
-        self.is_read = True
+        if not self.is_read:
+            self._settle(self._stream_fault() or self.error or self._fault(job))
+
+    def read_live(self, job: Job) -> None:
+        """The same of a stream that goes on: blocks until its end.
+
+        Who gives up meanwhile leaves ``error`` as it was before.
+        """
+        self._settle(self._stream_fault() or self._fault(job))
+
+    def _stream_fault(self) -> str | None:
         try:
             read_stream(self.reading, self.stream.piece, self.stream.time)
         except StreamError as error:
-            self.error = str(error)
-        self.stream = KeptStream()
-        self.error = self.error or self._fault(job)
+            return str(error)
+        return None
+
+    def _settle(self, error: str | None) -> None:
+        self.is_read, self.error, self.stream = True, error, KeptStream()
 
     def _fault(self, job: Job) -> str | None:
         if job.dialect is not None:

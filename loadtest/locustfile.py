@@ -101,6 +101,7 @@ class Round:
         self.over = False
         self.answers: deque[Answer] = deque()
         self.kept_bytes = 0
+        self._environment = environment
         self._runner: Runner = environment.runner
         self._place, self._places = asked["place"], asked["places"]
         self._board = BOARD
@@ -156,7 +157,7 @@ class Round:
             self.job, leg, began_s, board=self._board, place=self._place, places=self._places
         )
         self.running = Running(leg, level, self.asks(leg))
-        gevent.spawn(self._follow, self.running)
+        spawn(self._environment, partial(self._follow, self.running))
 
     def _follow(self, running: Running) -> None:
         level = running.level
@@ -313,11 +314,12 @@ class CompletionUser(User):  # type: ignore[misc]
                 connection.send(request, answer.stream)
                 answer.status = connection.status()
                 whole = connection.finish()
-                answer.error = None
                 if answer.status != 200:
                     answer.error = f"HTTP {answer.status}: {error_message(answer.stream.rest())}"
-                elif not whole:
-                    answer.read(job)
+                elif whole:
+                    answer.error = None
+                else:
+                    answer.read_live(job)
             except OSError as error:
                 kind = "the connection broke" if answer.status else "no connection"
                 answer.error = f"{kind}: {error}"
@@ -347,7 +349,7 @@ def listen(environment: Environment, runner: Runner, **_: Any) -> None:
         environment.assay_round.begin(leg, msg.data["began_s"])
 
     def tell(**_: Any) -> None:
-        gevent.spawn(environment.assay_round.tell)
+        spawn(environment, environment.assay_round.tell)
 
     def end(**_: Any) -> None:
         environment.assay_round.over = True
@@ -371,13 +373,17 @@ def begin(environment: Environment, **_: Any) -> None:
     events.quit.add_listener(partial(_answer, channel))
     conductor = Conductor(job, environment.runner, BOARD, channel.tell)
     conductor.hand_out()
-    conducting = gevent.spawn(conductor.conduct)
-    conducting.link_exception(lambda _greenlet: give_up(environment))
+    spawn(environment, conductor.conduct)
 
 
 def _answer(channel: Channel[Job, LoadMessage, None], exit_code: int) -> None:
     if exit_code == 0:
         channel.answer(None)
+
+
+def spawn(environment: Environment, work: Callable[[], None]) -> None:
+    """Start what others wait for: where it fails, all end."""
+    gevent.spawn(work).link_exception(lambda _greenlet: give_up(environment))
 
 
 @events.user_error.add_listener  # type: ignore[untyped-decorator]

@@ -33,6 +33,8 @@ CHUNKS = (b'data: {"n": 0}\n\nda', b'ta: {"n": 1}\n\n', b"data: [DONE]\n\n")
 # As vLLM refuses what it finds out after it has sent its headers.
 REFUSAL = b'data: {"error": {"message": "no", "type": "BadRequestError", "code": 400}}\n\n'
 FAULTS = ("429", "500", "early", "no_done", "broken", "error_event")
+# A first token as servers send it that have a place for an error in every event.
+NO_ERROR = b'data: {"error":null,"choices":[{"index":0,"text":"a"}]}\n\n'
 ANSWERS = ("every_end", "plain_sampling", "stop", "token_ids")
 CAPABILITIES = ("echo_logprobs", *ANSWERS)
 MODULUS = 997
@@ -218,6 +220,13 @@ class FakeEngine(NullServer):
                 begin_stream(writer)
                 writer.write(b"5\r\ndata:\r\n")
                 writer.close()
+            case "hangs":
+                begin_stream(writer)
+                write_chunk(writer, NO_ERROR)
+                while True:  # until its client goes
+                    await asyncio.sleep(0.02)
+                    write_chunk(writer, b": wait\n\n")
+                    await writer.drain()
             case "error_event":
                 told = b'data: {"error": {"message": "out of memory"}}\n\n'
                 await answer(writer, 200, told, kind="text/event-stream")

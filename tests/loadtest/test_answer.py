@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from deploy.plan_load import ClosedLoopLoad
 from loadtest.answer import Answer
@@ -99,3 +101,25 @@ def test_the_reason_that_the_stream_gave_goes_before_that_of_its_end() -> None:
 def test_an_answer_that_is_not_what_was_asked_for_is_an_error_though_it_ended_well() -> None:
     record = an_answer(TOKEN, "[DONE]").record(JOB)
     assert "no usage" in str(record.error)
+
+
+def test_an_answer_that_was_given_up_while_it_was_read_stays_an_error() -> None:
+    answer = an_answer(error="it took too long")
+    answer.stream = KeptStream(Event().wait)
+    answer.stream.take(1.0, pieces(TOKEN)[0])
+    with gevent.Timeout(0.05, False):
+        answer.read_live(JOB)
+    answer.stream.close()
+    record = answer.record(JOB)
+    assert (record.error, record.chunks) == ("it took too long", 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "error"), [([USAGE, "[DONE]"], None), ([USAGE], "the stream ended before [DONE]")]
+)
+def test_an_answer_that_was_read_to_its_end_has_the_error_of_its_stream_alone(
+    end: list[dict[str, Any] | str], error: str | None
+) -> None:
+    answer = an_answer(TOKEN, TOKEN, *end, error="it took too long")
+    answer.read_live(JOB)
+    assert (answer.error or "")[:30] == (error or "")

@@ -10,6 +10,7 @@ from itertools import pairwise
 import psutil
 import pytest
 
+from loadtest import locust_process
 from loadtest.certificate import Meeting, meet
 from loadtest.closed_loop import ClosedLoop
 from loadtest.job import ClientHealth
@@ -18,18 +19,19 @@ from loadtest.locust_process import LoadTestError
 from loadtest.null_server import Pace
 from loadtest.open_loop import ConstantRate
 from loadtest.prompts import plain_prompts
+from quantize.root import ROOT
 
 PACE = Pace(ttft_s=0.02, gap_s=0.01)
 
 
-def met(*points: LoadPoint, duration_s: float = 1.0) -> Meeting:
+def met(*points: LoadPoint, duration_s: float = 1.0, processes: int = 2) -> Meeting:
     return meet(
         dict.fromkeys(points, PACE),
         plain_prompts(),
         prompt_tokens=16,
         output_tokens=4,
         duration_s=duration_s,
-        processes=2,
+        processes=processes,
     )
 
 
@@ -82,3 +84,19 @@ def test_the_busiest_process_decides_and_processor_time_adds_up() -> None:
     assert ClientHealth.of_all([one, two]) == ClientHealth(
         cpu_share_p95=0.2, loop_lag_p95_s=0.004, cpu_s=2.0
     )
+
+
+@pytest.mark.parametrize(("step", "processes"), [("_leave", 1), ("_read", 1), ("_read", 2)])
+def test_a_step_that_fails_ends_the_load_test_and_nobody_waits_for_it(
+    step: str, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, ours = locust_process.locust_words, str(ROOT / "loadtest" / "locustfile.py")
+    failing = str(ROOT / "tests" / "loadtest" / "failing_locustfile.py")
+    monkeypatch.setattr(
+        locust_process,
+        "locust_words",
+        lambda *given: tuple(failing if word == ours else word for word in words(*given)),
+    )
+    monkeypatch.setenv("ASSAY_TEST_FAILS", step)
+    with pytest.raises(LoadTestError, match="Locust ended early"):
+        met(ClosedLoop(2), duration_s=0.3, processes=processes)

@@ -202,3 +202,15 @@ def test_a_server_that_stalls_is_seen_by_all_who_came_meanwhile_and_in_a_closed_
         late.append(sum(wait > 0.2 for wait in waits) / len(waits))
     assert late[0] > 0.2
     assert late[1] < 0.05
+
+
+def test_a_request_that_timed_out_while_its_events_were_read_is_an_error(tmp_path: Path) -> None:
+    with running_engine({BASELINE: Behaviour(faults=("hangs",))}) as engine:
+        content = a_plan(engine.port, concurrencies=[2], duration_s=1.0).model_dump(mode="json")
+        content["serving"]["request_timeout_s"] = 0.3
+        plan = Plan.model_validate(content | {"variants": [BASELINE]})
+        assert load_test(plan, some_prompts(), say=print, results=tmp_path) == {}
+        rows = read_records(run_directory(plan, tmp_path) / BASELINE / "requests.parquet")
+    assert {row.output_tokens for row in rows if row.error is None} == {4}
+    late = {row.error for row in rows if row.error is not None}
+    assert late == {"no complete answer within serving.request_timeout_s"}
