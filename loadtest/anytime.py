@@ -43,21 +43,29 @@ def log_evidence(values: Values, mean: float = 0.0) -> float:
 def confidence_sequence(values: Values, confidence: float = CONFIDENCE) -> Estimate:
     """The mean of the values so far and the means that ``log_evidence`` does not refute.
 
-    Without bounds while the values are too few to refute any. Solved for the mean: with Q the sum
-    of squares about the values' own mean and k = 1 - (a^2 m / (n + m))^(1 / n), it reaches
-    sqrt(k (n + m) Q / (n (n - k (n + m)))) to both sides.
+    Without bounds while the values are too few to refute any.
     """
     found = np.asarray(values, float)
     count, value = len(found), float(found.mean())
-    alpha = 1 - confidence
-    grown = count + MIXTURE
-    k = 1 - (alpha**2 * MIXTURE / grown) ** (1 / count)
-    room = count - k * grown
-    if count < 2 or room <= 0:
+    if math.isinf(limit := critical_t(count, confidence)):
         return Estimate(value=value)
-    around = float(((found - value) ** 2).sum())
-    reach = math.sqrt(k * grown * around / (count * room))
+    reach = limit * float(found.std(ddof=1)) / math.sqrt(count)
     return Estimate(value=value, low=value - reach, high=value + reach)
+
+
+def critical_t(count: int, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors the bounds of so many values are away; infinite of too few.
+
+    ``log_evidence`` solved for the mean: with Q the sum of squares about the values' own mean and
+    k = 1 - (a^2 m / (n + m))^(1 / n), it reaches sqrt(k (n + m) Q / (n (n - k (n + m)))) to both
+    sides, and Q is n - 1 times the variance.
+    """
+    if count < 2:
+        return math.inf
+    grown = count + MIXTURE
+    k = 1 - ((1 - confidence) ** 2 * MIXTURE / grown) ** (1 / count)
+    room = count - k * grown
+    return math.sqrt((count - 1) * k * grown / room) if room > 0 else math.inf
 
 
 def each_of_two(confidence: float) -> float:

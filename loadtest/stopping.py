@@ -8,12 +8,13 @@ sequences (``anytime.py``), there and in the report.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 import numpy as np
 
 from deploy.plan import Plan
 from deploy.plan_sections import Slo
-from loadtest.anytime import confidence_sequence, is_decided
+from loadtest.anytime import confidence_sequence, critical_t, is_decided
 from loadtest.load_file import RoundFile
 from loadtest.load_kinds import pick, points_of
 from loadtest.load_point import LoadPoint
@@ -21,10 +22,12 @@ from loadtest.pairing import RoundFigures, log_ratios, round_figures
 from loadtest.power import POWER, USUAL_NOISE, detectable_share
 from loadtest.records import read_records
 from loadtest.target import Target
-from loadtest.validity import why_void
+from loadtest.validity import undisturbed
 
 # Of fewer rounds the noise is a guess.
 LEAST_FOR_NOISE = 3
+# Of fewer rounds a confidence sequence has no bounds.
+LEAST_ANYTIME = next(rounds for rounds in count(2) if math.isfinite(critical_t(rounds)))
 # So many points a search needs, before it may end.
 LEAST_SEARCHED = 3
 
@@ -46,12 +49,18 @@ def budget_words(plan: Plan, noise: float | None, seconds_left: float | None = N
         time = f"about {seconds_left / 60:.1f} min left"
     if load.rounds < 2:
         return f"1 round tells no difference between variants: set load.rounds; {time}"
-    share = detectable_share(USUAL_NOISE if noise is None else noise, load.rounds)
+    known = USUAL_NOISE if noise is None else noise
+    share = detectable_share(known, load.rounds, anytime=load.stop_early)
+    if math.isinf(share):
+        return (
+            f"{load.rounds} rounds decide nothing with load.stop_early: set load.rounds to "
+            f"{LEAST_ANYTIME} or more; {time}"
+        )
     told = "assumed" if noise is None else "measured"
     return (
         f"{load.rounds} rounds tell a difference of {100 * share:.1f} % in throughput with "
         f"{100 * POWER:.0f} % probability (noise of paired rounds "
-        f"{100 * (USUAL_NOISE if noise is None else noise):.1f} %, {told}); {time}"
+        f"{100 * known:.1f} %, {told}); {time}"
     )
 
 
@@ -78,16 +87,15 @@ def _measured(target: Target, plan: Plan) -> list[LoadPoint]:
 def _figures(
     target: Target, point: LoadPoint, rounds: int, neighbour_limit: float
 ) -> list[RoundFigures]:
-    """The rounds at a point that nothing disturbed: those that do not count decide nothing."""
+    """The rounds at a point that count, as the report counts them."""
+    found = {n: target.read(RoundFile, target.round_file(n, "json")) for n in range(rounds)}
+    stored = {number: it for number, it in found.items() if it is not None}
+    legs = {n: leg for n, it in stored.items() for leg in it.levels if leg.point == point}
     figures: list[RoundFigures] = []
-    for number in range(rounds):
-        stored = target.read(RoundFile, target.round_file(number, "json"))
-        legs = [level for level in stored.levels if level.point == point] if stored else []
-        if stored is None or any(why_void(leg, neighbour_limit) for leg in legs):
-            continue
+    for number in undisturbed(legs, neighbour_limit):
         records = read_records(target.round_file(number, "parquet"))
         mine = [record for record in records if record.point == point]
-        figures += round_figures(mine, Slo(), {number: stored.started_at})
+        figures += round_figures(mine, Slo(), {number: stored[number].started_at})
     return figures
 
 

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from loadtest.anytime import confidence_sequence
 from loadtest.pairing import student_interval
-from loadtest.power import detectable_share, power_of, rounds_needed
+from loadtest.power import detectable_share, power_of
 
 
 def test_without_a_difference_the_power_is_the_rate_of_false_calls() -> None:
@@ -31,8 +32,20 @@ def test_more_rounds_and_less_noise_see_smaller_differences() -> None:
     assert detectable_share(0.0, 6) == 0
 
 
-def test_as_many_rounds_as_needed_are_enough_and_one_less_is_not() -> None:
-    needed = rounds_needed(0.05, 0.03)
-    assert needed is not None
-    assert detectable_share(0.03, needed) <= 0.05 < detectable_share(0.03, needed - 1)
-    assert rounds_needed(0.0001, 0.5) is None
+@pytest.mark.parametrize(("rounds", "share"), [(4, 0.147), (6, 0.07)])
+def test_rounds_that_may_be_looked_at_any_time_tell_less_and_as_often_as_simulated_ones(
+    rounds: int, share: float
+) -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.normal(loc=math.log1p(share), scale=0.03, size=(2000, rounds))
+    told = np.mean([not confidence_sequence(row).covers(0) for row in rows])
+    assert power_of(share, 0.03, rounds, anytime=True) == pytest.approx(told, abs=0.03)
+    least = detectable_share(0.03, rounds, anytime=True)
+    assert power_of(least, 0.03, rounds, anytime=True) == pytest.approx(0.8, abs=1e-4)
+    assert least > 1.3 * detectable_share(0.03, rounds)
+
+
+def test_three_rounds_that_may_be_looked_at_any_time_tell_nothing() -> None:
+    assert power_of(9.0, 0.03, 3, anytime=True) == 0
+    assert detectable_share(0.03, 3, anytime=True) == math.inf
+    assert confidence_sequence([0.1, 0.2, 0.3]).bounds is None

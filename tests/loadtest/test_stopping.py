@@ -27,6 +27,14 @@ def test_a_single_round_is_told_to_show_nothing() -> None:
     assert budget_words(a_plan(1, rounds=1), None).startswith("1 round tells no difference")
 
 
+def test_a_load_test_that_may_stop_early_says_what_its_own_intervals_can_see() -> None:
+    def words(rounds: int) -> str:
+        return budget_words(a_plan(1, rounds=rounds, stop_early=True), None)
+
+    assert words(4).startswith("4 rounds tell a difference of 14.7 % in throughput with 80 %")
+    assert words(3).startswith("3 rounds decide nothing with load.stop_early: set load.rounds to 4")
+
+
 def test_it_stops_when_every_variant_is_decided_and_not_before() -> None:
     slower = [math.log(0.8) + it for it in CLOSE]
     assert all_decided({"a": slower, "b": CLOSE}, 0.05)
