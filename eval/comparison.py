@@ -178,7 +178,8 @@ def _void(mine: Measured) -> list[str]:
     """Why its speeds may not be used, but for a client that was saturated."""
     if mine.load is None:
         return []
-    added = mine.certificate.why_void if mine.certificate else ""
+    points = [level.point for level in mine.load.levels]
+    added = mine.certificate.why_void_for(points) if mine.certificate else ""
     return [*mine.load.void, *([added] if added else [])]
 
 

@@ -8,7 +8,7 @@ that adds too much voids the run, for it would measure itself.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -118,6 +118,14 @@ class Certificate(BaseModel):
             for found in (*self.after, *self.before)
         )
         return next(filter(None, reasons), "")
+
+    def why_void_for(self, points: Iterable[LoadPoint]) -> str:
+        """Why the run is void at these points; so it is at one that was not certified after it."""
+        known = {found.point for found in self.after}
+        for point in points:
+            if point.certified_as not in known:
+                return f"the load generator is not certified at {point.label}: nothing was answered"
+        return self.why_void
 
 
 def read_certificate(folder: Path) -> Certificate | None:
@@ -235,9 +243,13 @@ def certify(
 ) -> tuple[Certified, ...]:
     """Certify the client, so many processes, at every load point, at that point's pace.
 
+    Of no load point nothing is told.
+
     Raises:
         LoadTestError: Locust or a request failed.
     """
+    if not paces:
+        return ()
     tokens = min(output_tokens, MOST_TOKENS)
     found = meet(
         paces,

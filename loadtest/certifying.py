@@ -1,11 +1,14 @@
 """Has the client certified before and after a load test, and keeps what it was told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
+from statistics import median
 
 from deploy.plan import Plan
 from loadtest.certificate import (
+    CERTIFICATE_NAME,
     Certificate,
     Certified,
     certify,
@@ -13,12 +16,13 @@ from loadtest.certificate import (
     write_certificate,
 )
 from loadtest.legs import Ground
-from loadtest.load_file import LOAD_NAME, LevelSummary, LoadFile
+from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LevelSummary, LoadFile
 from loadtest.load_kinds import points_of
 from loadtest.load_point import LoadPoint
 from loadtest.null_server import TPOT_S, TTFT_S, Pace
 from loadtest.processes import processes_of
 from loadtest.prompts import PromptSource
+from loadtest.records import RequestRecord, read_records
 from quantize.processors import usable_cpus
 
 # Before a run, its own pace is not known yet.
@@ -42,11 +46,16 @@ def keep_certificate(
     before: tuple[Certified, ...],
     prompts: PromptSource,
 ) -> None:
-    """Certify the client after the run, for what was measured now or has no certificate yet."""
+    """Certify the client after the run, for what was measured now or has no certificate yet.
+
+    A load point at which no request of any variant was answered tells no pace, and is not among
+    what is certified. What was measured now has no certificate of before.
+    """
     old = {name: read_certificate(ground.run / name) for name in names}
-    new = [n for n in names if n in measured or (it := old[n]) is None or it.why_void]
-    loads = [_stored_load(ground.run / name) for name in new]
-    paces = fastest_paces([level for load in loads if load for level in load.levels])
+    new = [n for n in names if n in measured or _lacks(old[n], ground.run / n)]
+    for name in measured & {*names}:
+        (ground.run / name / CERTIFICATE_NAME).unlink(missing_ok=True)
+    paces = fastest_paces([it for name in new for it in _timed_levels(ground.run / name)])
     if not paces:
         return
     after = _certify(ground.plan, paces, prompts)
@@ -60,24 +69,62 @@ def keep_certificate(
         ground.say(f"the load test is void: {why}")
 
 
-def _stored_load(folder: Path) -> LoadFile | None:
+def _lacks(old: Certificate | None, folder: Path) -> bool:
+    """Whether a variant's certificate proves nothing, or not of all its load points."""
+    return old is None or bool(old.why_void_for([it.point for it in _stored_levels(folder)]))
+
+
+def _stored_levels(folder: Path) -> Sequence[LevelSummary]:
+    """The levels of a variant whose load test is finished, else none."""
     path = folder / LOAD_NAME
-    return LoadFile.model_validate_json(path.read_bytes()) if path.is_file() else None
+    return LoadFile.model_validate_json(path.read_bytes()).levels if path.is_file() else ()
 
 
-def fastest_paces(levels: Sequence[LevelSummary]) -> dict[LoadPoint, Pace]:
-    """The fastest that any variant answered at each load point, by medians."""
-    paces: dict[LoadPoint, Pace] = {}
-    for point in {level.point.certified_as for level in levels}:
-        here = [it for it in levels if it.point.certified_as == point and _is_timed(it)]
-        if here:
-            quickest = min(here, key=lambda it: it.tpot_s["p50"].value * _chunk(it))
-            paces[point] = Pace(
-                ttft_s=min(it.ttft_s["p50"].value for it in here),
-                gap_s=quickest.tpot_s["p50"].value * _chunk(quickest),
-                tokens_per_event=_chunk(quickest),
-            )
-    return paces
+def _timed_levels(folder: Path) -> Iterable[tuple[LevelSummary, Pace]]:
+    return timed(_stored_levels(folder), lambda: read_records(folder / REQUESTS_NAME))
+
+
+def timed(
+    levels: Iterable[LevelSummary], records: Callable[[], Sequence[RequestRecord]]
+) -> Iterable[tuple[LevelSummary, Pace]]:
+    """The levels with the pace of each, by medians; without those that no request tells any of.
+
+    Where half of the requests failed, or too few were sent, those that were answered tell it.
+    """
+    for level in levels:
+        if _is_timed(level):
+            gap_s = level.tpot_s["p50"].value * _chunk(level)
+            ttft_s = level.ttft_s["p50"].value
+            yield level, Pace(ttft_s=ttft_s, gap_s=gap_s, tokens_per_event=_chunk(level))
+        elif (pace := _pace_of_answers(level, records())) is not None:
+            yield level, pace
+
+
+def _pace_of_answers(level: LevelSummary, records: Sequence[RequestRecord]) -> Pace | None:
+    """The pace of what was answered; at a usual gap where no answer had two tokens."""
+    good = [r for r in records if r.point == level.point and r.counted and r.error is None]
+    ttfts_s = [r.ttft_s for r in good if r.ttft_s is not None]
+    gaps_s = [r.tpot_s * _chunk(level) for r in good if r.tpot_s is not None]
+    if not ttfts_s:
+        return None
+    return Pace(
+        ttft_s=median(ttfts_s),
+        gap_s=median(gaps_s) if gaps_s else USUAL_PACE.gap_s,
+        tokens_per_event=_chunk(level),
+    )
+
+
+def fastest_paces(levels: Iterable[tuple[LevelSummary, Pace]]) -> dict[LoadPoint, Pace]:
+    """The fastest that any variant answered at each load point."""
+    here: dict[LoadPoint, list[Pace]] = {}
+    for level, pace in levels:
+        here.setdefault(level.point.certified_as, []).append(pace)
+    return {
+        point: replace(
+            min(paces, key=lambda it: it.gap_s), ttft_s=min(pace.ttft_s for pace in paces)
+        )
+        for point, paces in here.items()
+    }
 
 
 def _is_timed(level: LevelSummary) -> bool:

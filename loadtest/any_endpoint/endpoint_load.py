@@ -16,7 +16,7 @@ from time import monotonic
 from deploy.plan_load import Load
 from loadtest.any_endpoint.probe import Found
 from loadtest.certificate import Certificate, Certified, certify, write_certificate
-from loadtest.certifying import USUAL_PACE, fastest_paces
+from loadtest.certifying import USUAL_PACE, fastest_paces, timed
 from loadtest.job import Job, Leg, LegEnd, LevelEnd
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, Endpoint, LoadFile
 from loadtest.load_kinds import points_of
@@ -83,7 +83,8 @@ def load_endpoint(asked: Asked, say: Say) -> tuple[LoadFile, Certificate]:
     for number in range(asked.load.rounds):
         _round(asked, number, kept, say)
     result = _summed(asked, kept, started, monotonic() - began)
-    certificate = Certificate(before=before, after=_certify(asked, fastest_paces(result.levels)))
+    paces = fastest_paces(timed(result.levels, lambda: kept.records))
+    certificate = Certificate(before=before, after=_certify(asked, paces))
     write_records(asked.folder / REQUESTS_NAME, kept.records)
     write_certificate(asked.folder, certificate)
     write_result(asked.folder / LOAD_NAME, result)

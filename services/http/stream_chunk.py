@@ -8,9 +8,11 @@ shape from going any further.
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 DONE = b"[DONE]"
+# More tokens no request has; what counts them so, counts nothing.
+MOST_TOKENS = 1 << 31
 _LONGEST_SHOWN = 80
 _LONGEST_REASON = 300
 
@@ -67,13 +69,26 @@ class StreamUsage(_Part):
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether a request can have had so many tokens."""
+        return all(0 <= it <= MOST_TOKENS for it in (self.prompt_tokens, self.completion_tokens))
+
 
 class StreamChunk(_Part):
-    """The event as a whole. ``error`` is a failure after the answer had begun."""
+    """The event as a whole. ``error`` is a failure after the answer had begun.
+
+    A usage that no request can have is none.
+    """
 
     choices: list[StreamChoice] | None = None
     usage: StreamUsage | None = None
     error: Any = None
+
+    @field_validator("usage")
+    @classmethod
+    def _possible(cls, usage: StreamUsage | None) -> StreamUsage | None:
+        return usage if usage is not None and usage.is_possible else None
 
     @property
     def has_tokens(self) -> bool:

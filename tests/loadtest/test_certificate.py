@@ -100,6 +100,13 @@ def test_one_reason_voids_the_run_and_the_file_keeps_it(tmp_path: Path) -> None:
     assert read_certificate(tmp_path) is None
 
 
+def test_a_point_without_a_certificate_does_not_pass(tmp_path: Path) -> None:
+    kept = Certificate(after=(of(late()),))
+    assert kept.why_void_for([ClosedLoop(1)]) == ""
+    assert "not certified at 2 streams" in kept.why_void_for([ClosedLoop(1), ClosedLoop(2)])
+    assert certify({}, plain_prompts(), prompt_tokens=8, output_tokens=8) == ()
+
+
 def test_the_real_client_meets_the_null_server_at_each_point_s_own_pace() -> None:
     paces: dict[LoadPoint, Pace] = {
         ClosedLoop(1): Pace(ttft_s=0.06, gap_s=0.01),

@@ -26,7 +26,10 @@ Writer = asyncio.StreamWriter
 
 @dataclass(kw_only=True)
 class Habits:
-    """What it is like; ``refuses`` are fields that it calls unknown, ``vague``: without a name."""
+    """What it is like; ``refuses`` are fields that it calls unknown, ``vague``: without a name.
+
+    ``counts`` is what its usage says whatever it wrote.
+    """
 
     key: str = ""
     models: tuple[str, ...] | None = ("their-model",)
@@ -37,6 +40,8 @@ class Habits:
     ends_early: bool = False
     streams: bool = True
     busy: bool = False
+    fails_every_other: bool = False
+    counts: int | None = None
 
 
 @dataclass
@@ -64,6 +69,8 @@ class ForeignEndpoint(NullServer):
                 said = "a wrong argument" if how.vague else f"unknown field: {unknown}"
                 return await refuse(writer, 400, said)
         self.asked.append(body)
+        if how.fails_every_other and len(self.asked) % 2:
+            return await refuse(writer, 500, "oops")
         if not how.streams:
             return await answer(writer, 200, {"choices": [{"text": "all at once"}]})
         return await self._write(api, body, writer)
@@ -80,7 +87,8 @@ class ForeignEndpoint(NullServer):
             await writer.drain()
             await asyncio.sleep(0.001)
         if self.habits.usage and "stream_options" in body:
-            usage = {"prompt_tokens": 9, "completion_tokens": tokens}
+            told = tokens if self.habits.counts is None else self.habits.counts
+            usage = {"prompt_tokens": 9, "completion_tokens": told}
             write_event(writer, {"choices": [], "usage": usage})
         write_chunk(writer, b"data: [DONE]\n\n")
         await end_stream(writer)

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from deploy.plan_load import ClosedLoopLoad
+from deploy.plan_sections import Slo
 from loadtest.any_endpoint.endpoint_load import Asked, load_endpoint, run_folder
 from loadtest.any_endpoint.probe import Probe
 from loadtest.certificate import read_certificate
 from loadtest.closed_loop import ClosedLoop
 from loadtest.locust_process import LoadTestError
 from loadtest.records import read_records
+from loadtest.slo_check import missed_in
 from loadtest.texts import Texts
 from tests.loadtest.any_endpoint.foreign_endpoint import ForeignEndpoint, foreign_endpoint
 
@@ -53,6 +55,34 @@ def test_an_endpoint_that_answers_nothing_any_more_is_an_error(tmp_path: Path) -
         with pytest.raises(LoadTestError, match="was answered: HTTP 429: slow down"):
             load_endpoint(question, lambda _: None)
     assert not (tmp_path / "load.json").exists()
+
+
+def test_where_half_of_the_requests_fail_all_is_kept_and_certified(tmp_path: Path) -> None:
+    with foreign_endpoint() as endpoint:
+        question = asked(endpoint, tmp_path)
+        endpoint.habits.fails_every_other = True
+        load, certificate = load_endpoint(question, lambda _: None)
+    (level,) = load.levels
+    assert 0 < level.requests <= 2 * level.errors + 2
+    assert level.error_reasons == {"HTTP 500: oops": level.errors}
+    # The pace is that of the answers, of which there is one every millisecond.
+    (found,) = certificate.after
+    assert found.pace.ttft_s < 1
+    assert certificate.why_void_for([level.point]) == certificate.why_void
+    (told,) = missed_in(tmp_path, Slo(ttft_s=10))
+    assert "% of requests met" in told or "void" in told
+
+
+@pytest.mark.parametrize("count", [-5, 10**30])
+def test_a_usage_that_cannot_be_costs_no_run(count: int, tmp_path: Path) -> None:
+    with foreign_endpoint() as endpoint:
+        question = asked(endpoint, tmp_path)
+        endpoint.habits.counts = count
+        with pytest.raises(LoadTestError, match="no usage, though it had one before"):
+            load_endpoint(question, lambda _: None)
+        load, _ = load_endpoint(asked(endpoint, tmp_path), lambda _: None)
+    assert not load.levels[0].errors
+    assert {record.output_tokens for record in read_records(tmp_path / "requests.parquet")} == {8}
 
 
 def test_the_folder_is_named_by_endpoint_and_load(tmp_path: Path) -> None:

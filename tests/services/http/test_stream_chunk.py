@@ -63,6 +63,16 @@ def test_usage_may_stand_in_every_event(usage: str) -> None:
     assert (chunk.usage is None) == (usage == "null")
 
 
+@pytest.mark.parametrize("count", [-5, 10**30])
+def test_a_usage_that_no_request_can_have_is_none(count: int) -> None:
+    for key in ("prompt_tokens", "completion_tokens"):
+        chunk = read_chunk(
+            f'{{"choices": [{{"text": "a"}}], "usage": {{"{key}": {count}}}}}'.encode()
+        )
+        assert chunk.has_tokens
+        assert chunk.usage is None
+
+
 @pytest.mark.parametrize(
     ("data", "where"),
     [
