@@ -8,8 +8,8 @@ rounding inputs moves widens the limits of the first alone, and at 8 bits alone.
 Measured (RESULTS.md, "Agreement"): on a CPU engines are off by at most two fifths of the limits. On
 a GPU, FP8 was off inputs left alone by 1.2 times what noise allows on a short text, which is 1.28
 times what rounding inputs moves there. Other weights, another head, biases and a window that is not
-kept move a token by 1.4 to 1.9 nats on average: 3 to 11 times the limits that follow from noise as
-the bundled model's, and more than rounding inputs may ever explain (``MOST_BY_INPUTS``).
+kept move a token of the bundled model by 1.4 to 1.9 nats on average: 3 to 11 times the limits that
+follow from its noise, and more than rounding inputs may ever explain (``MOST_BY_INPUTS``).
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import aiohttp
 import numpy as np
 
 from quantize.agreement.agreement_file import AGREEMENT_NAME, AgreementFile
-from quantize.agreement.probe import PROBE, Probed, ProbeRequest
+from quantize.agreement.probe import PROBE, Probed, ProbedArtifact, ProbeRequest
 from quantize.artifact.gguf_header import GGUF_NAME, read_gguf
 from quantize.artifact.weight_measures import WeightMeasures
 from quantize.calibration.calibration_set import BUNDLED_TEXT
@@ -95,10 +96,25 @@ def with_other_weights(artifact: Path, target: Path, *names: str) -> Path:
     return target
 
 
+def rounding_inputs(variant: Variant) -> Variant:
+    """The same, of a format that says that inputs are rounded to 8 bits."""
+    form = variant.recipe.format
+    layers = tuple(replace(layer, inputs="fp8") for layer in form.layers)
+    return replace(variant, recipe=replace(variant.recipe, format=replace(form, layers=layers)))
+
+
 async def brought_up(
-    variant: Variant, artifact: Path, measures: WeightMeasures, probed: Probed, folder: Path
+    variant: Variant,
+    artifact: Path,
+    measures: WeightMeasures,
+    probed: Probed,
+    folder: Path,
+    decoded: ProbedArtifact | None = None,
 ) -> Mapping[str, Any]:
-    """Serve an artifact held against what transformers says of a source; its state at the end."""
+    """Serve an artifact held against what transformers says of a source; its state at the end.
+
+    ``decoded`` is what it says of the artifact, where that is quantized.
+    """
     promised = {"weight_bytes": measures.weight_bytes, "recipe": variant.recipe.name}
     manifest = MANIFEST.model_copy(update=promised)
     file = AgreementFile(
@@ -106,7 +122,7 @@ async def brought_up(
         made_from={"artifact": manifest.content_sha256},
         probe=probed.probe,
         source=probed.source,
-        artifact=None,
+        artifact=decoded,
     )
     (artifact / AGREEMENT_NAME).write_text(file.model_dump_json())
     watched = Supervisor(variant, _settings(variant, artifact, folder), check=lambda _: manifest)

@@ -46,9 +46,14 @@ def agreement_file(
     )
 
 
-def inputs_rounded(moved: Moved | None = None, seed: int = 3) -> ProbedArtifact:
+def inputs_rounded(
+    moved: Moved | None = None,
+    *,
+    rounded: Mapping[str, SequenceScores] | None = None,
+    seed: int = 3,
+) -> ProbedArtifact:
     """Weights of the source whose inputs are rounded, which moves tokens (as ``INPUTS`` does)."""
-    rounded, rng = scores(), random.Random(seed)
+    rounded, rng = dict(rounded or scores()), random.Random(seed)
     kept = {
         name: each.model_copy(
             update={

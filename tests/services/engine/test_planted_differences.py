@@ -25,12 +25,15 @@ from tests.services.engine.planted import (
     brought_up,
     changed,
     converted,
+    rounding_inputs,
     transformers_scores,
     with_other_weights,
 )
+from tests.services.engine.recorded import inputs_rounded
 
 pytestmark = pytest.mark.engine
 
+ROUNDS = pytest.mark.parametrize("rounds", [False, True])
 WINDOW = 32
 OTHER_END = 6
 GGUF = find_variant("gguf-bf16")
@@ -82,37 +85,52 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         )
 
 
-async def told(artifact: Path, probed: Probed, folder: Path) -> Mapping[str, Any]:
-    return await brought_up(GGUF, artifact, measure_gguf(artifact), probed, folder)
+async def told(
+    artifact: Path, probed: Probed, folder: Path, *, rounds: bool = False
+) -> Mapping[str, Any]:
+    """Its state; where it ``rounds``, as if its format had inputs rounded to 8 bits."""
+    measures = measure_gguf(artifact)
+    if not rounds:
+        return await brought_up(GGUF, artifact, measures, probed, folder)
+    decoded = inputs_rounded(rounded=probed.source)
+    return await brought_up(rounding_inputs(GGUF), artifact, measures, probed, folder, decoded)
 
 
+@ROUNDS
 async def test_what_differs_by_rounding_alone_is_served_with_its_figures(
-    planted: Planted, tmp_path: Path
+    planted: Planted, tmp_path: Path, *, rounds: bool
 ) -> None:
-    state = await told(planted.gguf, planted.plain, tmp_path)
+    state = await told(planted.gguf, planted.plain, tmp_path, rounds=rounds)
     assert (state["state"], state["reason"]) == ("ready", None)
     assert state["agreement"]["state"] == "agrees"
     assert state["agreement"]["tokens"] > 800
     assert 0 < state["agreement"]["mean_nats"] < state["agreement"]["limit_nats"]
 
 
-async def test_the_weights_of_another_file_are_caught(planted: Planted, tmp_path: Path) -> None:
+@ROUNDS
+async def test_the_weights_of_another_file_are_caught(
+    planted: Planted, tmp_path: Path, *, rounds: bool
+) -> None:
     artifact = with_other_weights(planted.gguf, tmp_path / "gguf")
-    state = await told(artifact, planted.plain, tmp_path)
+    state = await told(artifact, planted.plain, tmp_path, rounds=rounds)
     assert state["state"] == "failed"
     assert state["agreement"]["state"] == "differs"
     assert "other weights, biases or another output head" in state["reason"]
 
 
-async def test_another_output_head_is_caught(planted: Planted, tmp_path: Path) -> None:
+@ROUNDS
+async def test_another_output_head_is_caught(
+    planted: Planted, tmp_path: Path, *, rounds: bool
+) -> None:
     artifact = with_other_weights(planted.gguf, tmp_path / "gguf", "output.weight")
-    state = await told(artifact, planted.plain, tmp_path)
+    state = await told(artifact, planted.plain, tmp_path, rounds=rounds)
     assert state["state"] == "failed"
     assert "other weights, biases or another output head" in state["reason"]
 
 
+@ROUNDS
 async def test_biases_that_one_tool_reads_and_others_drop_are_caught(
-    planted: Planted, tmp_path: Path
+    planted: Planted, tmp_path: Path, *, rounds: bool
 ) -> None:
     biased = changed(planted.source, tmp_path / "biased", "config.json", attention_bias=False)
     rng = np.random.default_rng(0)
@@ -125,15 +143,16 @@ async def test_biases_that_one_tool_reads_and_others_drop_are_caught(
         for name, rows in (("q", 256), ("k", 128), ("v", 128))
     }
     write_safetensors(biased / "model-biases.safetensors", biases)
-    state = await told(converted(biased, tmp_path / "gguf"), planted.plain, tmp_path)
+    state = await told(converted(biased, tmp_path / "gguf"), planted.plain, tmp_path, rounds=rounds)
     assert state["state"] == "failed"
     assert "other weights, biases or another output head" in state["reason"]
 
 
+@ROUNDS
 async def test_an_attention_window_that_is_not_kept_is_caught(
-    planted: Planted, tmp_path: Path
+    planted: Planted, tmp_path: Path, *, rounds: bool
 ) -> None:
-    state = await told(planted.gguf, planted.sliding, tmp_path)
+    state = await told(planted.gguf, planted.sliding, tmp_path, rounds=rounds)
     assert state["state"] == "failed"
     assert f"only beyond the model's attention window of {WINDOW} tokens" in state["reason"]
 
