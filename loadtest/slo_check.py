@@ -9,10 +9,9 @@ from loadtest.certificate import read_certificate
 from loadtest.load_file import LOAD_NAME, REQUESTS_NAME, LoadFile
 from loadtest.load_point import LoadPoint
 from loadtest.records import RequestRecord, read_records
+from loadtest.slo_search import TARGET_SHARE
 from loadtest.summary import goodput
 
-# The share of requests that must meet every objective, as in the search for the highest rate.
-TARGET_SHARE = 0.95
 _LIMIT = re.compile(r"(ttft|tpot|e2e)=(\d+(?:\.\d+)?)(ms|s)")
 _PLAN = "plan"
 _SECONDS = {"ms": 1e-3, "s": 1.0}

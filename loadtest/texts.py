@@ -38,7 +38,7 @@ def new_mark() -> str:
     return f"{secrets.token_hex(_MARK_CHARACTERS // 2)} "
 
 
-def _own(mark: str, *place: int) -> str:
+def _mark_of(mark: str, *place: int) -> str:
     """The mark of one text of a run."""
     words = " ".join([mark.strip(), *map(str, place)]).encode()
     return f"{hashlib.blake2b(words, digest_size=_MARK_CHARACTERS // 2).hexdigest()} "
@@ -82,7 +82,7 @@ class Exact:
         """
         for attempt in range(_TRIES):
             start = self.starts[(place + attempt // _MARKS) % len(self.starts)]
-            if (text := self.text(start, _own(self.mark, lap, place, attempt))) is not None:
+            if (text := self.text(start, _mark_of(self.mark, lap, place, attempt))) is not None:
                 return text
         raise PromptError(f"{self.tokenizer}: no mark leaves a text at {self.tokens} tokens")
 
@@ -114,13 +114,15 @@ def plain_texts(texts: Sequence[str], tokens: int, mark: str = "") -> Texts:
     words = " ".join(texts).split()
     if len(words) < 2 * _STRIDE:
         raise PromptError(f"the text for prompts has {len(words)} words: too few")
-    wanted = max(1, round(tokens * CHARACTERS) - len(mark))
+    wanted = max(1, round(tokens * CHARACTERS) - (_MARK_CHARACTERS + 1 if mark else 0))
     row = words * (2 + wanted // max(1, len(" ".join(words))))
     starts = range(0, len(words), _STRIDE)
     found = [_cut(row[start : start + tokens * 4], wanted) for start in starts]
     # Of those that begin alike an engine's prefix cache would answer the second.
     kept = [*{text[:_BEGINNING]: text for text in found}.values()][:MOST]
-    return Texts([_own(mark, place) + text for place, text in enumerate(kept)] if mark else kept)
+    return Texts(
+        [_mark_of(mark, place) + text for place, text in enumerate(kept)] if mark else kept
+    )
 
 
 def _cut(words: Sequence[str], characters: int) -> str:
@@ -142,7 +144,7 @@ def exact_texts(texts: Sequence[str], tokens: int, tokenizer: Path, mark: str = 
     source = Exact(tokenizer=str(path), tokens=tokens, mark=mark, ids=ids, starts=())
     kept: dict[int, str] = {}
     for start in range(0, len(ids) - tokens, _STRIDE):
-        if (text := source.text(start, _own(mark, start) if mark else "")) is not None:
+        if (text := source.text(start, _mark_of(mark, start) if mark else "")) is not None:
             kept[start] = text
         if len(kept) == MOST:
             break

@@ -56,6 +56,11 @@ def test_no_run_begins_its_texts_as_another_did_and_they_are_as_long_all_the_sam
     assert len(exact_texts(source[:8], 1, REFERENCE, marks[0]).texts) > 0
 
 
+def test_a_short_mark_of_the_run_makes_no_text_longer_than_asked() -> None:
+    texts = plain_texts(read_texts(GENERAL_TEXT)[:8], 64, "m ").texts
+    assert max(map(len, texts)) <= round(64 * CHARACTERS)
+
+
 def test_nothing_of_a_text_is_in_a_prefix_cache_for_another_text_of_the_run() -> None:
     source = read_texts(GENERAL_TEXT)[:8]
     known = Tokenizer.from_file(str(REFERENCE / "tokenizer.json"))

@@ -45,7 +45,7 @@ PACE = Pace(ttft_s=0.05, gap_s=0.02)
 SECONDS = 4.0
 OFF_LIMIT_PERCENT = 3.0
 PASSES = {"null": 1, "llamacpp": 2}
-ENDPOINTS = ("null", "llamacpp")
+ENDPOINTS = tuple(PASSES)
 OURS = "ours"
 # Our columns, and theirs for the same: throughput is theirs by the edges of the run.
 METRICS = {"TTFT p50": "ttft", "TPOT p50": "tpot", BY_EDGES: "tok_per_s"}
@@ -205,8 +205,10 @@ def plan_of(model: Path | None) -> str:
         return str(PLAN)
     content = {**yaml.safe_load(PLAN.read_text()), "model": str(model.resolve())}
     RUN_DIR.mkdir(parents=True, exist_ok=True)
-    write_whole(RUN_DIR / PLAN.name, yaml.safe_dump(content, sort_keys=False))
-    return str(RUN_DIR / PLAN.name)
+    # The service itself keeps its own plan there, as plan.yaml.
+    path = RUN_DIR / "agreement.yaml"
+    write_whole(path, yaml.safe_dump(content, sort_keys=False))
+    return str(path)
 
 
 def halves(processors: Collection[int]) -> tuple[set[int], set[int]]:

@@ -11,21 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
+from deploy.plan import load_plan
 from loadtest.closed_loop import ClosedLoop
 from loadtest.other_tools.foreign_run import ForeignCell
 from loadtest.server_window import GENERATED, PROMPT, REUSED
+from quantize.root import ROOT
 from tests.benches.agreement.__main__ import (
+    PLAN,
     figures_at_engine,
     figures_at_truth,
     halves,
     lateness,
     on_processors,
+    plan_of,
     theirs,
     truth,
 )
 from tests.benches.agreement.costs import event_cost_us
-from tests.benches.agreement.ours import BY_EDGES, edge_rate
+from tests.benches.agreement.ours import BY_EDGES, _added_by_server, edge_rate
 from tests.benches.agreement.peers import PEERS, Ask, PeerRun, run_peer
 from tests.benches.agreement.served import served_between
 from tests.loadtest.examples import failed, in_a_row
@@ -140,3 +146,25 @@ def test_what_is_started_on_processors_stays_there_and_we_do_not() -> None:
         )
     assert os.sched_getaffinity(0) == before
     assert child.communicate("")[0].strip() == str(one)
+
+
+def test_another_model_is_asked_by_a_plan_of_its_own_beside_the_service_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.benches.agreement.__main__.RUN_DIR", tmp_path / "run")
+    assert plan_of(None) == str(PLAN)
+    path = Path(plan_of(tmp_path))
+    assert [it.name for it in (tmp_path / "run").iterdir()] == [path.name] != ["plan.yaml"]
+    assert load_plan(path).model == str(tmp_path)
+    assert load_plan(path).variants == load_plan(PLAN).variants
+
+
+def test_what_the_server_adds_to_a_text_is_what_its_tokenizer_adds(tmp_path: Path) -> None:
+    reference = ROOT / "quantize" / "reference_model" / "weights"
+    known = Tokenizer.from_file(str(reference / "tokenizer.json"))
+    known.add_special_tokens(["<begin>"])
+    for template, added in (("$A", 0), ("<begin> $A", 1)):
+        places = [("<begin>", known.token_to_id("<begin>"))] if added else []
+        known.post_processor = TemplateProcessing(single=template, special_tokens=places)
+        known.save(str(tmp_path / "tokenizer.json"))
+        assert _added_by_server(tmp_path) == added
