@@ -95,3 +95,29 @@ def as_endpoint(health: ReadyHealth) -> Endpoint:
     """What of its health a load test keeps."""
     kept = set(Endpoint.model_fields)
     return Endpoint(**health.model_dump(include=kept))
+
+
+def same_health(url: str, endpoint: Endpoint) -> ReadyHealth:
+    """Its health now, which is that of the same artifact and engine as before.
+
+    Raises:
+        EndpointError: it is not ready, or another artifact or engine answers.
+    """
+    name, after = endpoint.variant, read_health(url, endpoint.variant)
+    known = (endpoint.artifact_sha256, endpoint.engine_version)
+    if (after.artifact_sha256, after.engine_version) != known:
+        raise EndpointError(f"{name}: was deployed anew during its load test; run it again")
+    return after
+
+
+def replaced(before: Health | None, after: Health) -> int:
+    """How often an engine was replaced between two looks at its health.
+
+    A replica that was replaced itself counts from 0 again; how long the start took, to the last
+    digit, is of one start alone.
+    """
+    if before is None:
+        return after.restarts
+    if before.start_s == after.start_s:
+        return max(0, after.restarts - before.restarts)
+    return max(1, after.restarts - before.restarts)

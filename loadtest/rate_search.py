@@ -14,20 +14,27 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.plan import Plan
 from deploy.plan_sections import Slo
-from loadtest.endpoint import EndpointError, as_endpoint, read_health
+from loadtest.endpoint import (
+    EndpointError,
+    ReadyHealth,
+    as_endpoint,
+    read_health,
+    replaced,
+    same_health,
+)
 from loadtest.inputs import measured_from
 from loadtest.intervals import Estimate
-from loadtest.job import Job, Leg, LegEnd
+from loadtest.job import Job, Leg, LegEnd, LevelEnd
 from loadtest.legs import Say
 from loadtest.load_file import Endpoint
 from loadtest.locust_process import LoadTestError, run_locust
 from loadtest.neighbours import watch_service
-from loadtest.open_loop import PoissonRate
+from loadtest.open_loop import BLOCK, PoissonRate
 from loadtest.processes import processes_for
 from loadtest.prompts import ATTEMPTS, PromptSource
 from loadtest.records import RequestRecord
 from loadtest.run_directory import RESULTS_DIR, begin_series, open_run
-from loadtest.slo_search import Trial, rate_estimate, searching
+from loadtest.slo_search import Trial, none_passes, rate_estimate, searching
 from loadtest.summary import meets
 from loadtest.validity import why_void
 from quantize.jobs.whole_file import write_whole, writing
@@ -76,12 +83,13 @@ def search(
     most_trials: int = MOST_TRIALS,
     results: Path = RESULTS_DIR,
 ) -> Mapping[str, SloFile]:
-    """Search for every variant that is ready; blocks for all trials, some seconds each.
+    """Search for every variant; blocks for all trials, some seconds each.
+
+    One that is not ready, or fails, is told and left out of what is returned.
 
     Raises:
         ValueError: the plan has no SLO.
         EndpointError: the baseline is not ready.
-        LoadTestError: Locust failed.
     """
     slo = plan.objectives.slo
     if slo == Slo():
@@ -99,8 +107,13 @@ def search(
                 raise
             say(f"FAILED  {error}")
             continue
-        trials = Trials(plan=plan, prompts_file=prompts_file, run=run, series=series)
-        found[name] = _search(trials, endpoint, prompts, say, most_trials)
+        trials = Trials(
+            plan=plan, prompts_file=prompts_file, run=run, series=series, endpoint=endpoint
+        )
+        try:
+            found[name] = _search(trials, endpoint, prompts, say, most_trials)
+        except (EndpointError, LoadTestError) as error:
+            say(f"FAILED  {error}")
     return found
 
 
@@ -116,13 +129,25 @@ def _search(
     stored = read_slo(folder)
     same = stored is not None and stored.inputs_sha256 == key_of(made_from)
     trials = list(stored.trials) if stored is not None and same else []
-    for trial in searching([*trials], FIRST_RATE, most_trials, partial(ground.attempt, name)):
+    attempt, least = partial(ground.attempt, name), BLOCK / LONGEST_S
+    for trial in searching([*trials], FIRST_RATE, most_trials, attempt, least):
         trials.append(trial)
         _write(folder, endpoint, made_from, slo, trials)
         say(f"{name:<24} {trial.rate:7.2f} /s  {trial.met}/{trial.requests} meet the SLO")
     result = _write(folder, endpoint, made_from, slo, trials)
-    say(f"{name}: {rate_words(result.rate_per_s)}")
+    say(f"{name}: {search_words(trials, result.rate_per_s)}")
     return result
+
+
+def search_words(trials: Sequence[Trial], found: Estimate | None) -> str:
+    """What a search came to."""
+    if trials and none_passes(trials):
+        lowest = min(trials, key=lambda it: it.rate)
+        return (
+            f"no rate that was tried meets the SLO: at {lowest.rate:.2f} requests a second "
+            f"{lowest.met} of {lowest.requests} do; see objectives.slo"
+        )
+    return rate_words(found)
 
 
 def rate_words(found: Estimate | None) -> str:
@@ -154,13 +179,15 @@ def _write(
 class Trials:
     """Tries rates at the variants of a plan; ``series`` is how many load tests there were before.
 
-    ``run`` is the run's folder, ``prompts_file`` what ``PromptSource.save`` wrote.
+    ``run`` is the run's folder, ``prompts_file`` what ``PromptSource.save`` wrote; ``endpoint`` is
+    what may not be replaced meanwhile, None of a server that tells no health.
     """
 
     plan: Plan
     prompts_file: Path
     run: Path
     series: int
+    endpoint: Endpoint | None = None
 
     def job(self, variant: str, rate: float, number: int) -> Job:
         """A trial: its number takes the place of a round's, so arrivals and prompts are its own."""
@@ -169,6 +196,7 @@ class Trials:
         return Job(
             url=plan.serving.url,
             round=number,
+            # So many trials have prompts of their own: --trials may ask for more than are usual.
             rounds=MOST_TRIALS * 2,
             points=(point,),
             legs=(Leg(variant=variant, point=point),),
@@ -183,15 +211,27 @@ class Trials:
         """One trial; one that was disturbed is tried once more.
 
         Raises:
-            LoadTestError: Locust failed, or the second try was disturbed too.
+            LoadTestError: Locust failed, the second try was disturbed too, or nothing was asked.
+            EndpointError: the endpoint is not ready, or another one than before.
         """
         limit = self.plan.load.neighbour_limit
         for again in range(ATTEMPTS):
             job = self.job(variant, rate, number).model_copy(update={"attempt": again})
-            end, records = self._run(variant, job)
-            if (why := why_void(end.level, limit)) is None:
-                return trial_of(rate, records, self.plan.objectives.slo)
+            level, records = self._measured(variant, job)
+            if (why := why_void(level, limit)) is None:
+                return trial_of(variant, rate, records, self.plan.objectives.slo)
         raise LoadTestError(f"{variant}: a trial at {rate:.2f} /s is void twice: {why}")
+
+    def _measured(self, variant: str, job: Job) -> tuple[LevelEnd, list[RequestRecord]]:
+        """A trial, which says how often its engine was replaced meanwhile."""
+        before = self._health()
+        end, records = self._run(variant, job)
+        after = self._health()
+        restarts = replaced(before, after) if after is not None else 0
+        return end.level.model_copy(update={"restarts": restarts}), records
+
+    def _health(self) -> ReadyHealth | None:
+        return same_health(self.plan.serving.url, self.endpoint) if self.endpoint else None
 
     def _run(self, variant: str, job: Job) -> tuple[LegEnd, list[RequestRecord]]:
         kept: list[tuple[LegEnd, list[RequestRecord]]] = []
@@ -217,7 +257,13 @@ def trial_times(rate: float, warmup_s: float) -> dict[str, float]:
     }
 
 
-def trial_of(rate: float, records: Sequence[RequestRecord], slo: Slo) -> Trial:
-    """What the records of a trial say."""
+def trial_of(variant: str, rate: float, records: Sequence[RequestRecord], slo: Slo) -> Trial:
+    """What the records of a trial say.
+
+    Raises:
+        LoadTestError: there are none.
+    """
     mine = [record for record in records if record.counted]
+    if not mine:
+        raise LoadTestError(f"{variant}: no request came in a trial at {rate:.2f} /s")
     return Trial(rate=rate, requests=len(mine), met=sum(meets(record, slo) for record in mine))

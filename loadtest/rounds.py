@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from loadtest.endpoint import EndpointError, Health, ReadyHealth, as_endpoint, read_health
+from loadtest.endpoint import (
+    EndpointError,
+    Health,
+    as_endpoint,
+    read_health,
+    replaced,
+    same_health,
+)
 from loadtest.gpu_meter import GpuMeter
 from loadtest.gpu_window import LEAST_S, GpuWindow
 from loadtest.job import LevelEnd
@@ -54,7 +61,7 @@ def run_round(
     for name in sorted(targets.keys() - work.failed):
         try:
             levels, records = work.of(name)
-            health = _same_health(ground, targets[name])
+            health = same_health(ground.plan.serving.url, targets[name].endpoint)
         except (LoadTestError, EndpointError) as error:
             work.fail(name, str(error))
             continue
@@ -95,19 +102,6 @@ def _idle(work: Round, meter: GpuMeter, target: Target) -> tuple[GpuWindow, ...]
     return meter.windows(meter.began_s, first_s, _uuids([target]))
 
 
-def replaced(before: Health | None, after: Health) -> int:
-    """How often an engine was replaced between two looks at its health.
-
-    A replica that was replaced itself counts from 0 again; how long the start took, to the last
-    digit, is of one start alone.
-    """
-    if before is None:
-        return after.restarts
-    if before.start_s == after.start_s:
-        return max(0, after.restarts - before.restarts)
-    return max(1, after.restarts - before.restarts)
-
-
 def _engines(ground: Ground, targets: Mapping[str, Target]) -> dict[str, Health]:
     """The health of each engine before the round; a variant that is away shows itself later."""
     found: dict[str, Health] = {}
@@ -117,23 +111,6 @@ def _engines(ground: Ground, targets: Mapping[str, Target]) -> dict[str, Health]
         except EndpointError:
             continue
     return found
-
-
-def _same_health(ground: Ground, target: Target) -> ReadyHealth:
-    """The health after the round: memory is read again, as caches grow with the load.
-
-    Raises:
-        EndpointError: it is not ready.
-        LoadTestError: another artifact or engine answers than before.
-    """
-    name = target.endpoint.variant
-    after = read_health(ground.plan.serving.url, name)
-    if (after.artifact_sha256, after.engine_version) != (
-        target.endpoint.artifact_sha256,
-        target.endpoint.engine_version,
-    ):
-        raise LoadTestError(f"{name}: was deployed anew during its load test; run it again")
-    return after
 
 
 def _with_most_memory(before: Endpoint, after: Endpoint) -> Endpoint:

@@ -166,16 +166,29 @@ def is_narrow(found: Estimate | None) -> bool:
 
 
 def searching(
-    trials: Sequence[Trial], first: float, most: int, attempt: Callable[[float, int], Trial]
+    trials: Sequence[Trial],
+    first: float,
+    most: int,
+    attempt: Callable[[float, int], Trial],
+    least: float = 0.0,
 ) -> Iterator[Trial]:
     """Go on with a search until it is done or has ``most`` trials; yields each new one.
 
-    ``attempt`` makes the trial of a rate and a number, which counts from 0.
+    ``attempt`` makes the trial of a rate and a number, which counts from 0. A search in which
+    nothing passes ends above the rate ``least``: below, trials would tell nothing.
     """
     found = list(trials)
     while len(found) < most and not is_narrow(rate_estimate(found)):
-        found.append(attempt(next_rate(found, first), len(found)))
+        rate = next_rate(found, first)
+        if rate < least and none_passes(found):
+            return
+        found.append(attempt(rate, len(found)))
         yield found[-1]
+
+
+def none_passes(trials: Sequence[Trial]) -> bool:
+    """Whether no rate that was tried meets the objectives."""
+    return not any(it.passes for it in trials)
 
 
 def next_rate(trials: Sequence[Trial], first: float) -> float:

@@ -174,6 +174,7 @@ def slo_search(
     trials: Annotated[int, typer.Option(min=1, help="At most so many trials per variant.")] = 60,
 ) -> None:
     """Search the highest rate that meets the SLO."""
+    from loadtest.locust_process import LoadTestError
     from loadtest.measure import plan_prompts
     from loadtest.rate_search import search
     from loadtest.run_directory import run_directory
@@ -181,7 +182,9 @@ def slo_search(
 
     searched = choose(plan, model, variants, baseline).load()
     with hold(run_directory(searched), "make slo-search"):
-        search(searched, plan_prompts(searched), say=say, most_trials=trials)
+        found = search(searched, plan_prompts(searched), say=say, most_trials=trials)
+    if missing := [name for name in searched.variants if name not in found]:
+        raise LoadTestError(f"{', '.join(missing)} failed; the others' trials are kept")
 
 
 def calibrate() -> None:

@@ -108,3 +108,10 @@ def test_a_search_goes_on_with_its_trials_until_it_is_narrow_or_has_enough() -> 
     found = list(searching([], 1.0, 60, attempt))
     assert is_narrow(rate_estimate(found))
     assert len(found) < 60
+
+
+def test_a_search_in_which_nothing_passes_ends_where_a_trial_would_tell_nothing() -> None:
+    def attempt(rate: float, _: int) -> Trial:
+        return Trial(rate=rate, requests=60, met=0)
+
+    assert [it.rate for it in searching([], 1.0, 60, attempt, 8 / 60)] == [1.0, 0.5, 0.25]

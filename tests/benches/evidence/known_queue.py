@@ -74,7 +74,7 @@ def simulated_trial(search: int, rate: float, number: int) -> Trial:
         records.append(_request(point, due_s, free_s, counted=due_s >= opens_s))
         index += 1
         due_s = point.due_s(first + index) - point.due_s(first)
-    return trial_of(rate, records, slo_of(SERVICE_S))
+    return trial_of(VARIANT, rate, records, slo_of(SERVICE_S))
 
 
 def _request(point: PoissonRate, due_s: float, end_s: float, *, counted: bool) -> RequestRecord:
