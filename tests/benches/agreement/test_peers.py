@@ -153,10 +153,10 @@ def test_another_model_is_asked_by_a_plan_of_its_own_beside_the_service_s(
 ) -> None:
     monkeypatch.setattr("tests.benches.agreement.__main__.RUN_DIR", tmp_path / "run")
     assert plan_of(None) == str(PLAN)
-    path = Path(plan_of(tmp_path))
-    assert [it.name for it in (tmp_path / "run").iterdir()] == [path.name] != ["plan.yaml"]
+    path = plan_of(tmp_path)
+    assert [it.name for it in (tmp_path / "run").iterdir()] == [Path(path).name] != ["plan.yaml"]
     assert load_plan(path).model == str(tmp_path)
-    assert load_plan(path).variants == load_plan(PLAN).variants
+    assert load_plan(path).variants == load_plan(str(PLAN)).variants
 
 
 def test_what_the_server_adds_to_a_text_is_what_its_tokenizer_adds(tmp_path: Path) -> None:
