@@ -1,7 +1,6 @@
 """The whole comparison, stage after stage; each stage reuses what is finished."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +30,12 @@ from eval.verdict import decide
 from loadtest.failures import Stage, forget_failures, record_failure
 from loadtest.locust_process import LoadTestError
 from loadtest.measure import run_load_test
-from loadtest.run_directory import keep_plan, open_run, run_directory
+from loadtest.run_directory import (
+    keep_plan,
+    open_run,
+    run_directory,
+    taken_away_if_refused,
+)
 from quantize.jobs.lock import hold
 from quantize.machine import probe_machine
 from services.gpus.kept_rates import device_rates
@@ -119,26 +123,12 @@ def compare(plan: Plan, options: Options, say: Say) -> None:
         run_dir = run_directory(plan)
         is_new = not run_dir.exists()
         with hold(run_dir, command):
-            with _taken_away_if_refused(run_dir, is_new=is_new):
+            with taken_away_if_refused(run_dir, is_new=is_new):
                 open_run(plan)
                 write_environment(run_dir, plan)
                 forget_failures(run_dir, plan.variants)
                 check_tasks(plan, run_dir, tell=say)
             _compare(plan, options, run_dir, say)
-
-
-@contextmanager
-def _taken_away_if_refused(run_dir: Path, *, is_new: bool) -> Iterator[None]:
-    """Remove a new run that an error ends within the block: it holds nothing.
-
-    What the error itself points at stays.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if is_new and str(run_dir) not in str(error):
-            shutil.rmtree(run_dir, ignore_errors=True)
-        raise
 
 
 def _compare(plan: Plan, options: Options, run_dir: Path, say: Say) -> None:

@@ -19,7 +19,8 @@ _ROUTES: dict[Api, str] = {"chat": "/chat/completions", "completions": "/complet
 class Dialect(BaseModel):
     """What one endpoint understands; ``model`` is the name that it knows its model by.
 
-    Without ``usage`` a chunk counts as a token; without ``exact`` answers end as they like, after
+    Without ``usage``, or where it is not ``believed`` as it counts more than was asked for, a chunk
+    counts as a token; without ``exact`` answers end as they like, after
     ``length_key`` tokens at most.
     """
 
@@ -28,6 +29,7 @@ class Dialect(BaseModel):
     api: Api
     model: str
     usage: bool = True
+    believed: bool = True
     exact: bool = True
     length_key: LengthKey = "max_tokens"
 
@@ -51,8 +53,8 @@ class Dialect(BaseModel):
         return json.dumps(asked, separators=(",", ":")).encode()
 
     def completed(self, reading: Reading) -> None:
-        """Count chunks where there is no usage."""
-        if not self.usage and not reading.output_tokens:
+        """Count chunks where there is no usage, or none to go by."""
+        if not self.believed or (not self.usage and not reading.output_tokens):
             reading.output_tokens = reading.chunks
 
     def fault(self, reading: Reading, output_tokens: int) -> str | None:
@@ -69,6 +71,8 @@ class Dialect(BaseModel):
                 f"{reading.output_tokens} output tokens where {output_tokens} were forced: "
                 "ignore_eos or the limit was taken and not obeyed"
             )
+        if reading.chunks <= output_tokens < reading.output_tokens:
+            return f"its usage counts {reading.output_tokens} tokens, {output_tokens} are the most"
         return None
 
     @property
@@ -80,4 +84,6 @@ class Dialect(BaseModel):
             else f"answers that end as they like ({self.length_key} at most)"
         )
         tokens = "tokens by usage" if self.usage else "tokens by chunks: no usage in its streams"
+        if not self.believed:
+            tokens = "tokens by chunks: its usage counts more than was asked for"
         return f"{self.api} as {self.model}, {length}, {tokens}"

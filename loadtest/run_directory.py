@@ -1,6 +1,10 @@
 """A run: one directory of results, named by the plan and by the hash of what it measures."""
 
 import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -29,6 +33,37 @@ def open_run(plan: Plan, results: Path = RESULTS_DIR) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     keep_plan(directory, plan)
     return directory
+
+
+@contextmanager
+def taken_away_if_refused(directory: Path, *, is_new: bool) -> Iterator[None]:
+    """Remove a new run that an error ends within the block before anything was measured.
+
+    What the error itself points at stays.
+    """
+    try:
+        yield
+    except BaseException as error:
+        empty = not any(directory.glob("*/rounds/*"))
+        if is_new and empty and str(directory) not in str(error):
+            shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def in_place_of(directory: Path) -> Iterator[Path]:
+    """Yield an empty directory that takes the place of another when the block ends well.
+
+    After an error nothing is left of it, and the old one stays as it was.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as place:
+        made = Path(place) / directory.name
+        made.mkdir()
+        yield made
+        if directory.exists():
+            directory.rename(Path(place) / "old")
+        made.rename(directory)
 
 
 def keep_plan(directory: Path, plan: Plan) -> None:

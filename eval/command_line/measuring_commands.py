@@ -57,6 +57,9 @@ def loadtest(
     output_tokens: Annotated[int, typer.Option(min=2, help="With --url.")] = 64,
     seconds: Annotated[float, typer.Option(min=0.1, help="With --url: per load.")] = 10,
     rounds: Annotated[int, typer.Option(min=1, help="With --url.")] = 2,
+    timeout: Annotated[
+        float, typer.Option(min=1, max=86400, help="With --url: seconds a request may take.")
+    ] = 300,
     slo: Annotated[
         str | None, typer.Option(help="Exit 1 where missed: ttft=500ms,tpot=50ms, or plan.")
     ] = None,
@@ -73,6 +76,7 @@ def loadtest(
             api=read_api(api),
             tokenizer=tokenizer and Path(from_here(str(tokenizer))),
             slo=None if slo is None else read_slo(slo),
+            timeout_s=timeout,
             load=read_load(
                 streams,
                 prompt_tokens=prompt_tokens,
@@ -91,17 +95,18 @@ def loadtest(
 def _load_plan(choice: "PlanChoice", slo: str | None) -> None:
     from loadtest.locust_process import LoadTestError
     from loadtest.measure import run_load_test
-    from loadtest.run_directory import run_directory
+    from loadtest.run_directory import run_directory, taken_away_if_refused
     from loadtest.slo_check import SloMissedError, missed_in, slo_of
     from quantize.jobs.lock import hold
 
     loaded = choice.load()
     wanted = None if slo is None else slo_of(slo, loaded.objectives.slo)
-    with hold(run_directory(loaded), "make loadtest"):
+    run = run_directory(loaded)
+    is_new = not run.exists()
+    with hold(run, "make loadtest"), taken_away_if_refused(run, is_new=is_new):
         failures = run_load_test(loaded, say=say)
     if failures:
         raise LoadTestError(f"{', '.join(failures)} failed; the others' figures are kept")
-    run = run_directory(loaded)
     short = (
         [it for name in loaded.variants for it in missed_in(run / name, wanted)] if wanted else []
     )

@@ -42,7 +42,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is to be measured: an endpoint, how it is asked, and under which load."""
+    """What is to be measured: an endpoint, how it is asked, and under which load.
+
+    A request fails that is not answered within ``timeout_s``.
+    """
 
     url: str
     key: str
@@ -50,6 +53,7 @@ class Asked:
     load: Load
     texts: Texts
     folder: Path
+    timeout_s: float = TIMEOUT_S
 
     @property
     def variant(self) -> str:
@@ -130,7 +134,7 @@ def _job(asked: Asked, number: int, legs: tuple[Leg, ...]) -> Job:
         points=points_of(load),
         legs=legs,
         loads=(load,),
-        request_timeout_s=TIMEOUT_S,
+        request_timeout_s=asked.timeout_s,
         prompts=asked.folder / "prompts.json",
         processes=processes_of([load], usable_cpus()),
         dialect=asked.found.dialect,

@@ -81,6 +81,12 @@ class Probe:
         names = _names(listed) if listed.status_code == 200 else []
         if model and names and model not in names:
             raise EndpointError(f"{self.url} has no model {model!r}: it has {', '.join(names)}")
+        if not model and listed.status_code == 200 and not _is_json(listed):
+            raise EndpointError(
+                f"{self.url} is no base of OpenAI's routes: /models answers with no JSON "
+                f"({listed.headers.get('content-type', 'of no type')}); --url is mostly "
+                "http://host:port/v1"
+            )
         if not model and len(names) != 1:
             there = f"it has {', '.join(names)}" if names else "it lists none"
             raise EndpointError(f"{self.url}: name a model with --model ({there})")
@@ -111,9 +117,19 @@ class Probe:
         if dialect.usage and not reading.output_tokens:
             dialect = dialect.model_copy(update={"usage": False})
             remarks.append("its streams have no usage: a chunk counts as a token")
-        if dialect.exact and dialect.usage and reading.output_tokens != PROBE_TOKENS:
+        if reading.chunks <= PROBE_TOKENS < reading.output_tokens:
+            dialect = dialect.model_copy(update={"believed": False})
+            remarks.append(
+                f"its usage counts {reading.output_tokens} tokens where {PROBE_TOKENS} were asked "
+                "for: a chunk counts as a token"
+            )
+        told = reading.output_tokens if dialect.believed else reading.chunks
+        if dialect.exact and dialect.usage and told != PROBE_TOKENS:
             dialect = dialect.model_copy(update={"exact": False})
-            remarks.append("it takes ignore_eos and ends its answers all the same")
+            how = "ends its answers all the same"
+            if told > PROBE_TOKENS:
+                how = f"writes {told} tokens where {PROBE_TOKENS} are the most"
+            remarks.append(f"it takes ignore_eos and {how}")
         if not dialect.exact and not remarks:
             remarks.append("answers end as they like: variants of other lengths do not compare")
         return Found(dialect=dialect, server=answered.server, remarks=tuple(remarks))
@@ -166,6 +182,14 @@ class Probe:
             case 429:
                 return f"{self.url} is too busy, or your quota is used up: HTTP 429{told}"
         return f"{self.url} refuses a short streamed request: HTTP {status}{told}"
+
+
+def _is_json(listed: httpx.Response) -> bool:
+    try:
+        json.loads(listed.content)
+    except ValueError:
+        return False
+    return True
 
 
 def _names(listed: httpx.Response) -> list[str]:

@@ -37,12 +37,20 @@ def test_without_usage_a_chunk_is_a_token() -> None:
     assert untouched.output_tokens == 0
 
 
+def test_a_usage_that_is_not_believed_counts_for_nothing() -> None:
+    reading = good(output_tokens=12)
+    dialect(believed=False).completed(reading)
+    assert reading.output_tokens == 3
+    assert "counts more than was asked for" in dialect(believed=False).words
+
+
 @pytest.mark.parametrize(
     ("changes", "reading", "message"),
     [
         ({}, good(), None),
         ({"exact": False}, good(output_tokens=2), None),
         ({}, good(output_tokens=2), "2 output tokens where 4 were forced"),
+        ({"exact": False}, good(output_tokens=12), "usage counts 12 tokens, 4 are the most"),
         ({}, good(done=False), "before .DONE."),
         ({}, good(output_tokens=0), "no usage, though"),
         ({}, good(first_token_s=None), "no chunk had any text"),

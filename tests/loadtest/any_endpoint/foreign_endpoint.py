@@ -42,6 +42,8 @@ class Habits:
     busy: bool = False
     fails_every_other: bool = False
     counts: int | None = None
+    hangs_s: float = 0.0
+    has_pages: bool = False
 
 
 @dataclass
@@ -57,6 +59,8 @@ class ForeignEndpoint(NullServer):
         how, route = self.habits, route_of(head).removeprefix("/v1/")
         if how.key and headers_of(head).get("authorization") != f"Bearer {how.key}":
             return await refuse(writer, 401, "no such key")
+        if how.has_pages and route == "models":
+            return await page(writer)
         if route == "models" and how.models is not None:
             return await answer(writer, 200, {"data": [{"id": name} for name in how.models]})
         api = {"completions": "completions", "chat/completions": "chat"}.get(route)
@@ -69,6 +73,7 @@ class ForeignEndpoint(NullServer):
                 said = "a wrong argument" if how.vague else f"unknown field: {unknown}"
                 return await refuse(writer, 400, said)
         self.asked.append(body)
+        await asyncio.sleep(how.hangs_s)
         if how.fails_every_other and len(self.asked) % 2:
             return await refuse(writer, 500, "oops")
         if not how.streams:
@@ -92,6 +97,14 @@ class ForeignEndpoint(NullServer):
             write_event(writer, {"choices": [], "usage": usage})
         write_chunk(writer, b"data: [DONE]\n\n")
         await end_stream(writer)
+
+
+async def page(writer: Writer) -> None:
+    """What a web server answers to everything."""
+    text = b"<html>hello</html>"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {len(text)}\r\n\r\n"
+    writer.write(head.encode() + text)
+    await writer.drain()
 
 
 async def refuse(writer: Writer, status: int, why: str) -> None:

@@ -1,5 +1,6 @@
 """The real Locust at an endpoint that is none of ours: records, figures and a certificate."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_an_endpoint_that_answers_nothing_any_more_is_an_error(tmp_path: Path) -
         with pytest.raises(LoadTestError, match="was answered: HTTP 429: slow down"):
             load_endpoint(question, lambda _: None)
     assert not (tmp_path / "load.json").exists()
+
+
+def test_a_usage_of_three_times_the_chunks_makes_no_throughput(tmp_path: Path) -> None:
+    with foreign_endpoint(counts=24) as endpoint:
+        load, _ = load_endpoint(asked(endpoint, tmp_path), lambda _: None)
+    assert not load.levels[0].errors
+    assert {record.output_tokens for record in read_records(tmp_path / "requests.parquet")} == {8}
+
+
+def test_a_request_that_hangs_fails_when_its_time_is_over(tmp_path: Path) -> None:
+    with foreign_endpoint() as endpoint:
+        question = replace(asked(endpoint, tmp_path), timeout_s=1)
+        endpoint.habits.hangs_s = 60
+        with pytest.raises(LoadTestError, match="no complete answer within"):
+            load_endpoint(question, lambda _: None)
 
 
 def test_where_half_of_the_requests_fail_all_is_kept_and_certified(tmp_path: Path) -> None:

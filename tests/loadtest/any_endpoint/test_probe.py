@@ -45,6 +45,19 @@ def test_what_is_missing_is_remarked() -> None:
     assert found().remarks == ()
 
 
+def test_a_usage_beyond_what_was_asked_is_named_and_not_believed() -> None:
+    told = found(counts=24)
+    assert told.dialect == dialect(believed=False)
+    assert told.remarks == (
+        "its usage counts 24 tokens where 8 were asked for: a chunk counts as a token",
+    )
+
+
+def test_a_web_page_is_no_base() -> None:
+    with pytest.raises(EndpointError, match=r"is no base of OpenAI's routes.*text/html"):
+        found(has_pages=True)
+
+
 def test_the_only_model_needs_no_name_and_one_of_an_endpoint_without_a_list_does() -> None:
     assert found(models=("one",)).dialect.model == "one"
     assert found("any", models=None).dialect.model == "any"
