@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -81,7 +82,8 @@ def _stored_levels(folder: Path) -> Sequence[LevelSummary]:
 
 
 def _timed_levels(folder: Path) -> Iterable[tuple[LevelSummary, Pace]]:
-    return timed(_stored_levels(folder), lambda: read_records(folder / REQUESTS_NAME))
+    # Once, however many levels ask for them.
+    return timed(_stored_levels(folder), cache(partial(read_records, folder / REQUESTS_NAME)))
 
 
 def timed(

@@ -20,8 +20,8 @@ class Dialect(BaseModel):
     """What one endpoint understands; ``model`` is the name that it knows its model by.
 
     Without ``usage``, or where it is not ``believed`` as it counts more than was asked for, a chunk
-    counts as a token; without ``exact`` answers end as they like, after
-    ``length_key`` tokens at most.
+    counts as a token; without ``exact`` answers end as they like, after ``length_key`` tokens at
+    most.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

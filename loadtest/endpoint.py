@@ -118,6 +118,4 @@ def replaced(before: Health | None, after: Health) -> int:
     """
     if before is None:
         return after.restarts
-    if before.start_s == after.start_s:
-        return max(0, after.restarts - before.restarts)
-    return max(1, after.restarts - before.restarts)
+    return max(after.restarts - before.restarts, int(after.start_s != before.start_s))

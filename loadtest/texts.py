@@ -34,13 +34,13 @@ _MARK_CHARACTERS = 8
 
 
 def new_mark() -> str:
-    """What no run before began its texts with."""
-    return f"{secrets.token_hex(_MARK_CHARACTERS // 2)} "
+    """What no run before made the marks of its texts from."""
+    return secrets.token_hex(_MARK_CHARACTERS // 2)
 
 
 def _mark_of(mark: str, *place: int) -> str:
     """The mark of one text of a run."""
-    words = " ".join([mark.strip(), *map(str, place)]).encode()
+    words = " ".join([mark, *map(str, place)]).encode()
     return f"{hashlib.blake2b(words, digest_size=_MARK_CHARACTERS // 2).hexdigest()} "
 
 
